@@ -1,1 +1,8 @@
-//! Work in progress.
+//! The plan compiler.
+pub mod diagnostic;
+pub mod eval;
+pub mod expr;
+pub mod graph;
+pub mod source;
+pub mod units;
+pub mod yaml;

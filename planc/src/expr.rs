@@ -557,7 +557,7 @@ mod tests {
         fn no_text_panics(text in "\\PC{0,60}|[-{}%#a-c01'\"|.()\\[\\]+*/~, éif]{0,60}") {
             for text in [text.clone(), format!("{{{{ {text} }}}}"), format!("{{{{{text}}}}}")] {
                 let (parsed, told) = template(&text);
-                prop_assert!(parsed.is_some() != !told.is_empty(), "{} {:?}", text, told);
+                prop_assert!(parsed.is_some() == told.is_empty(), "{} {:?}", text, told);
                 let mut diagnostics = Diagnostics::default();
                 let _ = parse_expr(&text, &|range| Span::new(crate::source::FileId(0), range), &mut diagnostics);
             }

@@ -1,1 +1,3 @@
-//! Work in progress.
+//! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
+pub mod evidence;
+pub mod load;

@@ -4,7 +4,7 @@
 //! process, whatever ends it. Nothing sleeps to wait for a thing: it waits for the condition.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -276,26 +276,95 @@ impl Ground {
         Ground { url, _running: Running { child } }
     }
 
-    /// A request with an optional JSON body; status and body.
-    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        use http_body_util::BodyExt;
-        let address = self.url.trim_start_matches("http://").to_owned();
-        let stream = tokio::net::TcpStream::connect(&address).await.expect("proving-ground listens");
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(runner::http::TokioIo::new(stream)).await.expect("HTTP/1.1");
-        tokio::spawn(connection);
-        let bytes = body.map(|b| b.to_string()).unwrap_or_default();
-        let request = hyper::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", &address)
-            .header("content-type", "application/json")
-            .body(http_body_util::Full::new(bytes::Bytes::from(bytes)))
-            .expect("a valid request");
-        let answer = sender.send_request(request).await.expect("an answer");
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    /// A request with an optional JSON body; status and body. Small and blocking: one connection, one answer.
+    pub fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = std::net::TcpStream::connect(address).expect("proving-ground listens");
+        let body = body.map(|b| b.to_string()).unwrap_or_default();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Admin-Key: admin\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("the request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status line");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// Requests counted since the start or the last reset, those to `/_…` left out, whose route holds `part`.
+    pub fn requests(&self, part: &str) -> u64 {
+        let (_, stats) = self.send("GET", "/_stats", None);
+        let requests = stats["requests"].as_object().cloned().unwrap_or_default();
+        requests.iter().filter(|(route, _)| route.contains(part)).map(|(_, n)| total(n)).sum()
+    }
+}
+
+/// The sum of all numbers in a JSON value.
+fn total(value: &Value) -> u64 {
+    match value {
+        Value::Number(n) => n.as_u64().unwrap_or(0),
+        Value::Object(map) => map.values().map(total).sum(),
+        _ => 0,
+    }
+}
+
+/// A private Postgres for one test, with one database.
+pub struct Database {
+    /// Connection string.
+    pub url: String,
+    _cluster: seeders::cluster::Cluster,
+}
+
+impl Database {
+    /// Starts a cluster and creates `name` in it.
+    pub fn start(name: &str) -> Database {
+        use seeders::cluster::{Cluster, ClusterOptions, DataDir};
+        let options = ClusterOptions { data: DataDir::Temporary, settings: Default::default(), bin: None };
+        let cluster = Cluster::start(options).unwrap_or_else(|e| panic!("a private Postgres: {e}"));
+        let database = Database { url: cluster.url("postgres"), _cluster: cluster };
+        database.execute(&format!("create database {name}"));
+        Database { url: database._cluster.url(name), ..database }
+    }
+
+    /// Runs statements.
+    pub fn execute(&self, sql: &str) {
+        self.with(async |client| client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")));
+    }
+
+    /// The first column of all rows as text, NULL as `NULL`.
+    pub fn column(&self, sql: &str) -> Vec<String> {
+        self.with(async |client| {
+            let messages = client.simple_query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            let mut values = Vec::new();
+            for message in messages {
+                if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
+                    values.push(row.get(0).unwrap_or("NULL").to_owned());
+                }
+            }
+            values
+        })
+    }
+
+    /// The first column of the first row as text.
+    pub fn value(&self, sql: &str) -> String {
+        self.column(sql).into_iter().next().unwrap_or_else(|| panic!("no row: {sql}"))
+    }
+
+    fn with<T>(&self, work: impl AsyncFnOnce(&tokio_postgres::Client) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("the cluster listens");
+            let connection = tokio::spawn(connection);
+            let result = work(&client).await;
+            drop(client);
+            let _ = connection.await;
+            result
+        })
     }
 }
 

@@ -61,7 +61,12 @@ fn check_order(krate: &str, order: &[&[&str]]) {
             continue;
         };
         let text = std::fs::read_to_string(&file).expect("a source file");
+        // `graph` and `expr` are one thing in two files: a graph holds expressions, an expression holds JSON.
+        let pair = ["graph", "expr"];
         for name in names(&text).into_iter().filter(|n| *n != own) {
+            if pair.contains(&own.as_str()) && pair.contains(&name.as_str()) {
+                continue;
+            }
             match rank(&name) {
                 Some(other) if other > own_rank => {}
                 Some(_) => wrong.push(format!("{}: `{own}` names `{name}`: the arrow points back", file.display())),
@@ -87,10 +92,8 @@ fn planc_points_down() {
             &["ast"],
             &["executors"],
             &["render", "show", "schema"],
-            &["graph_io"],
             &["eval"],
-            &["expr"],
-            &["graph"],
+            &["graph", "expr"],
             &["units"],
             &["yaml"],
             &["diagnostic"],

@@ -2,7 +2,6 @@
 
 use crate::failure::Failure;
 use crate::ground::Shared;
-use crate::input;
 use crate::routes::Routes;
 use crate::secrets::{digest, random};
 use crate::tokens::SCOPES;
@@ -83,7 +82,7 @@ async fn issue(
     State(ground): State<Shared>,
     body: Bytes,
 ) -> Result<impl IntoResponse, Failure> {
-    let order: Order = input::json(&body)?;
+    let order: Order = serde_json::from_slice(&body).map_err(|e| unprocessable(e.to_string()))?;
     order.check()?;
     let pool = ground.pool()?;
     if let Some(system) = &order.source_system

@@ -42,11 +42,13 @@ pub(crate) struct FaultSpec {
 
 /// How much later than it could every answer comes. The clock ticks in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
 enum Latency {
-    FixedMs(f64),
-    UniformMs([f64; 2]),
-    LognormalMs { median: f64, sigma: f64 },
+    #[serde(rename = "fixed_ms")]
+    Fixed(f64),
+    #[serde(rename = "uniform_ms")]
+    Uniform([f64; 2]),
+    #[serde(rename = "lognormal_ms")]
+    Lognormal { median: f64, sigma: f64 },
 }
 
 /// What happens to one request.
@@ -98,9 +100,9 @@ impl Latency {
     fn check(&self) -> Result<(), String> {
         const MOST: f64 = 600_000.0;
         let sane = match *self {
-            Self::FixedMs(ms) => (0.0..=MOST).contains(&ms),
-            Self::UniformMs([low, high]) => 0.0 <= low && low <= high && high <= MOST,
-            Self::LognormalMs { median, sigma } => {
+            Self::Fixed(ms) => (0.0..=MOST).contains(&ms),
+            Self::Uniform([low, high]) => 0.0 <= low && low <= high && high <= MOST,
+            Self::Lognormal { median, sigma } => {
                 (0.0..=MOST).contains(&median) && (0.0..=10.0).contains(&sigma)
             }
         };
@@ -111,9 +113,9 @@ impl Latency {
 
     fn draw(&self, dice: &mut Dice) -> Duration {
         let ms = match *self {
-            Self::FixedMs(ms) => ms,
-            Self::UniformMs([low, high]) => low + (high - low) * dice.unit(),
-            Self::LognormalMs { median, sigma } => median * (sigma * dice.normal()).exp(),
+            Self::Fixed(ms) => ms,
+            Self::Uniform([low, high]) => low + (high - low) * dice.unit(),
+            Self::Lognormal { median, sigma } => median * (sigma * dice.normal()).exp(),
         };
         Duration::from_secs_f64(ms.min(600_000.0) / 1000.0)
     }
@@ -220,7 +222,7 @@ impl Faults {
                 "injected",
             )),
             Fate::Limited => Some(
-                Failure::error(StatusCode::TOO_MANY_REQUESTS, "injected")
+                Failure::error(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded")
                     .retry_after(Duration::from_secs(1)),
             ),
         };
@@ -355,7 +357,7 @@ mod tests {
 
     #[test]
     fn latency_has_the_median_it_was_given() {
-        let latency = Latency::LognormalMs {
+        let latency = Latency::Lognormal {
             median: 40.0,
             sigma: 0.5,
         };
@@ -365,7 +367,7 @@ mod tests {
         drawn.sort();
         let median = drawn[5000].as_secs_f64() * 1000.0;
         assert!((median - 40.0).abs() < 1.0, "{median}");
-        let uniform = Latency::UniformMs([5.0, 6.0]);
+        let uniform = Latency::Uniform([5.0, 6.0]);
         let bounds = Duration::from_millis(5)..=Duration::from_millis(6);
         assert!((0..1000).all(|i| bounds.contains(&uniform.draw(&mut Dice::of(1, i)))));
     }

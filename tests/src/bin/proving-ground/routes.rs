@@ -1,5 +1,6 @@
 //! Every route, each counted and open to faults.
 
+use crate::failure::Failure;
 use crate::ground::Shared;
 use crate::socket::Peer;
 use crate::stats::Counter;
@@ -32,8 +33,11 @@ pub(crate) fn router(ground: Shared) -> Router {
     let not_allowed = from_fn_with_state(routes.observed("method not allowed".to_owned()), observe);
     routes
         .router
-        .fallback((async || StatusCode::NOT_FOUND).layer(not_found))
-        .method_not_allowed_fallback((async || StatusCode::METHOD_NOT_ALLOWED).layer(not_allowed))
+        .fallback((async || Failure::error(StatusCode::NOT_FOUND, "not found")).layer(not_found))
+        .method_not_allowed_fallback(
+            (async || Failure::error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"))
+                .layer(not_allowed),
+        )
         // Not observed: a switch must work, and not be counted, whatever it has switched on.
         .merge(control::router())
         .with_state(routes.ground)

@@ -5,6 +5,7 @@ use crate::values::Values;
 use planc::eval;
 use planc::graph::{Json, Segment, Template};
 use std::time::Duration;
+use tokio_postgres::config::Host;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
@@ -62,6 +63,14 @@ pub async fn connect(url: &str) -> Result<Client, String> {
 pub fn name_in_url(url: &str) -> Option<String> {
     let config: Config = url.parse().ok()?;
     config.get_dbname().or(config.get_user()).map(str::to_owned)
+}
+
+/// Hosts (or socket folders) in a URL with their ports.
+pub fn hosts_in_url(url: &str) -> Vec<(String, u16)> {
+    let Ok(config) = url.parse::<Config>() else { return Vec::new() };
+    let port = |i: usize| config.get_ports().get(i).or(config.get_ports().first()).copied().unwrap_or(5432);
+    let hosts = config.get_hosts().iter().enumerate();
+    hosts.map(|(i, host)| (host_text(host), port(i))).collect()
 }
 
 /// Password in a URL, to be masked.
@@ -188,15 +197,16 @@ fn plain_value(row: &Row) -> Json {
 }
 
 fn place(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
-        #[cfg(unix)]
-        Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
-        #[allow(unreachable_patterns)]
-        _ => "localhost".into(),
-    };
+    let host = config.get_hosts().first().map_or_else(|| "localhost".into(), host_text);
     let port = config.get_ports().first().copied().unwrap_or(5432);
     format!("{host}:{port}")
+}
+
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    }
 }
 
 #[cfg(test)]

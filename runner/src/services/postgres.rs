@@ -58,8 +58,8 @@ impl Server {
 async fn create_database(url: &str, database: &str) -> Result<(), ServiceError> {
     let client = database::connect(url).await.map_err(ServiceError::new)?;
     let failed = |error: tokio_postgres::Error| ServiceError::new(crate::client::chain(&error));
-    let known = client.query_opt("select 1 from pg_database where datname = $1", &[&database]);
-    if known.await.map_err(failed)?.is_none() {
+    let known = client.query_opt("select 1 from pg_database where datname = $1", &[&database]).await;
+    if known.map_err(failed)?.is_none() {
         let quoted = database.replace('"', "\"\"");
         client.batch_execute(&format!("create database \"{quoted}\"")).await.map_err(failed)?;
     }

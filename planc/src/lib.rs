@@ -13,6 +13,9 @@ pub mod diagnostic;
 pub mod eval;
 pub mod expr;
 pub mod graph;
+pub mod render;
+pub mod schema;
+pub mod show;
 pub mod source;
 pub mod units;
 pub mod yaml;
@@ -165,7 +168,7 @@ pub struct Page {
 /// A page for every code, in order.
 pub fn pages() -> Vec<Page> {
     let lints = lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
-    let mut pages: Vec<Page> = codes::READING.iter().chain(codes::PAGES).copied().chain(lints).collect();
+    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES].concat().into_iter().chain(lints).collect();
     pages.sort_by_key(|page| page.code);
     pages
 }

@@ -120,8 +120,7 @@ impl Resolver<'_> {
         }
         let message = format!("unknown metric `{}`", metric.value);
         let diagnostic = Diagnostic::error(codes::UNKNOWN_METRIC, metric.span, message);
-        let mut known: Vec<&str> = custom.keys().map(String::as_str).collect();
-        known.extend(metrics::names());
+        let known: Vec<&str> = metrics::names().chain(custom.keys().map(String::as_str)).collect();
         self.diagnostics.push(match nearest(&metric.value, known.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(metric.span, near),
             None => diagnostic.help(format!("declare it under `metrics`, such as `{}: trend`", metric.value)),

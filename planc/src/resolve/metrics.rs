@@ -82,6 +82,6 @@ pub(crate) fn is_latency(metric: &str) -> bool {
 }
 
 /// Names of the engine's own metrics.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names<'a>() -> impl Iterator<Item = &'a str> {
     BUILT_IN.iter().map(|(name, ..)| *name)
 }

@@ -49,15 +49,3 @@ codes! {
     OPEN_WILDCARD = "P0313" "open-wildcard",
     NOTHING_TO_TALK_TO = "P0314" "nothing-to-talk-to",
 }
-
-/// Pages of the codes that reading YAML and templates give.
-pub(crate) const READING: &[Page] = &[
-    Page { code: "P0001", name: "yaml-syntax", text: include_str!("pages/yaml-syntax.md") },
-    Page { code: "P0002", name: "too-large", text: include_str!("pages/too-large.md") },
-    Page { code: "P0003", name: "duplicate-key", text: include_str!("pages/duplicate-key.md") },
-    Page { code: "P0004", name: "unquoted-template", text: include_str!("pages/unquoted-template.md") },
-    Page { code: "P0200", name: "bad-expression", text: include_str!("pages/bad-expression.md") },
-    Page { code: "P0201", name: "unknown-filter", text: include_str!("pages/unknown-filter.md") },
-    Page { code: "P0202", name: "unknown-function", text: include_str!("pages/unknown-function.md") },
-    Page { code: "P0203", name: "statement-in-template", text: include_str!("pages/statement-in-template.md") },
-];

@@ -7,7 +7,9 @@ mod plan;
 mod scenarios;
 mod steps;
 
+pub(crate) use checks::{show_template, status_expectation};
 pub(crate) use load::{Loaded, load_fixture, load_plan};
+pub(crate) use steps::literal_count;
 
 use crate::ast::{Quantity, Text, Typed, Word};
 use crate::codes;

@@ -163,15 +163,18 @@ fn read(kind: InputType, text: &str) -> Result<(), UnitError> {
 
 fn read_url(text: &str) -> Result<(), UnitError> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        let suggestion = Some(format!("http://{text}"));
-        return Err(UnitError { message: format!("`{text}` is not an absolute URL"), suggestion });
+        return Err(no_url());
     };
     let scheme_fine = !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     if !scheme_fine || rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace) {
-        // A connection string may carry a password, so it is not repeated.
-        return Err(UnitError { message: "this is not an absolute URL".into(), suggestion: None });
+        return Err(no_url());
     }
     Ok(())
+}
+
+/// The text is not repeated: what stands where a URL should be may be a password.
+fn no_url() -> UnitError {
+    UnitError { message: "this is not an absolute URL".into(), suggestion: Some("http://127.0.0.1:8080".into()) }
 }
 
 /// The value as expressions see it: numbers and booleans as such, everything with a unit as the text written.

@@ -5,8 +5,36 @@
 //! bounded, and values in JSON are JSON. The grammar is minijinja's expression grammar; statements
 //! (`{% if %}`) are refused with the expression to write instead.
 
+mod fold;
+mod format;
+mod json;
+mod parse;
+
+use crate::diagnostic::Code;
 use crate::graph::Json;
 use serde::{Deserialize, Serialize};
+
+pub use fold::{Known, fold, fold_expr, fold_json};
+pub use json::{json_template, place_in};
+pub use parse::{parse_expr, parse_template};
+
+/// Text between `{{` and `}}` that is no expression, or one that can have no value.
+pub const BAD_EXPRESSION: Code = Code { id: "P0200", name: "bad-expression" };
+/// A filter that does not exist.
+pub const UNKNOWN_FILTER: Code = Code { id: "P0201", name: "unknown-filter" };
+/// A function that does not exist.
+pub const UNKNOWN_FUNCTION: Code = Code { id: "P0202", name: "unknown-function" };
+/// Statements, comments, tests, slices: Jinja that has no meaning in a plan.
+pub const UNSUPPORTED: Code = Code { id: "P0203", name: "not-an-expression" };
+/// Too few or too many arguments.
+pub const BAD_ARGUMENTS: Code = Code { id: "P0204", name: "bad-arguments" };
+/// An expression too long or too deep to read.
+pub const TOO_LARGE: Code = Code { id: "P0205", name: "expression-too-large" };
+
+/// The most tokens that an expression may have.
+pub const MAX_TOKENS: usize = 400;
+/// The deepest nesting; a deeper graph could not be read back from its file.
+pub const MAX_DEPTH: usize = 24;
 
 /// A text with slots, literal parts merged: `ag-{{ n | pad(5) }}` is two segments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -166,6 +194,54 @@ pub enum Function {
     Range,
 }
 
+impl Filter {
+    /// Each name with its filter and the least and most arguments it takes.
+    pub const NAMES: &[(&str, Filter, usize, usize)] = &[
+        ("pad", Filter::Pad, 1, 1),
+        ("upper", Filter::Upper, 0, 0),
+        ("lower", Filter::Lower, 0, 0),
+        ("trim", Filter::Trim, 0, 0),
+        ("int", Filter::Int, 0, 0),
+        ("float", Filter::Float, 0, 0),
+        ("string", Filter::String, 0, 0),
+        ("round", Filter::Round, 0, 1),
+        ("abs", Filter::Abs, 0, 0),
+        ("length", Filter::Length, 0, 0),
+        ("count", Filter::Length, 0, 0),
+        ("first", Filter::First, 0, 0),
+        ("last", Filter::Last, 0, 0),
+        ("join", Filter::Join, 0, 1),
+        ("replace", Filter::Replace, 2, 2),
+        ("default", Filter::Default, 1, 1),
+        ("tojson", Filter::Tojson, 0, 0),
+        ("urlencode", Filter::Urlencode, 0, 0),
+        ("sha256", Filter::Sha256, 0, 0),
+        ("base64", Filter::Base64, 0, 0),
+    ];
+
+    fn by_name(name: &str) -> Option<(Filter, usize, usize)> {
+        Self::NAMES.iter().find(|entry| entry.0 == name).map(|entry| (entry.1, entry.2, entry.3))
+    }
+}
+
+impl Function {
+    /// Each name with its function and the least and most arguments it takes.
+    pub const NAMES: &[(&str, Function, usize, usize)] = &[
+        ("now", Function::Now, 0, 1),
+        ("range", Function::Range, 1, 2),
+        ("random.int", Function::RandomInt, 2, 2),
+        ("random.float", Function::RandomFloat, 2, 2),
+        ("random.choice", Function::RandomChoice, 1, 1),
+        ("random.hex", Function::RandomHex, 1, 1),
+        ("random.alnum", Function::RandomAlnum, 1, 1),
+        ("random.uuid", Function::RandomUuid, 0, 0),
+    ];
+
+    fn by_name(name: &str) -> Option<(Function, usize, usize)> {
+        Self::NAMES.iter().find(|entry| entry.0 == name).map(|entry| (entry.1, entry.2, entry.3))
+    }
+}
+
 /// The names and the outside values that evaluation may see.
 pub trait Scope {
     /// The value at a path (`["agent", "hostname"]`), or `None` when it is not there.
@@ -212,4 +288,234 @@ pub struct Parsed<T> {
     pub value: T,
     /// Names used, in order.
     pub uses: Vec<NameUse>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Diagnostics;
+    use crate::graph::JsonTemplate;
+    use crate::source::{SourceMap, Span};
+    use crate::yaml;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// `value` as a template's compact form and what was told: `[text] message / help`.
+    fn template(text: &str) -> (Option<Parsed<Template>>, Vec<String>) {
+        let mut sources = SourceMap::default();
+        let file = sources.add("t", text);
+        let mut diagnostics = Diagnostics::default();
+        let parsed = parse_template(text, &|range| Span::new(file, range), &mut diagnostics);
+        let told = diagnostics.into_sorted().into_iter().map(|d| {
+            let help = d.help.map_or(String::new(), |help| format!(" / {help}"));
+            format!("{} [{}] {}{help}", d.code.id, sources.text(d.primary.span), d.message)
+        });
+        (parsed, told.collect())
+    }
+
+    fn expr(text: &str) -> Expr {
+        let file = crate::source::FileId(0);
+        let mut diagnostics = Diagnostics::default();
+        let parsed = parse_expr(text, &|range| Span::new(file, range), &mut diagnostics);
+        parsed.unwrap_or_else(|| panic!("{text}: {diagnostics:?}")).value
+    }
+
+    #[test]
+    fn templates_become_literals_and_slots() {
+        for (text, expected) in [
+            ("", json!([])),
+            ("plain }} { text", json!([{"literal": "plain }} { text"}])),
+            ("{{ 1 + 2 }}x{{ 'y' }}", json!([{"literal": "3xy"}])),
+            ("a-{{ n }}", json!([{"literal": "a-"}, {"slot": {"path": ["n"]}}])),
+            ("{{ a.b['c'].d }}", json!([{"slot": {"path": ["a", "b", "c", "d"]}}])),
+            ("{{ '}}' ~ n }}", json!([{"literal": "}}"}, {"slot": {"path": ["n"]}}])),
+            (
+                "{{ '%05d' % n }}",
+                json!([{"slot": {"filter": ["pad", {"filter": ["int", {"path": ["n"]}, []]}, [{"const": 5}]]}}]),
+            ),
+            ("{{ 'ag-%03d/%s' % (7, 'x') }}", json!([{"literal": "ag-007/x"}])),
+            ("{{ 2 if 3 > 2 else n }}", json!([{"literal": "2"}])),
+        ] {
+            let (parsed, told) = template(text);
+            let value = parsed.map(|p| serde_json::to_value(p.value).expect("json"));
+            assert_eq!((value, told), (Some(expected), vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn expressions() {
+        for (text, expected) in [
+            ("{{ n }}", json!({"path": ["n"]})),
+            ("  n ", json!({"path": ["n"]})),
+            ("{{ a }} {{ b }}".trim_end_matches(" {{ b }}"), json!({"path": ["a"]})),
+            ("list[i]", json!({"index": [{"path": ["list"]}, {"path": ["i"]}]})),
+            ("list[0].x", json!({"index": [{"index": [{"path": ["list"]}, {"const": 0}]}, {"const": "x"}]})),
+            ("not a", json!({"unary": ["not", {"path": ["a"]}]})),
+            ("-5", json!({"const": -5})),
+            (
+                "1 < n <= 3",
+                json!({"binary": ["and", {"binary": ["lt", {"const": 1}, {"path": ["n"]}]},
+                    {"binary": ["le", {"path": ["n"]}, {"const": 3}]}]}),
+            ),
+            ("a not in b", json!({"unary": ["not", {"binary": ["in", {"path": ["a"]}, {"path": ["b"]}]}]})),
+            ("random.int(1, 6)", json!({"call": ["random_int", [{"const": 1}, {"const": 6}]]})),
+            ("now()", json!({"call": ["now", []]})),
+            ("range(3)", json!({"call": ["range", [{"const": 3}]]})),
+            (
+                "n | default('x') | upper",
+                json!({"filter": ["upper", {"filter": ["default", {"path": ["n"]}, [{"const": "x"}]]}, []]}),
+            ),
+            ("none == null_name", json!({"binary": ["eq", {"const": null}, {"path": ["null_name"]}]})),
+        ] {
+            assert_eq!(serde_json::to_value(expr(text)).expect("json"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_at_their_place() {
+        for (text, expected) in [
+            ("a {{ n | padd(5) }}", "P0201 [padd] unknown filter `padd` / did you mean `pad`?"),
+            ("{{ n | b64encode }}", "P0201 [b64encode] unknown filter `b64encode` / did you mean `base64`?"),
+            (
+                "{{ random.itn(1, 2) }}",
+                "P0202 [random.itn] unknown function `random.itn` / did you mean `random.int`?",
+            ),
+            ("{{ uuid() }}", "P0202 [uuid] unknown function `uuid` / did you mean `random.uuid`?"),
+            ("{{ now }}", "P0202 [now] `now` is a function, not a value / write `now()`"),
+            (
+                "{{ random.uuid }}",
+                "P0202 [random.uuid] `random.uuid` is a function, not a value / write `random.uuid(…)`",
+            ),
+            (
+                "{% if a %}x{% endif %}",
+                "P0203 [{% if a %}] `{% if %}` is a statement / write `{{ a if condition else b }}`",
+            ),
+            (
+                "x{# y #}",
+                "P0203 [{# y #}] comments have no place in a template / write it as a YAML comment: `# …`",
+            ),
+            (
+                "{{ a is defined }}",
+                "P0203 [a is defined] `is defined` has no meaning in a plan / an unknown name is an error when the plan is checked: leave the test out",
+            ),
+            ("{{ a[1:2] }}", "P0203 [a[1:2]] slices have no meaning in a plan / take one element: `list[0]`"),
+            ("{{ n | pad }}", "P0204 [pad] `pad` takes one argument, not 0"),
+            ("{{ n", "P0200 [{{] a `{{` that no `}}` closes / write `{{ name }}`"),
+            ("{{ }}", "P0200 [ ] an empty expression / write a name: `{{ name }}`"),
+            ("{{ 1 / 0 }}", "P0200 [1 / 0] division by zero"),
+            (
+                "{{ a if b }}",
+                "P0200 [a if b] an `if` without `else` has no value when it is false / write `a if condition else b`",
+            ),
+            (
+                "{{ '%5.2f' % n }}",
+                "P0200 ['%5.2f' % n] the format `%5.` is not known / formats are `%d`, `%05d`, `%s` and `%%`; or write `{{ n | pad(5) }}`",
+            ),
+            ("{{ a + }}", "P0200 [+] unexpected end of input, expected expression"),
+            ("{{ a && b }}", "P0200 [&] unexpected character / write `and`, `or`, `not`"),
+        ] {
+            assert_eq!(template(text).1, vec![expected.to_string()], "{text}");
+        }
+    }
+
+    #[test]
+    fn too_large_is_refused() {
+        for text in ["1+".repeat(1000) + "1", "-".repeat(5000) + "1", "(".repeat(5000), "a|upper".repeat(300)]
+        {
+            let (parsed, told) = template(&format!("{{{{ {text} }}}}"));
+            assert!(parsed.is_none());
+            assert!(told[0].starts_with("P0205"), "{}", told[0]);
+        }
+        let deep = vec!["n"; 40].join(" + ");
+        assert!(template(&format!("{{{{ {deep} }}}}")).1[0].starts_with("P0205"));
+    }
+
+    #[test]
+    fn names_are_listed_with_their_places() {
+        let text = "x{{ inputs.rate + agent['id'] }}-{{ list[i] }}";
+        let uses = template(text).0.expect("parses").uses;
+        let shown: Vec<_> = uses.iter().map(|u| (u.path.join("."), &text[u.span.range()])).collect();
+        let expected =
+            [("inputs.rate", "inputs.rate"), ("agent.id", "agent['id']"), ("list", "list"), ("i", "i")];
+        assert_eq!(shown, expected.map(|(path, text)| (path.to_string(), text)));
+    }
+
+    #[test]
+    fn folding_replaces_what_is_known() {
+        let known = |path: &[String]| (path == ["inputs", "n"]).then(|| json!(7));
+        for (text, expected) in [
+            ("a{{ inputs.n }}b", "a7b"),
+            ("{{ inputs.n | pad(3) }}-{{ x }}", "007-|x"),
+            ("{{ inputs.n + 1 if inputs.n > 5 else x }}", "8"),
+            ("{{ x ~ inputs.n ~ '.' }}", "x|7."),
+        ] {
+            let folded = fold(template(text).0.expect("parses").value, &known);
+            let shown: Vec<String> = folded
+                .segments
+                .iter()
+                .map(|segment| match segment {
+                    Segment::Literal(text) => text.clone(),
+                    Segment::Slot(Expr::Path(path)) => path.join("."),
+                    Segment::Slot(other) => format!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(shown.join("|"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_keeps_types() {
+        let text = "a: 1\nb: 1.5\nc: '2'\nd: no\ne: ~\nf: true\ng: [0x1f, -3, 1e2]\nh: \"{{ n }}\"\ni: v{{ n }}\nj: {k: \"{{ 'x' ~ n }}\"}\nk: 10_000\n";
+        let mut sources = SourceMap::default();
+        let file = sources.add("t", text);
+        let mut diagnostics = Diagnostics::default();
+        let node = yaml::parse(&sources, file, &mut diagnostics).expect("yaml");
+        let parsed = json_template(&sources, &node, &mut diagnostics).expect("json");
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let JsonTemplate::Map(map) = &parsed.value else { panic!("a map") };
+        let constants: serde_json::Map<String, Json> = map
+            .iter()
+            .filter_map(|(k, v)| match v {
+                JsonTemplate::Const(value) => Some((k.clone(), value.clone())),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            Json::Object(constants),
+            json!({"a": 1, "b": 1.5, "c": "2", "d": "no", "e": null, "f": true, "g": [31, -3, 100.0], "k": "10_000"})
+        );
+        assert_eq!(map["h"], JsonTemplate::Value(Expr::Path(vec!["n".into()])));
+        assert!(matches!(&map["i"], JsonTemplate::Text(_)));
+        assert!(
+            matches!(&map["j"], JsonTemplate::Map(inner) if matches!(inner["k"], JsonTemplate::Value(Expr::Binary(..))))
+        );
+        let places: Vec<&str> = parsed.uses.iter().map(|u| sources.text(u.span)).collect();
+        assert_eq!(places, ["n", "n", "n"]);
+    }
+
+    #[test]
+    fn json_refuses_what_it_cannot_hold() {
+        for (text, code) in
+            [("a: .inf\n", "P0008"), ("a: 123456789012345678901\n", "P0008"), ("\"{{ k }}\": 1\n", "P0203")]
+        {
+            let mut sources = SourceMap::default();
+            let file = sources.add("t", text);
+            let mut diagnostics = Diagnostics::default();
+            let node = yaml::parse(&sources, file, &mut diagnostics).expect("yaml");
+            assert!(json_template(&sources, &node, &mut diagnostics).is_none(), "{text}");
+            assert_eq!(diagnostics.iter().map(|d| d.code.id).collect::<Vec<_>>(), [code], "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}|[-{}%#a-c01'\"|.()\\[\\]+*/~, éif]{0,60}") {
+            for text in [text.clone(), format!("{{{{ {text} }}}}"), format!("{{{{{text}}}}}")] {
+                let (parsed, told) = template(&text);
+                prop_assert!(parsed.is_some() != !told.is_empty(), "{} {:?}", text, told);
+                let mut diagnostics = Diagnostics::default();
+                let _ = parse_expr(&text, &|range| Span::new(crate::source::FileId(0), range), &mut diagnostics);
+            }
+        }
+    }
 }

@@ -4,8 +4,41 @@
 //! Anchors and merge keys (`<<`) are expanded under a bound on nodes and depth. A duplicate key is an
 //! error and the first one counts. The only module that knows the YAML crate.
 
-use crate::diagnostic::Diagnostics;
+mod expand;
+mod load;
+mod traps;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span, Spanned};
+use load::Problem;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Text that is not YAML.
+pub const SYNTAX: Code = Code { id: "P0001", name: "yaml-syntax" };
+/// More text, nodes or nesting than any plan needs.
+pub const TOO_LARGE: Code = Code { id: "P0002", name: "too-large" };
+/// A key that is there already.
+pub const DUPLICATE_KEY: Code = Code { id: "P0003", name: "duplicate-key" };
+/// `{{ … }}` without quotes where YAML reads braces itself.
+pub const UNQUOTED_TEMPLATE: Code = Code { id: "P0004", name: "unquoted-template" };
+/// Text that YAML reads as something else unless it is quoted.
+pub const UNQUOTED_TEXT: Code = Code { id: "P0005", name: "unquoted-text" };
+/// A tab where YAML wants blanks.
+pub const TAB: Code = Code { id: "P0006", name: "tab-indentation" };
+/// More than one document in a file.
+pub const MANY_DOCUMENTS: Code = Code { id: "P0007", name: "many-documents" };
+/// A number that JSON cannot hold.
+pub const BAD_NUMBER: Code = Code { id: "P0008", name: "bad-number" };
+/// `-get` where `- get` was meant.
+pub const DASH_WITHOUT_BLANK: Code = Code { id: "P0009", name: "dash-without-blank" };
+
+/// The longest text that is read.
+pub const MAX_BYTES: usize = 4 << 20;
+/// The most nodes that a file may have once anchors are expanded.
+pub const MAX_NODES: usize = 200_000;
+/// The deepest nesting.
+pub const MAX_DEPTH: usize = 64;
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +102,292 @@ impl Node {
 /// Parses a file of the map. Problems go to `diagnostics`; what could be read is returned, so that
 /// one syntax error does not hide mistakes in other top-level blocks.
 pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -> Option<Node> {
-    let _ = (sources, file, diagnostics);
-    None
+    let text = &sources.file(file).text;
+    if text.len() > MAX_BYTES {
+        diagnostics.push(
+            Diagnostic::error(TOO_LARGE, Span::new(file, 0..0), "the file is larger than 4 MiB")
+                .help("keep generated data in a fixture, not in the plan"),
+        );
+        return None;
+    }
+    let mut repair =
+        Repair { file, original: text, text: text.clone(), patches: Patches::new(), mended: false };
+    let tree = match load::load(&repair.text) {
+        Ok(tree) => tree,
+        Err(first) if first.too_large => {
+            diagnostics.push(repair.describe(&first));
+            return None;
+        }
+        Err(first) => {
+            repair.blocks(diagnostics);
+            match load::load(&repair.text) {
+                Ok(tree) => tree,
+                Err(problem) => {
+                    // Something that no block shows alone: tell what the parser said first.
+                    let untold = if repair.mended { &problem } else { &first };
+                    diagnostics.push(repair.describe(untold));
+                    return None;
+                }
+            }
+        }
+    };
+    expand::expand(&tree, file, text, &repair.patches, diagnostics)
+}
+
+/// Values that were replaced by quoted filler of the same length so that the rest could be parsed:
+/// from first byte to last byte and the text that was meant.
+type Patches = BTreeMap<usize, (usize, String)>;
+
+/// A text on its way to something that parses. Its length never changes, so all spans stay true.
+struct Repair<'a> {
+    file: FileId,
+    original: &'a str,
+    text: String,
+    patches: Patches,
+    /// Whether anything was told and mended or blanked.
+    mended: bool,
+}
+
+impl Repair<'_> {
+    /// Parses each top-level block alone; reports and mends or blanks those that fail.
+    fn blocks(&mut self, diagnostics: &mut Diagnostics) {
+        for block in top_level_blocks(self.original) {
+            let Err(problem) = load::load(&self.text[block.clone()]) else { continue };
+            self.mended = true;
+            let (traps, quote) = traps::find(self.original, block.clone(), &problem);
+            for trap in &traps {
+                self.patch(trap.range.clone());
+                diagnostics.push(trap.diagnostic(self.file, self.original));
+            }
+            let Err(rest) = load::load(&self.text[block.clone()]) else { continue };
+            // What is left where something was mended may be an echo of it.
+            if traps.is_empty() {
+                diagnostics.push(self.describe(&match quote {
+                    Some(at) => Problem::unclosed_quote(at),
+                    None => rest.moved_by(block.start),
+                }));
+            }
+            self.replace(block.clone(), |byte| if matches!(byte, b'\n' | b'\r') { byte } else { b' ' });
+            self.patches.retain(|start, _| !block.contains(start));
+        }
+    }
+
+    /// Puts quoted filler in the place of a value, and keeps the value as text.
+    fn patch(&mut self, range: Range<usize>) {
+        let last = range.end - 1;
+        let start = range.start;
+        let mut at = start;
+        self.replace(range.clone(), |_| {
+            let byte = if last > start && (at == start || at == last) { b'"' } else { b'x' };
+            at += 1;
+            byte
+        });
+        self.patches.insert(start, (range.end, self.original[range].to_string()));
+    }
+
+    fn replace(&mut self, range: Range<usize>, mut byte: impl FnMut(u8) -> u8) {
+        let mut bytes = std::mem::take(&mut self.text).into_bytes();
+        for at in range {
+            bytes[at] = byte(bytes[at]);
+        }
+        // Only whole characters are replaced, each byte by an ASCII byte.
+        self.text = String::from_utf8(bytes).unwrap_or_default();
+    }
+
+    /// The diagnostic of a problem that no trap explains.
+    fn describe(&self, problem: &Problem) -> Diagnostic {
+        let mut start = problem.at.min(self.original.len());
+        if problem.tab {
+            let line =
+                self.original.as_bytes()[..start].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+            start = self.original.as_bytes()[line..start]
+                .iter()
+                .position(|b| *b == b'\t')
+                .map_or(start, |i| line + i);
+        }
+        while !self.original.is_char_boundary(start) {
+            start -= 1;
+        }
+        let width = self.original[start..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let span = Span::new(self.file, start..start + width);
+        let code = match () {
+            () if problem.too_large => TOO_LARGE,
+            () if problem.tab => TAB,
+            () => SYNTAX,
+        };
+        let diagnostic = Diagnostic::error(code, span, problem.message.clone());
+        match problem.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    }
+}
+
+/// The ranges of the top-level blocks: from a line that starts in column 1 to the next such line.
+fn top_level_blocks(text: &str) -> Vec<Range<usize>> {
+    let mut starts = vec![0];
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let structural =
+            line.starts_with(|c: char| !c.is_whitespace() && !matches!(c, '#' | '-' | '.' | ']' | '}' | '%'));
+        if structural && at > 0 {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().copied().skip(1).chain([text.len()]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).filter(|r| !r.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A text's tree as JSON-like text (quoted scalars as `'…'`), and its diagnostics as `line:column code message`.
+    fn read(text: &str) -> (String, Vec<String>) {
+        let mut sources = SourceMap::default();
+        let file = sources.add("plan.yaml", text);
+        let mut diagnostics = Diagnostics::default();
+        let node = parse(&sources, file, &mut diagnostics);
+        let told = diagnostics.into_sorted().iter().map(|d| tell(&sources, d)).collect();
+        (node.map_or("-".into(), |node| show(&node)), told)
+    }
+
+    fn tell(sources: &SourceMap, d: &Diagnostic) -> String {
+        let (line, column) = sources.file(d.primary.span.file).line_column(d.primary.span.start as usize);
+        let fix = d.suggestion.as_ref().map_or(String::new(), |s| format!(" => {}", s.replacement));
+        format!("{line}:{column} {} [{}]{fix}", d.code.id, sources.text(d.primary.span))
+    }
+
+    fn show(node: &Node) -> String {
+        match &node.kind {
+            NodeKind::Null => "null".into(),
+            NodeKind::Bool(b) => b.to_string(),
+            NodeKind::Scalar { text, plain: true } => text.clone(),
+            NodeKind::Scalar { text, plain: false } => format!("'{text}'"),
+            NodeKind::Sequence(items) => {
+                format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", "))
+            }
+            NodeKind::Mapping(entries) => {
+                let inner: Vec<_> =
+                    entries.iter().map(|e| format!("{}: {}", e.key.value, show(&e.value))).collect();
+                format!("{{{}}}", inner.join(", "))
+            }
+        }
+    }
+
+    #[test]
+    fn values() {
+        for (text, expected) in [
+            ("", "null"),
+            ("# only a comment\n", "null"),
+            ("a: 1\nb: no\nc: true\nd: ~\ne:\n", "{a: 1, b: no, c: true, d: null, e: null}"),
+            ("a: \"5\"\nb: '6'\nc: !!str 7\n", "{a: '5', b: '6', c: '7'}"),
+            ("a: |\n  x\n  y\nb: >\n  p\n  q\n", "{a: 'x\ny\n', b: 'p q\n'}"),
+            ("- 1\n- [2, {a: b}]\n", "[1, [2, {a: b}]]"),
+            ("a: &x {k: 1}\nb: *x\nc: {<<: *x, j: 2}\n", "{a: {k: 1}, b: {k: 1}, c: {j: 2, k: 1}}"),
+            ("a: &x {k: 1}\nb: {<<: [*x, *x], k: 3}\n", "{a: {k: 1}, b: {k: 3}}"),
+            ("p: /a/{{ id }}/b\n", "{p: /a/{{ id }}/b}"),
+            ("\u{feff}a: 1\r\nb: 2\r\n", "{a: 1, b: 2}"),
+            ("a: { $.app_env: test }\n", "{a: {$.app_env: test}}"),
+        ] {
+            let (tree, told) = read(text);
+            assert_eq!((tree.as_str(), told), (expected, vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_fix_and_the_rest_is_read() {
+        for (text, tree, told) in [
+            ("a: 1\nb: 2\na: 3\n", "{a: 1, b: 2}", vec!["3:1 P0003 [a]"]),
+            ("a: {{ x }}\nb: 2\n", "{a: '{{ x }}', b: 2}", vec!["1:4 P0004 [{{ x }}] => \"{{ x }}\""]),
+            (
+                "a: {{ x.y }}/z # why\nb: 2\n",
+                "{a: '{{ x.y }}/z', b: 2}",
+                vec!["1:4 P0004 [{{ x.y }}/z] => \"{{ x.y }}/z\""],
+            ),
+            (
+                "a: { p: {{ x[\"k\"] }}, q: 1 }\n",
+                "{a: {p: '{{ x[\"k\"] }}', q: 1}}",
+                vec!["1:9 P0004 [{{ x[\"k\"] }}] => '{{ x[\"k\"] }}'"],
+            ),
+            (
+                "a: { p: /v/{{ x }}/y, q: 1 }\n",
+                "{a: {p: '/v/{{ x }}/y', q: 1}}",
+                vec!["1:9 P0004 [/v/{{ x }}/y] => \"/v/{{ x }}/y\""],
+            ),
+            ("a: @b\nc: 1\n", "{a: '@b', c: 1}", vec!["1:4 P0005 [@b] => \"@b\""]),
+            ("a: `b`\n", "{a: '`b`'}", vec!["1:4 P0005 [`b`] => \"`b`\""]),
+            ("a: %5d\n", "{a: '%5d'}", vec!["1:4 P0005 [%5d] => \"%5d\""]),
+            ("a: *_test\n", "{a: '*_test'}", vec!["1:4 P0005 [*_test] => \"*_test\""]),
+            (
+                "a: [ $.ok, $.items[0].id ]\n",
+                "{a: [$.ok, '$.items[0].id']}",
+                vec!["1:12 P0005 [$.items[0].id] => \"$.items[0].id\""],
+            ),
+            (
+                "a: guard: on\nb: 1\n",
+                "{a: 'guard: on', b: 1}",
+                vec!["1:4 P0005 [guard: on] => \"guard: on\""],
+            ),
+            ("a: 1\nb:\n\tc: 2\nd: 3\n", "{a: 1, d: 3}", vec!["3:1 P0006 [\t]"]),
+            ("a: \"x\nb: 1\n", "{b: 1}", vec!["1:4 P0001 [\"]"]),
+            ("a: [1, 2\nb: 1\nc: 2\n", "{b: 1, c: 2}", vec!["1:4 P0001 [[]"]),
+            ("a: 1\n---\nb: 2\n", "{a: 1}", vec!["2:1 P0007 [---]"]),
+            ("a:\n  -get: /x\n  -b: 1\n", "{a: {}}", vec!["2:3 P0009 [-get] => - ", "3:3 P0009 [-b] => - "]),
+            ("a: !secret x\n", "{a: x}", vec!["1:12 P0005 [x]"]),
+            ("a: &x [*x]\n", "{a: [null]}", vec!["1:8 P0001 [*x]"]),
+            (
+                "a: {{ x }}\nb: \"\nc: @z\nd: 4\n",
+                "{a: '{{ x }}', c: '@z', d: 4}",
+                vec!["1:4 P0004 [{{ x }}] => \"{{ x }}\"", "2:4 P0001 [\"]", "3:4 P0005 [@z] => \"@z\""],
+            ),
+        ] {
+            let told: Vec<String> = told.into_iter().map(String::from).collect();
+            assert_eq!(read(text), (tree.to_string(), told), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_the_values_own_bytes() {
+        let text = "a: \"x y\"  # c\nb:\n  - 1\n  - {k: v}\nc: |\n  t\n\nd: z\n";
+        let mut sources = SourceMap::default();
+        let file = sources.add("plan.yaml", text);
+        let node = parse(&sources, file, &mut Diagnostics::default()).expect("parses");
+        let slice = |key: &str| sources.text(node.get(key).expect("there").span).to_string();
+        assert_eq!(slice("a"), "\"x y\"");
+        assert_eq!(slice("b"), "1\n  - {k: v}");
+        assert_eq!(slice("c"), "t");
+        assert_eq!(slice("d"), "z");
+    }
+
+    #[test]
+    fn bombs_cost_little() {
+        let mut bomb = String::from("a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n");
+        for i in 1..20 {
+            let items = vec![format!("*a{}", i - 1); 10].join(", ");
+            bomb.push_str(&format!("a{i}: &a{i} [{items}]\n"));
+        }
+        let deep = "[".repeat(1000);
+        for text in [bomb, deep, "- ".repeat(5000), "x".repeat(MAX_BYTES + 1)] {
+            let (tree, told) = read(&text);
+            assert_eq!(tree, "-", "{}", &text[..40]);
+            assert!(!told.is_empty());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,80}|[-a: \n\t{}\\[\\]\"'&*!|>%@`#?,é]{0,60}") {
+            let mut sources = SourceMap::default();
+            let file = sources.add("plan.yaml", text);
+            let mut diagnostics = Diagnostics::default();
+            let node = parse(&sources, file, &mut diagnostics);
+            prop_assert!(node.is_some() || diagnostics.has_errors());
+            for d in diagnostics.iter() {
+                prop_assert!(d.primary.span.end as usize <= sources.file(file).text.len());
+            }
+        }
+    }
 }

@@ -16,6 +16,7 @@ pub mod mask;
 pub mod orchestrate;
 mod pace;
 pub mod phases;
+pub mod report;
 pub mod seeding;
 pub mod services;
 #[cfg(test)]

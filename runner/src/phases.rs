@@ -496,11 +496,12 @@ impl<'a> Run<'a> {
         };
         let (runtime, signals) = (&self.runtime, &self.world.signals);
         let listener = &mut *self.listener;
+        let mut hear = |progress| listener.seeding(&progress);
         let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = signals.asked() => Err(interrupted(signals.name())),
-                done = seeding::seed(fixture, &ground, &options, &mut |p| listener.seeding(&p)) => Ok(done),
+                done = seeding::seed(fixture, &ground, &options, &mut hear) => Ok(done),
             }
         })?;
         match outcome {

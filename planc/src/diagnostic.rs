@@ -164,7 +164,7 @@ impl Diagnostics {
 
     /// All, sorted by place, errors first at the same place.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.items.sort_by(|a, b| (a.primary.span, a.level, a.code).cmp(&(b.primary.span, b.level, b.code)));
+        self.items.sort_by_key(|d| (d.primary.span, d.level, d.code));
         self.items
     }
 }

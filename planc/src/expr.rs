@@ -10,6 +10,7 @@ mod format;
 mod json;
 mod parse;
 
+use crate::Page;
 use crate::diagnostic::Code;
 use crate::graph::Json;
 use serde::{Deserialize, Serialize};
@@ -24,12 +25,38 @@ pub const BAD_EXPRESSION: Code = Code { id: "P0200", name: "bad-expression" };
 pub const UNKNOWN_FILTER: Code = Code { id: "P0201", name: "unknown-filter" };
 /// A function that does not exist.
 pub const UNKNOWN_FUNCTION: Code = Code { id: "P0202", name: "unknown-function" };
-/// Statements, comments, tests, slices: Jinja that has no meaning in a plan.
-pub const UNSUPPORTED: Code = Code { id: "P0203", name: "not-an-expression" };
+/// `{% … %}` or `{# … #}`: only expressions have a meaning in a plan.
+pub const STATEMENT: Code = Code { id: "P0203", name: "statement-in-template" };
 /// Too few or too many arguments.
 pub const BAD_ARGUMENTS: Code = Code { id: "P0204", name: "bad-arguments" };
 /// An expression too long or too deep to read.
 pub const TOO_LARGE: Code = Code { id: "P0205", name: "expression-too-large" };
+
+/// Tests, slices, maps, named arguments: parts of Jinja that a plan does without.
+pub const UNSUPPORTED: Code = Code { id: "P0206", name: "unsupported-syntax" };
+
+/// The pages of the codes above, for `planc explain`.
+pub const PAGES: &[Page] = &[
+    Page { code: "P0200", name: "bad-expression", text: include_str!("expr/pages/bad-expression.md") },
+    Page { code: "P0201", name: "unknown-filter", text: include_str!("expr/pages/unknown-filter.md") },
+    Page { code: "P0202", name: "unknown-function", text: include_str!("expr/pages/unknown-function.md") },
+    Page {
+        code: "P0203",
+        name: "statement-in-template",
+        text: include_str!("expr/pages/statement-in-template.md"),
+    },
+    Page { code: "P0204", name: "bad-arguments", text: include_str!("expr/pages/bad-arguments.md") },
+    Page {
+        code: "P0205",
+        name: "expression-too-large",
+        text: include_str!("expr/pages/expression-too-large.md"),
+    },
+    Page {
+        code: "P0206",
+        name: "unsupported-syntax",
+        text: include_str!("expr/pages/unsupported-syntax.md"),
+    },
+];
 
 /// The most tokens that an expression may have.
 pub const MAX_TOKENS: usize = 400;
@@ -396,9 +423,9 @@ mod tests {
             ),
             (
                 "{{ a is defined }}",
-                "P0203 [a is defined] `is defined` has no meaning in a plan / an unknown name is an error when the plan is checked: leave the test out",
+                "P0206 [a is defined] `is defined` has no meaning in a plan / an unknown name is an error when the plan is checked: leave the test out",
             ),
-            ("{{ a[1:2] }}", "P0203 [a[1:2]] slices have no meaning in a plan / take one element: `list[0]`"),
+            ("{{ a[1:2] }}", "P0206 [a[1:2]] slices have no meaning in a plan / take one element: `list[0]`"),
             ("{{ n | pad }}", "P0204 [pad] `pad` takes one argument, not 0"),
             ("{{ n", "P0200 [{{] a `{{` that no `}}` closes / write `{{ name }}`"),
             ("{{ }}", "P0200 [ ] an empty expression / write a name: `{{ name }}`"),
@@ -496,7 +523,7 @@ mod tests {
     #[test]
     fn json_refuses_what_it_cannot_hold() {
         for (text, code) in
-            [("a: .inf\n", "P0008"), ("a: 123456789012345678901\n", "P0008"), ("\"{{ k }}\": 1\n", "P0203")]
+            [("a: .inf\n", "P0008"), ("a: 123456789012345678901\n", "P0008"), ("\"{{ k }}\": 1\n", "P0206")]
         {
             let mut sources = SourceMap::default();
             let file = sources.add("t", text);
@@ -507,12 +534,30 @@ mod tests {
         }
     }
 
+    /// The wrong example of each page gives exactly its code, the right one nothing.
+    #[test]
+    fn pages_tell_the_truth() {
+        for page in yaml::PAGES.iter().chain(PAGES) {
+            assert!(page.text.starts_with(&format!("# {} ({})\n", page.name, page.code)), "{}", page.name);
+            let examples: Vec<&str> = page.text.split("```").skip(1).step_by(2).collect();
+            for (example, expected) in examples.iter().zip([&[page.code][..], &[]]) {
+                let mut sources = SourceMap::default();
+                let file = sources.add("t", example.trim_start_matches("yaml\n"));
+                let mut diagnostics = Diagnostics::default();
+                let node = yaml::parse(&sources, file, &mut diagnostics).expect("yaml");
+                json_template(&sources, &node, &mut diagnostics);
+                let codes: Vec<_> = diagnostics.iter().map(|d| d.code.id).collect();
+                assert_eq!(codes, expected, "{}: {example}", page.name);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "\\PC{0,60}|[-{}%#a-c01'\"|.()\\[\\]+*/~, éif]{0,60}") {
             for text in [text.clone(), format!("{{{{ {text} }}}}"), format!("{{{{{text}}}}}")] {
                 let (parsed, told) = template(&text);
-                prop_assert!(parsed.is_some() != !told.is_empty(), "{} {:?}", text, told);
+                prop_assert!(parsed.is_some() == told.is_empty(), "{} {:?}", text, told);
                 let mut diagnostics = Diagnostics::default();
                 let _ = parse_expr(&text, &|range| Span::new(crate::source::FileId(0), range), &mut diagnostics);
             }

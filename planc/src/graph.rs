@@ -379,6 +379,7 @@ pub struct Service {
 }
 
 /// What a service is.
+#[allow(clippy::large_enum_variant)] // a plan has a handful of services; a box would only be noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ServiceKind {
@@ -423,6 +424,7 @@ pub struct Fixture {
 }
 
 /// How a fixture's rows come to be.
+#[allow(clippy::large_enum_variant)] // a plan has a handful of fixtures; a box would only be noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FixtureKind {

@@ -1,2 +1,326 @@
-//! Work in progress.
-fn main() {}
+//! `planc`: arguments, files, printing, exit code. Everything else is the library's.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // The world comes in here, and only here.
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use planc::diagnostic::Diagnostic;
+use planc::graph::ExecutionGraph;
+use planc::render::{self, Summary};
+use planc::source::SourceMap;
+use planc::{Compilation, Files, Options, Page, show};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Load tests you can merge on: the plan compiler.
+#[derive(Parser)]
+#[command(
+    name = "planc",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  planc check plans/*.yaml --deny warnings      every profile of every plan
+  planc graph plans/storm.yaml                  what will happen, how long, how many requests
+  planc compile plans/storm.yaml -o storm.graph.json
+  planc explain P0102
+
+Exit codes: 0 clean, 1 errors (or warnings under --deny warnings), 2 usage or unreadable file."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Finds everything wrong with plans, without running them
+    #[command(after_help = "\
+Examples:
+  planc check plans/storm.yaml
+  planc check plans/*.yaml --deny warnings --format github
+  planc check plans/storm.yaml --profile stress --set rate=300/s")]
+    Check(Check),
+    /// Draws what a plan will do: order, load, rows, requests, gates
+    #[command(after_help = "\
+Examples:
+  planc graph plans/storm.yaml
+  planc graph plans/storm.yaml --profile stress --format mermaid")]
+    Graph(Graph),
+    /// Writes the execution graph of one profile: what was reviewed is what runs
+    #[command(after_help = "\
+Examples:
+  planc compile plans/storm.yaml -o storm.graph.json
+  planc compile plans/storm.yaml --set rate=300/s -o - | jq .scenarios")]
+    Compile(Compile),
+    /// Prints the page of a diagnostic
+    #[command(
+        after_help = "Examples:\n  planc explain P0102\n  planc explain missing-unit\n  planc explain --list"
+    )]
+    Explain(Explain),
+    /// Prints the JSON Schema of plans or fixtures, for editors
+    #[command(after_help = "\
+Examples:
+  planc schema > plan.schema.json
+  planc schema --of fixture > fixture.schema.json")]
+    Schema {
+        /// Which kind of file
+        #[arg(long, value_enum, default_value = "plan")]
+        of: SchemaOf,
+    },
+    /// Prints completions for a shell
+    #[command(after_help = "Examples:\n  planc completions bash > /etc/bash_completion.d/planc")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(clap::Args)]
+struct Check {
+    /// Plans to check
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<String>,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// How to write what was found
+    #[arg(long, default_value = "terminal", value_parser = names(render::FORMATS.iter().map(|f| f.name)))]
+    format: String,
+    /// What else makes the exit code 1
+    #[arg(long, value_enum)]
+    deny: Vec<Deny>,
+    /// Also say which files were read
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(clap::Args)]
+struct Graph {
+    /// The plan
+    plan: String,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// How to draw it
+    #[arg(long, default_value = "tree", value_parser = names(show::FORMATS.iter().map(|f| f.name)))]
+    format: String,
+}
+
+#[derive(clap::Args)]
+struct Compile {
+    /// The plan
+    plan: String,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// File to write, `-` for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: String,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Explain {
+    /// A code or a name: `P0102`, `missing-unit`
+    code: Option<String>,
+    /// List all codes
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(clap::Args)]
+struct Inputs {
+    /// Profile of the plan (default: all for check, `default` otherwise)
+    #[arg(long)]
+    profile: Option<String>,
+    /// Value of an input; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Deny {
+    /// Warnings count as errors
+    Warnings,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    Plan,
+    Fixture,
+}
+
+/// What ends the program before its work is done: a message, exit code 2.
+struct Unusable(String);
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Check(args) => check(&args),
+        Command::Graph(args) => graph(&args),
+        Command::Compile(args) => compile(&args),
+        Command::Explain(args) => explain(&args),
+        Command::Schema { of } => schema(of),
+        Command::Completions { shell } => completions(shell),
+    };
+    match outcome {
+        Ok(clean) => ExitCode::from(u8::from(!clean)),
+        Err(Unusable(message)) => {
+            tell(&format!("error: {message}\n"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check(args: &Check) -> Result<bool, Unusable> {
+    let mut parts = Vec::new();
+    for plan in &args.plans {
+        readable(plan)?;
+        // An empty environment: what a check says must not depend on the shell it runs in.
+        let done = planc::check(&Disk, plan, &args.inputs.options(BTreeMap::new(), false));
+        parts.push((done.sources, done.diagnostics));
+    }
+    let (sources, diagnostics) = render::merge(parts);
+    let summary = Summary::of(&sources, &diagnostics);
+    if args.verbose {
+        sources.files().for_each(|(_, file)| tell(&format!("read {}\n", file.name)));
+    }
+    let format = render::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
+    print(&(format.render)(&sources, &diagnostics, &summary, true));
+    let denied = args.deny.contains(&Deny::Warnings) && summary.warnings > 0;
+    Ok(summary.errors == 0 && !denied)
+}
+
+fn graph(args: &Graph) -> Result<bool, Unusable> {
+    let Some(graph) = compiled(&args.plan, &args.inputs.options(BTreeMap::new(), false))? else {
+        return Ok(false);
+    };
+    let format = show::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
+    print(&(format.render)(&graph));
+    Ok(true)
+}
+
+fn compile(args: &Compile) -> Result<bool, Unusable> {
+    let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let Some(graph) = compiled(&args.plan, &args.inputs.options(env.collect(), true))? else {
+        return Ok(false);
+    };
+    let mut text = serde_json::to_string_pretty(&graph).map_err(|e| Unusable(e.to_string()))?;
+    text.push('\n');
+    if args.output == "-" {
+        print(&text);
+        return Ok(true);
+    }
+    write_atomically(Path::new(&args.output), &text)
+        .map_err(|e| Unusable(format!("cannot write `{}`: {e}", args.output)))?;
+    tell(&format!("wrote {}, graph {}\n", args.output, graph.id()));
+    Ok(true)
+}
+
+fn explain(args: &Explain) -> Result<bool, Unusable> {
+    let pages = planc::pages();
+    let Some(wanted) = &args.code else {
+        let line = |page: &Page| format!("{}  {}\n", page.code, page.name);
+        print(&pages.iter().map(line).collect::<String>());
+        return Ok(true);
+    };
+    let page = pages.iter().find(|page| page.code.eq_ignore_ascii_case(wanted) || page.name == wanted);
+    let page =
+        page.ok_or_else(|| Unusable(format!("no diagnostic `{wanted}`: `planc explain --list` has all")))?;
+    print(&format!("{}\n", page.text.trim_end()));
+    Ok(true)
+}
+
+fn schema(of: SchemaOf) -> Result<bool, Unusable> {
+    let schema = match of {
+        SchemaOf::Plan => planc::schema::plan(),
+        SchemaOf::Fixture => planc::schema::fixture(),
+    };
+    print(&format!("{schema:#}\n"));
+    Ok(true)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<bool, Unusable> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "planc", &mut script);
+    print(&String::from_utf8_lossy(&script));
+    Ok(true)
+}
+
+/// Compiles one profile and tells what was found on standard error; the graph when there is one.
+fn compiled(plan: &str, options: &Options) -> Result<Option<ExecutionGraph>, Unusable> {
+    readable(plan)?;
+    let Compilation { sources, diagnostics, graph, .. } = planc::compile(&Disk, plan, options);
+    let clean = !diagnostics.has_errors();
+    if !diagnostics.is_empty() {
+        tell(&terminal(&sources, &diagnostics.into_sorted()));
+    }
+    match graph {
+        Some(graph) => Ok(Some(graph).filter(|_| clean)),
+        None if clean => Err(Unusable(format!("`{plan}` has no graph"))),
+        None => Ok(None),
+    }
+}
+
+fn terminal(sources: &SourceMap, diagnostics: &[Diagnostic]) -> String {
+    (render::FORMATS[0].render)(sources, diagnostics, &Summary::of(sources, diagnostics), true)
+}
+
+impl Inputs {
+    fn options(&self, env: BTreeMap<String, String>, require_inputs: bool) -> Options {
+        Options { profile: self.profile.clone(), set: self.set.clone(), env, require_inputs }
+    }
+}
+
+/// Files as the operating system has them.
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &str) -> Result<String, String> {
+        let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+        // Far over the compiler's own bound, so that its diagnostic is told, not ours.
+        if size > 64 << 20 {
+            return Err("the file is larger than 64 MiB".into());
+        }
+        let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+        String::from_utf8(bytes)
+            .map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
+    }
+}
+
+fn readable(plan: &str) -> Result<(), Unusable> {
+    Disk.read(plan).map(drop).map_err(|e| Unusable(format!("cannot read `{plan}`: {e}")))
+}
+
+/// Writes beside the file and renames, so that no one ever sees half of it.
+fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?);
+    name.push(format!(".{}.tmp", std::process::id()));
+    let beside: PathBuf = path.with_file_name(name);
+    let written = std::fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Standard output; colour only on a terminal that wants it. A reader that went away is no error.
+fn print(text: &str) {
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// Standard error, likewise.
+fn tell(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+fn names(names: impl Iterator<Item = &'static str>) -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(names)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}

@@ -8,6 +8,7 @@ mod expand;
 mod load;
 mod traps;
 
+use crate::Page;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span, Spanned};
 use load::Problem;
@@ -32,6 +33,23 @@ pub const MANY_DOCUMENTS: Code = Code { id: "P0007", name: "many-documents" };
 pub const BAD_NUMBER: Code = Code { id: "P0008", name: "bad-number" };
 /// `-get` where `- get` was meant.
 pub const DASH_WITHOUT_BLANK: Code = Code { id: "P0009", name: "dash-without-blank" };
+
+/// The pages of the codes above, for `planc explain`.
+pub const PAGES: &[Page] = &[
+    Page { code: "P0001", name: "yaml-syntax", text: include_str!("yaml/pages/yaml-syntax.md") },
+    Page { code: "P0002", name: "too-large", text: include_str!("yaml/pages/too-large.md") },
+    Page { code: "P0003", name: "duplicate-key", text: include_str!("yaml/pages/duplicate-key.md") },
+    Page { code: "P0004", name: "unquoted-template", text: include_str!("yaml/pages/unquoted-template.md") },
+    Page { code: "P0005", name: "unquoted-text", text: include_str!("yaml/pages/unquoted-text.md") },
+    Page { code: "P0006", name: "tab-indentation", text: include_str!("yaml/pages/tab-indentation.md") },
+    Page { code: "P0007", name: "many-documents", text: include_str!("yaml/pages/many-documents.md") },
+    Page { code: "P0008", name: "bad-number", text: include_str!("yaml/pages/bad-number.md") },
+    Page {
+        code: "P0009",
+        name: "dash-without-blank",
+        text: include_str!("yaml/pages/dash-without-blank.md"),
+    },
+];
 
 /// The longest text that is read.
 pub const MAX_BYTES: usize = 4 << 20;

@@ -2,7 +2,8 @@
 
 use super::{
     BAD_ARGUMENTS, BAD_EXPRESSION, BinaryOp, Expr, Filter, Function, MAX_DEPTH, MAX_TOKENS, NameUse, Parsed,
-    Segment, TOO_LARGE, Template, UNKNOWN_FILTER, UNKNOWN_FUNCTION, UNSUPPORTED, UnaryOp, fold, format,
+    STATEMENT, Segment, TOO_LARGE, Template, UNKNOWN_FILTER, UNKNOWN_FUNCTION, UNSUPPORTED, UnaryOp, fold,
+    format,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::graph::Json;
@@ -120,7 +121,7 @@ fn statement(text: &str, start: usize, place: Place<'_>) -> Diagnostic {
             "only expressions, `{{ … }}`, have a meaning in a plan",
         ),
     };
-    Diagnostic::error(UNSUPPORTED, place(start..end), message).help(help)
+    Diagnostic::error(STATEMENT, place(start..end), message).help(help)
 }
 
 /// Parses the expression at `range` of `text`.

@@ -1,0 +1,754 @@
+//! JSON Schema (draft 2020-12) of plan and fixture files, for editors: completion, descriptions and
+//! the coarse mistakes while typing. `planc check` finds the rest. Written by hand, as data.
+
+use crate::graph::Json;
+use serde_json::{Map, json};
+
+/// The schema of a plan file.
+pub fn plan() -> Json {
+    let mut schema = object(
+        &["plan", "scenarios"],
+        &[
+            ("plan", text("Name of the plan.")),
+            ("about", text("What it is for.")),
+            ("seed", whole("Seed of all generated data and random draws.")),
+            ("inputs", named("The only door for environment and command line.", local("input"))),
+            ("profiles", profiles()),
+            ("target", local("target")),
+            ("database", local("database")),
+            ("guards", list("Conditions that must hold before anything is written.", local("guard"))),
+            ("services", named("Processes that the run starts, waits for and stops.", local("service"))),
+            ("fixtures", named("Rows and accounts that must exist before the load.", local("fixture_use"))),
+            ("tokens", named("Credentials.", local("token"))),
+            ("preflight", list("Checks after seeding, before load; all are run.", local("check"))),
+            ("endpoints", named("Catalogue of endpoints, for `call`.", local("endpoint"))),
+            ("metrics", named("Metrics of your own, filled by `record`.", metric())),
+            ("setup", list("Steps played once before the load.", local("step"))),
+            ("teardown", list("Steps played once after it, whatever happened.", local("step"))),
+            ("scenarios", named("Who does what, when and how much.", local("scenario"))),
+            ("thresholds", thresholds()),
+            ("health", health()),
+            ("report", report()),
+        ],
+    );
+    finish(&mut schema, "plan", "A load-test plan");
+    schema
+}
+
+/// The schema of a fixture file.
+pub fn fixture() -> Json {
+    let mut schema = object(&[], &fixture_keys());
+    finish(&mut schema, "fixture", "Rows or accounts that a load test draws from");
+    schema
+}
+
+fn finish(schema: &mut Json, name: &str, title: &str) {
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["$id"] = json!(format!("urn:planc:{name}"));
+    schema["title"] = json!(title);
+    schema["$defs"] = Json::Object(definitions());
+}
+
+fn definitions() -> Map<String, Json> {
+    let parts: [(&str, Json); 20] = [
+        ("duration", scalar("A duration with its unit: `500ms`, `30s`, `1h30m`; or a template.")),
+        ("rate", scalar("A rate with its unit: `167/s`, `5/m`; or a template.")),
+        ("share", scalar("A share: `0.1%` or `0.001`.")),
+        ("size", scalar("A size: `64KiB`, `1MiB`.")),
+        (
+            "count",
+            json!({ "type": ["integer", "string"], "description": "A whole number; `_` may separate digits." }),
+        ),
+        ("flag", json!({ "type": ["boolean", "string"], "description": "`true`, `false` or a template." })),
+        (
+            "template",
+            json!({ "type": ["string", "number", "boolean"], "description": "A text; `{{ name }}` is a slot." }),
+        ),
+        ("input", input()),
+        ("target", target()),
+        (
+            "database",
+            object(&["url"], &[("url", text("Connection string of the database to seed and to check."))]),
+        ),
+        ("check", check(false)),
+        ("guard", check(true)),
+        ("service", service()),
+        ("fixture_use", fixture_use()),
+        ("token", token()),
+        ("endpoint", endpoint()),
+        ("expect", expect()),
+        ("matcher", matcher()),
+        ("step", step()),
+        ("scenario", scenario()),
+    ];
+    let mut all: Map<String, Json> =
+        parts.into_iter().map(|(name, schema)| (name.to_string(), schema)).collect();
+    all.insert("column".into(), column());
+    all
+}
+
+// Pieces.
+
+fn object(required: &[&str], keys: &[(&str, Json)]) -> Json {
+    let properties: Map<String, Json> =
+        keys.iter().map(|(key, schema)| (key.to_string(), schema.clone())).collect();
+    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+}
+
+fn described(description: &str, mut schema: Json) -> Json {
+    schema["description"] = json!(description);
+    schema
+}
+
+fn local(name: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn text(description: &str) -> Json {
+    json!({ "type": "string", "description": description })
+}
+
+fn scalar(description: &str) -> Json {
+    json!({ "type": ["string", "number"], "description": description })
+}
+
+fn whole(description: &str) -> Json {
+    described(description, local("count"))
+}
+
+fn list(description: &str, item: Json) -> Json {
+    json!({ "type": "array", "items": item, "description": description })
+}
+
+fn one_or_many(description: &str, item: Json) -> Json {
+    json!({ "anyOf": [item, { "type": "array", "items": item }], "description": description })
+}
+
+fn named(description: &str, value: Json) -> Json {
+    json!({ "type": "object", "additionalProperties": value, "description": description })
+}
+
+fn word(description: &str, words: &[&str]) -> Json {
+    json!({ "enum": words, "description": description })
+}
+
+fn texts(description: &str) -> Json {
+    named(description, local("template"))
+}
+
+/// Anything, with slots in its texts.
+fn any(description: &str) -> Json {
+    json!({ "description": description })
+}
+
+// Parts of a plan.
+
+fn input() -> Json {
+    let types =
+        ["string", "url", "secret", "rate", "duration", "integer", "number", "boolean", "share", "size"];
+    object(
+        &["type"],
+        &[
+            ("type", word("What it is. A `secret` never reaches a log, a report or the graph.", &types)),
+            ("default", any("Value when none is given.")),
+            ("env", text("Environment variable that carries it.")),
+            ("about", text("For people.")),
+            (
+                "late",
+                json!({ "type": "boolean", "description": "Stays open in the graph, given when the run starts." }),
+            ),
+            (
+                "test_only",
+                json!({ "type": "boolean", "description": "Its default is fit for a test environment alone." }),
+            ),
+            ("one_of", list("The only values it may take.", any("A value."))),
+        ],
+    )
+}
+
+fn profiles() -> Json {
+    let values = json!({ "type": ["object", "null"], "additionalProperties": { "type": ["string", "number", "boolean"] } });
+    named("Sets of input values; every profile is checked.", values)
+}
+
+fn target() -> Json {
+    let tls = object(
+        &[],
+        &[
+            ("verify", local("flag")),
+            ("ca", text("PEM file with the roots to trust.")),
+            ("client_cert", text("PEM file with a client certificate.")),
+            ("client_key", text("PEM file with its key.")),
+            ("server_name", text("Name to verify, when it is not the URL's host.")),
+        ],
+    );
+    object(
+        &["url"],
+        &[
+            ("url", text("Base URL of the system under test.")),
+            (
+                "allow_hosts",
+                list("Hosts that requests may go to, redirects included.", json!({ "type": "string" })),
+            ),
+            ("tls", described("TLS settings.", tls)),
+            ("timeout", local("duration")),
+            ("protocol", word("HTTP version of the load.", &["http/1.1", "http/2"])),
+        ],
+    )
+}
+
+/// Keys of a request besides its method.
+fn request_keys() -> Vec<(&'static str, Json)> {
+    let body = json!({
+        "description": "A raw body.",
+        "anyOf": [
+            { "type": "string" },
+            object(&[], &[("text", text("The text.")), ("zeros", local("size")), ("random", local("size"))]),
+        ],
+    });
+    let mut keys: Vec<(&str, Json)> = ["get", "post", "put", "patch", "delete", "head", "options"]
+        .into_iter()
+        .map(|method| (method, text("Path, or absolute URL within `allow_hosts`.")))
+        .collect();
+    keys.extend([
+        ("headers", texts("Request headers.")),
+        ("query", texts("Query parameters.")),
+        ("json", any("JSON body; `\"{{ name }}\"` alone keeps the value's type.")),
+        ("form", texts("Form body.")),
+        ("body", body),
+        ("timeout", local("duration")),
+        ("redirects", whole("Redirects followed at most.")),
+    ]);
+    keys
+}
+
+fn check(guard: bool) -> Json {
+    let foreign = object(&["in", "at_most"], &[("in", text("The table.")), ("at_most", local("count"))]);
+    let free = json!({ "anyOf": [local("count"), object(&["at_least"], &[("at_least", local("count"))])] });
+    let facts = object(
+        &[],
+        &[
+            ("database", text("Pattern of the database's name, such as `*_test`.")),
+            ("foreign_rows", one_or_many("Ceiling on rows that no fixture made.", foreign)),
+            ("free_connections", described("Connections free below `max_connections`.", free)),
+        ],
+    );
+    let mut keys = request_keys();
+    keys.extend([
+        ("name", text("What holds when it passes.")),
+        ("sql", text("A statement on the plan's database, read only.")),
+        ("postgres", described("Facts about the plan's database.", facts)),
+        ("command", list("A program and its arguments.", local("template"))),
+        ("file", text("A file.")),
+        ("expect", local("expect")),
+        ("within", local("duration")),
+        ("fix", text("What a person does when it fails.")),
+    ]);
+    if guard {
+        let env =
+            object(&["env"], &[("env", text("Environment variable whose value is the recorded reason."))]);
+        keys.push(("override", described("The way round, with a reason.", env)));
+    }
+    object(&[], &keys)
+}
+
+fn service() -> Json {
+    object(
+        &[],
+        &[
+            ("ephemeral", word("A private server from the machine's own binaries.", &["postgres"])),
+            ("database", text("Database to create.")),
+            ("keep", text("Keep the data folder under this name.")),
+            ("settings", texts("Server settings.")),
+            ("command", list("Program and arguments; `{{ port }}` is a free port.", local("template"))),
+            ("env", texts("Environment of the program.")),
+            ("url", text("Base URL; `http://127.0.0.1:{{ port }}` unless given.")),
+            ("ready", described("When it is ready.", local("check"))),
+        ],
+    )
+}
+
+fn fixture_use() -> Json {
+    let mut keys = fixture_keys();
+    keys.push(("from", text("Fixture file, relative to the plan.")));
+    json!({ "anyOf": [{ "type": "string" }, object(&[], &keys)] })
+}
+
+fn fixture_keys() -> Vec<(&'static str, Json)> {
+    let exists =
+        object(&["status"], &[("status", status()), ("body_contains", text("Text that the body holds."))]);
+    let retry = object(&[], &[("statuses", status()), ("attempts", local("count"))]);
+    let mut create = request_keys();
+    create.extend([
+        ("created", status()),
+        ("exists", described("How an account that is there already answers.", exists)),
+        ("pace", local("rate")),
+        ("concurrency", whole("Requests in flight at once.")),
+        ("retry", described("When to try again.", retry)),
+    ]);
+    vec![
+        ("fixture", text("Name of the fixture: key of its ledger and its rows.")),
+        ("about", text("What it is.")),
+        ("table", text("Table to fill, `schema.table` or `table`.")),
+        ("rows", whole("Number of rows.")),
+        ("identity", one_or_many("Columns by which a row is known.", json!({ "type": "string" }))),
+        ("on_conflict", word("What to do with rows that are there.", &["fail", "keep", "refresh", "exact"])),
+        ("adopt", local("flag")),
+        ("columns", named("Columns and where their values come from.", local("column"))),
+        ("verify", one_or_many("Checks after seeding.", local("check"))),
+        ("create", described("The request that makes one account.", object(&[], &create))),
+        ("rows_from", text("JSON file with a list of objects, one a row.")),
+        ("export", text("File to write all rows to.")),
+    ]
+}
+
+fn column() -> Json {
+    let range = |item: &str| object(&["from", "to"], &[("from", local(item)), ("to", local(item))]);
+    let number = json!({ "type": ["number", "string"] });
+    let numbers = object(&["from", "to"], &[("from", number.clone()), ("to", number)]);
+    let offset =
+        |what: &str| json!({ "description": what, "anyOf": [{ "type": "string" }, range("duration")] });
+    let weighted = json!({
+        "description": "A weighted choice, drawn independently of every other column.",
+        "anyOf": [
+            { "type": "object", "additionalProperties": local("count") },
+            { "type": "array", "items": object(&["value", "weight"], &[("value", any("The value.")), ("weight", local("count"))]) },
+        ],
+    });
+    let within =
+        object(&["to"], &[("from", local("duration")), ("to", local("duration")), ("past", local("flag"))]);
+    let generator = object(
+        &[],
+        &[
+            ("value", any("A value or text with slots over `n`, `rows` and the other columns.")),
+            ("json", any("A JSON value.")),
+            ("weighted", weighted),
+            ("integer", described("A whole number, drawn uniformly.", range("count"))),
+            ("decimal", described("A decimal, drawn uniformly.", numbers)),
+            ("before_now", offset("The run's base time minus a duration.")),
+            ("after_now", offset("The run's base time plus a duration.")),
+            ("time_within", described("The run's base time plus an offset drawn uniformly.", within)),
+            ("uuid", json!({ "const": true, "description": "A UUID from the row's key." })),
+            ("hex", whole("So many hexadecimal digits from the row's key.")),
+            ("references", text("`table.column` of a parent that must exist, with `value`.")),
+            ("fixture", text("Another fixture of the plan, with `column`.")),
+            ("column", text("The other fixture's column.")),
+            ("order", word("Which of its rows.", &["round_robin", "random"])),
+            (
+                "volatile",
+                json!({ "type": "boolean", "description": "The load changes it: outside the fingerprint." }),
+            ),
+            ("fresh_within", local("duration")),
+        ],
+    );
+    json!({ "anyOf": [{ "type": ["string", "number", "boolean", "null", "array"] }, generator] })
+}
+
+fn token() -> Json {
+    let mut issue = request_keys();
+    issue.extend([("take", text("JSONPath to the token in the answer.")), ("ttl", local("duration"))]);
+    object(
+        &[],
+        &[
+            ("value", text("The token, as a rule a secret input.")),
+            ("issue", described("The request that gives it.", object(&["take"], &issue))),
+            ("header", text("Header that carries it: `Authorization: Bearer {{ token }}`.")),
+            ("scopes", list("Scopes that it must have.", json!({ "type": "string" }))),
+            ("verify", described("A probe that it is alive.", local("check"))),
+        ],
+    )
+}
+
+fn endpoint() -> Json {
+    let mut keys = request_keys();
+    keys.extend([
+        ("scopes", list("Scopes that a call needs.", json!({ "type": "string" }))),
+        ("limit", local("rate")),
+    ]);
+    object(&[], &keys)
+}
+
+fn status() -> Json {
+    let one = json!({ "anyOf": [
+        { "type": "integer", "minimum": 100, "maximum": 599 },
+        { "type": "string", "pattern": "^[1-5](xx|[0-9]{2})$" },
+    ] });
+    one_or_many("A status, a class such as `2xx`, or a list of them.", one)
+}
+
+fn matcher() -> Json {
+    let types = ["null", "boolean", "number", "integer", "string", "array", "object"];
+    let words = object(
+        &[],
+        &[
+            ("equals", any("Deep equality.")),
+            ("present", json!({ "const": true, "description": "Anything, null included." })),
+            ("absent", json!({ "const": true, "description": "Not there at all." })),
+            ("matches", text("A regular expression found in the text.")),
+            ("contains", any("Text contains text; a list contains the value.")),
+            ("contains_all", any("A list contains every one of these.")),
+            ("gt", any("Greater than.")),
+            ("ge", any("Greater or equal.")),
+            ("lt", any("Less than.")),
+            ("le", any("Less or equal.")),
+            ("at_least", any("Greater or equal.")),
+            ("at_most", any("Less or equal.")),
+            ("one_of", list("Equals one of these.", any("A value."))),
+            ("type", word("Has this JSON type.", &types)),
+            ("length", described("Length of a list, map or text.", local("matcher"))),
+        ],
+    );
+    json!({
+        "description": "A literal, or conditions on the value.",
+        "anyOf": [{ "type": ["string", "number", "boolean", "null", "array"] }, words],
+    })
+}
+
+fn expect() -> Json {
+    let matchers = |what: &str| named(what, local("matcher"));
+    object(
+        &[],
+        &[
+            ("status", status()),
+            ("headers", matchers("Response headers.")),
+            ("json", matchers("JSONPath to a literal or a matcher.")),
+            ("body", described("The whole body as text.", local("matcher"))),
+            ("cookies", matchers("Cookies set by the response.")),
+            ("duration", local("duration")),
+            ("rows", described("Number of rows of a statement.", local("matcher"))),
+            ("value", described("First column of the first row of a statement.", local("matcher"))),
+            ("exit_code", described("Exit code of a program.", local("matcher"))),
+            ("stdout", described("Standard output of a program.", local("matcher"))),
+            ("exists", json!({ "type": "boolean", "description": "The file exists." })),
+        ],
+    )
+}
+
+fn tags() -> Json {
+    let enumerated = object(
+        &["value"],
+        &[
+            ("value", local("template")),
+            ("values", list("All values it can take.", json!({ "type": "string" }))),
+        ],
+    );
+    named("Tags of its samples.", json!({ "anyOf": [local("template"), enumerated] }))
+}
+
+fn pause() -> Json {
+    let range = object(&["from", "to"], &[("from", local("duration")), ("to", local("duration"))]);
+    let pair = json!({ "type": "array", "items": local("duration"), "minItems": 2, "maxItems": 2 });
+    let normal =
+        object(&["mean", "deviation"], &[("mean", local("duration")), ("deviation", local("duration"))]);
+    let exponential = object(&["mean"], &[("mean", local("duration"))]);
+    let drawn = object(
+        &[],
+        &[
+            ("uniform", json!({ "anyOf": [pair, range] })),
+            ("normal", normal),
+            ("exponential", json!({ "anyOf": [{ "type": "string" }, exponential] })),
+        ],
+    );
+    json!({ "description": "Think time.", "anyOf": [{ "type": ["string", "number"] }, drawn] })
+}
+
+fn step() -> Json {
+    let expression =
+        |what: &str| json!({ "type": ["string", "integer", "boolean", "array"], "description": what });
+    let capture = object(
+        &[],
+        &[
+            ("json", text("JSONPath; the first hit.")),
+            ("header", text("A header.")),
+            ("cookie", text("A cookie.")),
+            ("regex", text("First group of a regular expression over the body.")),
+            ("body", any("The whole body.")),
+        ],
+    );
+    let record = object(&[], &[("when", expression("Only if true.")), ("value", expression("The value."))]);
+    let branch = object(
+        &["weight"],
+        &[("weight", scalar("`3` or `60%`.")), ("steps", list("Inner steps.", local("step")))],
+    );
+    let failure = ["continue", "next_iteration", "stop_scenario", "abort_run"];
+    let mut keys = request_keys();
+    keys.extend([
+        ("call", text("An endpoint of the catalogue.")),
+        ("path", texts("Values of the endpoint's path parameters.")),
+        ("token", text("Token whose header is sent.")),
+        ("cookies", local("flag")),
+        ("expect", local("expect")),
+        (
+            "capture",
+            named("Values kept for later steps.", json!({ "anyOf": [{ "const": "body" }, capture] })),
+        ),
+        (
+            "record",
+            named(
+                "Samples for metrics of your own.",
+                json!({ "anyOf": [{ "type": ["null", "string", "number"] }, record] }),
+            ),
+        ),
+        ("on_failure", word("What a failed expectation does.", &failure)),
+        ("pause", pause()),
+        ("choose", list("One branch by weight.", branch)),
+        ("repeat", expression("How often.")),
+        ("each", expression("The list.")),
+        ("as", text("Name of the counter or the element.")),
+        ("when", expression("Inner steps only if true.")),
+        ("group", text("Name of a group of steps.")),
+        ("steps", list("Inner steps.", local("step"))),
+        ("name", text("Name for people and for the `name` tag.")),
+        ("tags", tags()),
+    ]);
+    let mut schema = object(&[], &keys);
+    schema["minProperties"] = json!(1);
+    schema
+}
+
+fn scenario() -> Json {
+    let executors = [
+        "constant-vus",
+        "ramping-vus",
+        "constant-arrival-rate",
+        "ramping-arrival-rate",
+        "shared-iterations",
+        "per-vu-iterations",
+    ];
+    let orders = ["round_robin", "random", "shuffle", "per_vu", "exclusive"];
+    let draw = object(&["from"], &[("from", text("The fixture.")), ("order", word("Which row.", &orders))]);
+    let target = scalar("Rate (`50/s`) or virtual users at its end.");
+    let stage = object(&["target", "duration"], &[("target", target), ("duration", local("duration"))]);
+    object(
+        &["executor", "steps"],
+        &[
+            ("executor", word("Shape of the load, as in k6.", &executors)),
+            ("rate", local("rate")),
+            ("start_rate", local("rate")),
+            ("duration", local("duration")),
+            ("max_duration", local("duration")),
+            ("stages", list("Pieces of a ramp.", stage)),
+            ("vus", whole("Virtual users.")),
+            ("start_vus", whole("Virtual users at the start.")),
+            ("pre_allocated_vus", whole("Virtual users made before the start.")),
+            ("max_vus", whole("Virtual users at most; an arrival that finds none free is dropped.")),
+            ("iterations", whole("Iterations, over all users or for each.")),
+            ("start_time", local("duration")),
+            ("graceful_stop", local("duration")),
+            ("graceful_ramp_down", local("duration")),
+            ("needs", one_or_many("Scenarios that must have ended first.", json!({ "type": "string" }))),
+            ("smoke", local("flag")),
+            (
+                "draw",
+                named(
+                    "One row an iteration, bound to a name.",
+                    json!({ "anyOf": [{ "type": "string" }, draw] }),
+                ),
+            ),
+            ("connections", word("When connections are opened.", &["keep", "per_iteration", "per_request"])),
+            ("pause_on_failure", local("duration")),
+            ("setup", list("Played once by each virtual user.", local("step"))),
+            ("steps", list("One iteration.", local("step"))),
+            ("tags", tags()),
+        ],
+    )
+}
+
+fn metric() -> Json {
+    let kinds = ["counter", "rate", "trend", "gauge", "time_trend"];
+    let long = object(
+        &["type"],
+        &[
+            ("type", word("What it is.", &kinds)),
+            ("time", json!({ "type": "boolean", "description": "A trend of times, in milliseconds." })),
+            ("about", text("For people.")),
+        ],
+    );
+    json!({ "anyOf": [{ "enum": kinds }, long] })
+}
+
+fn thresholds() -> Json {
+    let long = object(
+        &["threshold"],
+        &[
+            ("threshold", text("The condition.")),
+            ("level", word("Whether it decides.", &["required", "advisory"])),
+            ("abort_on_fail", local("flag")),
+            ("delay_abort_eval", local("duration")),
+            ("min_samples", local("count")),
+            ("confident", local("flag")),
+        ],
+    );
+    let one = json!({ "anyOf": [{ "type": "string" }, long] });
+    named(
+        "Gates: `metric{tag:value}` to conditions such as `p(95) < 500ms`.",
+        one_or_many("Conditions.", one),
+    )
+}
+
+fn health() -> Json {
+    let keys = [("lateness_p99", local("duration")), ("achieved", local("share"))];
+    described("Limits of the generator's own health.", object(&[], &keys))
+}
+
+fn report() -> Json {
+    let keys = [
+        ("summary", text("k6-shaped JSON summary.")),
+        ("junit", text("JUnit XML.")),
+        ("markdown", text("Markdown.")),
+        ("html", text("A page that needs no network.")),
+    ];
+    described("Outputs, relative to `--out`.", object(&[], &keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Diagnostics;
+    use crate::expr::json_template;
+    use crate::graph::JsonTemplate;
+    use crate::source::SourceMap;
+    use crate::yaml;
+
+    /// A YAML text as an editor's validator sees it: templates are texts.
+    fn document(text: &str) -> Json {
+        let mut sources = SourceMap::default();
+        let file = sources.add("t", text);
+        let mut diagnostics = Diagnostics::default();
+        let node = yaml::parse(&sources, file, &mut diagnostics).expect("yaml");
+        let parsed = json_template(&sources, &node, &mut diagnostics);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        plain(&parsed.expect("json").value)
+    }
+
+    fn plain(template: &JsonTemplate) -> Json {
+        match template {
+            JsonTemplate::Const(value) => value.clone(),
+            JsonTemplate::Text(_) | JsonTemplate::Value(_) => json!("{{ … }}"),
+            JsonTemplate::List(items) => items.iter().map(plain).collect(),
+            JsonTemplate::Map(map) => Json::Object(map.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
+        }
+    }
+
+    const PLAN: &str = r#"
+plan: agent-storm
+about: agents heartbeating
+inputs:
+  base_url: { type: url, env: CERTCTL_BASE, default: "http://127.0.0.1:8443" }
+  api_key:  { type: secret, env: CERTCTL_TOKEN }
+  rate:     { type: rate, default: 167/s }
+profiles:
+  default: {}
+  stress:  { rate: 400/s }
+target:
+  url: "{{ services.target.url }}"
+  allow_hosts: [127.0.0.1, localhost, "*.staging.example.com"]
+  tls: { verify: true }
+  timeout: 10s
+database:
+  url: "{{ services.postgres.url }}"
+guards:
+  - name: the target is a test environment
+    get: /api/health
+    expect: { status: 200, json: { $.app_env: test } }
+    override: { env: ALLOW_NON_TEST_TARGET }
+  - name: the database is a test database
+    postgres: { database: "*_test", foreign_rows: { in: agents, at_most: 100 } }
+services:
+  postgres: { ephemeral: postgres, database: fleet_test, keep: quickstart }
+  target:
+    command: [target/release/proving-ground, --port, "{{ port }}"]
+    env: { APP_ENV: test, DATABASE_URL: "{{ services.postgres.url }}" }
+    ready: { get: /api/health, within: 30s }
+fixtures:
+  agents: { from: ../fixtures/agents.yaml, rows: 5000 }
+tokens:
+  fleet:
+    value: "{{ inputs.api_key }}"
+    header: "Authorization: Bearer {{ token }}"
+    scopes: [agents.heartbeat]
+    verify: { get: /api/tokens/self, expect: { status: 200, json: { $.scopes: { contains_all: "{{ scopes }}" } } } }
+preflight:
+  - name: the agents table is migrated
+    sql: select 1 from schema_migrations where version >= 47
+    expect: { rows: 1 }
+    fix: run the service's migrations
+  - postgres: { free_connections: { at_least: 60 } }
+endpoints:
+  heartbeat: { post: "/api/v1/agents/{id}/heartbeat", scopes: [agents.heartbeat], limit: 500/s }
+metrics:
+  rate_limited: rate
+scenarios:
+  agent_storm:
+    executor: constant-arrival-rate
+    rate: "{{ inputs.rate }}"
+    duration: 5m
+    pre_allocated_vus: 50
+    max_vus: 800
+    draw: { agent: agents, other: { from: agents, order: random } }
+    steps:
+      - call: heartbeat
+        path: { id: "{{ agent.id }}" }
+        token: fleet
+        tags: { phase: heartbeat }
+        json: { version: "2.1.0", hostname: "{{ agent.hostname }}" }
+        expect: { status: 2xx }
+        record: { rate_limited: { when: "response.status == 429" } }
+      - pause: { uniform: [1s, 3s] }
+      - choose:
+          - weight: 60%
+            steps: [{ get: /a, capture: { csrf: { json: $.csrf } } }]
+          - { weight: 40%, steps: [{ repeat: 3, as: i, steps: [{ get: "/b/{{ i }}" }] }] }
+thresholds:
+  http_req_duration{scenario:agent_storm}: ["p(95) < 500ms", { threshold: "p(99) < 1s", level: advisory }]
+  http_req_failed{scenario:agent_storm}: rate < 0.1%
+report:
+  summary: loadtest-summary.json
+  html: report.html
+"#;
+
+    const FIXTURE: &str = r#"
+fixture: agents
+table: agents
+rows: 5_000
+identity: id
+on_conflict: refresh
+columns:
+  id:        "ag-loadtest-{{ n | pad(5) }}"
+  status:    Online
+  os:        { weighted: { linux: 80, windows: 10, darwin: 10 } }
+  last_heartbeat_at: { before_now: "{{ n % 60 }}s", fresh_within: 60s }
+  team_id:   { references: teams.id, value: t-platform }
+  tags:      { json: { source: loadtest } }
+verify:
+  - sql: select count(*) from agents where id like 'ag-loadtest-%'
+    expect: { value: "{{ rows }}" }
+"#;
+
+    #[test]
+    fn both_are_schemas_and_accept_what_the_language_shows() {
+        for (schema, text) in [(plan(), PLAN), (fixture(), FIXTURE)] {
+            assert!(jsonschema::meta::is_valid(&schema));
+            let validator = jsonschema::validator_for(&schema).expect("a schema");
+            let errors: Vec<String> = validator
+                .iter_errors(&document(text))
+                .map(|e| format!("{}: {e}", e.instance_path()))
+                .collect();
+            assert_eq!(errors, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn coarse_mistakes_are_refused() {
+        let validator = jsonschema::validator_for(&plan()).expect("a schema");
+        for (from, to) in [
+            ("plan: agent-storm", "plann: agent-storm"),
+            ("executor: constant-arrival-rate", "executor: constant-arival-rate"),
+            ("type: secret", "type: password"),
+            ("status: 2xx", "status: 9xx"),
+            ("      - call: heartbeat", "      - cal: heartbeat"),
+        ] {
+            assert!(!validator.is_valid(&document(&PLAN.replace(from, to))), "{to}");
+        }
+    }
+}

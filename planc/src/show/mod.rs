@@ -1,0 +1,57 @@
+//! What a graph will do, drawn without running it: pure functions of the graph, one file per view.
+
+mod dot;
+mod json;
+mod load;
+mod mermaid;
+mod outline;
+mod tree;
+
+use crate::graph::ExecutionGraph;
+
+pub use load::{Requests, arrivals, requests};
+pub use outline::{Outline, Phase, ScenarioOutline, outline};
+
+/// A view of the graph.
+pub struct Format {
+    /// What `--format` takes.
+    pub name: &'static str,
+    /// What it is good for.
+    pub about: &'static str,
+    /// Draws it.
+    pub render: fn(&ExecutionGraph) -> String,
+}
+
+/// All views; the first is the default.
+pub const FORMATS: &[Format] = &[
+    Format { name: "tree", about: "for people, in the order of the run", render: tree::render },
+    Format { name: "mermaid", about: "a flow chart that GitHub draws in Markdown", render: mermaid::render },
+    Format { name: "dot", about: "a flow chart for Graphviz", render: dot::render },
+    Format { name: "json", about: "the same facts, for programs", render: json::render },
+];
+
+/// The view of a name.
+pub fn format(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+/// `50100` as `50,100`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 row`, `2 rows`, with grouped digits.
+fn count(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;

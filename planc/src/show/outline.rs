@@ -1,0 +1,334 @@
+//! The run in its order, as plain data that every view draws.
+
+use super::load::{self, Requests};
+use super::{count, grouped};
+use crate::expr::{Expr, Segment, Template};
+use crate::graph::{
+    Check, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe, Scenario,
+    Service, ServiceKind, Token, TokenSource,
+};
+use crate::units::show_duration;
+use std::time::Duration;
+
+/// A run in its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outline {
+    /// The plan's name.
+    pub plan: String,
+    /// What it is for.
+    pub about: String,
+    /// The profile.
+    pub profile: String,
+    /// Seed of data and draws.
+    pub seed: u64,
+    /// The graph's id.
+    pub id: String,
+    /// What happens, in order; phases without anything to do are left out.
+    pub phases: Vec<Phase>,
+    /// Load, smoke scenarios first.
+    pub scenarios: Vec<ScenarioOutline>,
+    /// Thresholds: selector, condition, remark.
+    pub gates: Vec<(String, String, String)>,
+    /// Rows to seed.
+    pub rows: u64,
+    /// Iterations of the open and counted scenarios.
+    pub iterations: u64,
+    /// Requests of the same: at least and at most.
+    pub requests: (u64, Option<u64>),
+    /// Scenarios whose iterations depend on latency.
+    pub unknown: Vec<String>,
+    /// How long smoke and load last, without and with graceful stops.
+    pub duration: (Duration, Duration),
+}
+
+/// One phase of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    /// Its name, `static guards`.
+    pub name: &'static str,
+    /// Its parts: name and what is done.
+    pub items: Vec<(String, String)>,
+}
+
+/// One scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScenarioOutline {
+    /// Its name.
+    pub name: String,
+    /// The executor as written.
+    pub executor: String,
+    /// Runs before the load.
+    pub smoke: bool,
+    /// Scenarios that must have ended.
+    pub needs: Vec<String>,
+    /// When it starts, from the start of its stage.
+    pub start: Duration,
+    /// How long it lasts; for a counted scenario, at most.
+    pub duration: Duration,
+    /// Whether `duration` is only a ceiling.
+    pub ceiling: bool,
+    /// Shape of rate or users as a line of characters.
+    pub spark: String,
+    /// The shape in words: `0/s to 400/s`.
+    pub shape: String,
+    /// Iterations when the plan alone decides them.
+    pub iterations: Option<u64>,
+    /// Requests when they can be told: at least and at most.
+    pub requests: Option<(u64, Option<u64>)>,
+    /// Virtual users in words.
+    pub users: String,
+    /// Draws in words.
+    pub draws: Vec<String>,
+}
+
+impl ScenarioOutline {
+    /// Shape and duration in words: `0/s > 400/s in 3m`.
+    pub fn words(&self) -> String {
+        let most = if self.ceiling { "at most " } else { "" };
+        format!("{} in {most}{}", self.shape, show_duration(self.duration))
+    }
+}
+
+/// Outlines a graph.
+pub fn outline(graph: &ExecutionGraph) -> Outline {
+    let smoke: Vec<&Scenario> = graph.scenarios.iter().filter(|s| s.smoke).collect();
+    let main: Vec<&Scenario> = graph.scenarios.iter().filter(|s| !s.smoke).collect();
+    let mut scenarios = Vec::new();
+    let mut duration = (Duration::ZERO, Duration::ZERO);
+    for stage in [&smoke, &main] {
+        let schedule = load::schedule(stage, &|demand| demand.duration());
+        let soonest = load::schedule(stage, &load::least_duration);
+        let soonest = soonest.iter().map(|times| times.1).max().unwrap_or_default();
+        let with_stop =
+            schedule.iter().zip(stage.iter()).map(|(times, s)| times.1.saturating_add(s.graceful_stop));
+        duration.1 = duration.1.saturating_add(with_stop.max().unwrap_or_default());
+        duration.0 = duration.0.saturating_add(soonest);
+        scenarios.extend(stage.iter().zip(&schedule).map(|(s, times)| scenario(s, times.0)));
+    }
+    let known: Vec<&ScenarioOutline> = scenarios.iter().filter(|s| s.iterations.is_some()).collect();
+    let sum = |(least, most): (u64, Option<u64>), s: &&ScenarioOutline| {
+        let (a, b) = s.requests.unwrap_or((0, None));
+        (least.saturating_add(a), most.zip(b).map(|(most, b)| most.saturating_add(b)))
+    };
+    Outline {
+        plan: graph.plan.clone(),
+        about: graph.about.clone(),
+        profile: graph.profile.clone(),
+        seed: graph.seed,
+        id: graph.id(),
+        phases: phases(graph),
+        gates: graph.gates.iter().map(gate).collect(),
+        rows: graph.fixtures.iter().map(|f| f.rows).fold(0, u64::saturating_add),
+        iterations: known.iter().filter_map(|s| s.iterations).fold(0, u64::saturating_add),
+        requests: known.iter().fold((0, Some(0)), sum),
+        unknown: scenarios.iter().filter(|s| s.iterations.is_none()).map(|s| s.name.clone()).collect(),
+        duration,
+        scenarios,
+    }
+}
+
+/// Everything before the load, in the order of a run.
+fn phases(graph: &ExecutionGraph) -> Vec<Phase> {
+    let checks = |checks: &mut dyn Iterator<Item = &Check>| checks.map(check).collect::<Vec<_>>();
+    let setup = graph.setup.iter().map(|step| (step.name.clone(), String::new())).collect();
+    let phases = [
+        ("static guards", checks(&mut graph.guards.iter().filter(|g| g.static_guard))),
+        ("services", graph.services.iter().map(service).collect()),
+        ("live guards", checks(&mut graph.guards.iter().filter(|g| !g.static_guard))),
+        ("fixtures", graph.fixtures.iter().map(fixture).collect()),
+        ("tokens", graph.tokens.iter().map(|(name, t)| (name.clone(), token(t))).collect()),
+        ("preflight", checks(&mut graph.preflight.iter())),
+        ("setup", setup),
+    ];
+    let phases = phases.into_iter().filter(|(_, items)| !items.is_empty());
+    phases.map(|(name, items)| Phase { name, items }).collect()
+}
+
+fn check(check: &Check) -> (String, String) {
+    let mut detail = probe(&check.probe);
+    if let Some(within) = check.within {
+        detail.push_str(&format!(", within {}", show_duration(within)));
+    }
+    if let Some(env) = &check.override_env {
+        detail.push_str(&format!(", {env} overrides with a reason"));
+    }
+    (check.name.clone(), detail)
+}
+
+fn probe(probe: &Probe) -> String {
+    match probe {
+        Probe::Http(request) => format!("{} {}", request.method, template(&request.url)),
+        Probe::Sql { statement } => {
+            format!("sql: {}", template(statement).split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+        Probe::Postgres(facts) => {
+            let mut parts: Vec<String> =
+                facts.database.iter().map(|name| format!("database is {name}")).collect();
+            parts.extend(
+                facts
+                    .foreign_rows
+                    .iter()
+                    .map(|f| format!("at most {} in {} that are not ours", count(f.at_most, "row"), f.table)),
+            );
+            parts.extend(facts.free_connections.map(|n| format!("{n} connections free")));
+            format!("postgres: {}", parts.join(", "))
+        }
+        Probe::Command { argv } => format!("command: {}", words(argv)),
+        Probe::File { path } => format!("file: {}", template(path)),
+    }
+}
+
+fn service(service: &Service) -> (String, String) {
+    let detail = match &service.kind {
+        ServiceKind::Postgres { database, keep, .. } => {
+            let kept = keep.as_ref().map_or(String::new(), |name| format!(", data kept as {name}"));
+            format!("a private Postgres with database {database}{kept}")
+        }
+        ServiceKind::Command { argv, ready, .. } => {
+            let ready = ready.as_ref().map_or(String::new(), |ready| format!(", ready: {}", check(ready).1));
+            format!("{}{ready}", words(argv))
+        }
+    };
+    (service.name.clone(), detail)
+}
+
+fn fixture(fixture: &Fixture) -> (String, String) {
+    let rows = count(fixture.rows, "row");
+    let detail = match &fixture.kind {
+        FixtureKind::Table(table) => {
+            let policy = match table.on_conflict {
+                OnConflict::Fail => "fail on rows that are there",
+                OnConflict::Keep => "keep rows that are there",
+                OnConflict::Refresh => "refresh",
+                OnConflict::Exact => "exactly these",
+            };
+            format!("{rows} into table {} by {} ({policy})", table.table, table.identity.join(", "))
+        }
+        FixtureKind::Http(http) => {
+            let pace = http.pace.map_or(String::new(), |pace| format!(" at {pace}"));
+            format!("{rows} through {} {}{pace}", http.create.method, template(&http.create.url))
+        }
+    };
+    (fixture.name.clone(), detail)
+}
+
+fn token(token: &Token) -> String {
+    let source = match &token.source {
+        TokenSource::Given(_) => "given".to_string(),
+        TokenSource::Issued { request, ttl, .. } => {
+            let ttl = ttl.map_or(String::new(), |ttl| format!(", lives {}", show_duration(ttl)));
+            format!("issued by {} {}{ttl}", request.method, template(&request.url))
+        }
+    };
+    let scopes =
+        if token.scopes.is_empty() { String::new() } else { format!(", scopes {}", token.scopes.join(" ")) };
+    let verify = token.verify.as_ref().map_or(String::new(), |v| format!(", verified by {}", check(v).1));
+    format!("{source}{scopes}{verify}")
+}
+
+fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
+    let demand = &scenario.demand;
+    let iterations = load::iterations(demand);
+    let each = load::requests(&scenario.steps);
+    ScenarioOutline {
+        name: scenario.name.clone(),
+        executor: scenario.executor.clone(),
+        smoke: scenario.smoke,
+        needs: scenario.needs.clone(),
+        start,
+        duration: demand.duration(),
+        ceiling: matches!(demand, Demand::Iterations { .. }),
+        spark: load::spark(demand),
+        shape: shape(demand),
+        iterations,
+        requests: iterations.map(|n| scaled(each, n)),
+        users: users(demand),
+        draws: scenario.draw.iter().map(|d| format!("{} from {}", d.binding, d.fixture)).collect(),
+    }
+}
+
+fn scaled(each: Requests, iterations: u64) -> (u64, Option<u64>) {
+    let times = |n: f64| (n * iterations as f64).round() as u64;
+    (times(each.least), each.most.map(times))
+}
+
+fn shape(demand: &Demand) -> String {
+    let steps = |mut values: Vec<String>| {
+        values.dedup();
+        values.join(" > ")
+    };
+    match demand {
+        Demand::Arrivals { start_rate, pieces, .. } => steps(
+            std::iter::once(start_rate)
+                .chain(pieces.iter().map(|p| &p.target))
+                .map(ToString::to_string)
+                .collect(),
+        ),
+        Demand::Users { start_vus, pieces, .. } => {
+            let vus = std::iter::once(*start_vus).chain(pieces.iter().map(|p| p.target));
+            format!("{} VUs", steps(vus.map(|n| n.to_string()).collect()))
+        }
+        Demand::Iterations { vus, iterations, shared, .. } => {
+            let vus = count(u64::from(*vus), "VU");
+            let iterations = count(*iterations, "iteration");
+            if *shared {
+                format!("{iterations} shared by {vus}")
+            } else {
+                format!("{iterations} for each of {vus}")
+            }
+        }
+    }
+}
+
+fn users(demand: &Demand) -> String {
+    let Demand::Arrivals { pre_allocated_vus, max_vus, .. } = demand else {
+        return count(u64::from(demand.max_vus()), "VU");
+    };
+    let range = if pre_allocated_vus == max_vus {
+        count(u64::from(*max_vus), "VU")
+    } else {
+        format!("{} to {}", grouped(u64::from(*pre_allocated_vus)), count(u64::from(*max_vus), "VU"))
+    };
+    // Little's law: users = rate × time.
+    match load::peak_rate(demand).filter(|rate| *rate > 0.0) {
+        Some(rate) => {
+            let millis = (f64::from(*max_vus) / rate * 1000.0).floor().min(1e12) as u64;
+            format!(
+                "{range}, enough while an iteration takes under {}",
+                show_duration(Duration::from_millis(millis))
+            )
+        }
+        None => range,
+    }
+}
+
+fn gate(gate: &Gate) -> (String, String, String) {
+    let tags: Vec<String> = gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
+    let selector =
+        if tags.is_empty() { gate.metric.clone() } else { format!("{}{{{}}}", gate.metric, tags.join(",")) };
+    let mut remarks = Vec::new();
+    if gate.level == GateLevel::Advisory {
+        remarks.push("advisory".to_string());
+    }
+    if gate.min_samples > 0 {
+        remarks.push(format!("needs {}", count(gate.min_samples, "sample")));
+    }
+    if gate.abort_on_fail {
+        remarks.push("ends the run".to_string());
+    }
+    (selector, gate.text.clone(), remarks.join(", "))
+}
+
+fn words(argv: &[Template]) -> String {
+    argv.iter().map(template).collect::<Vec<_>>().join(" ")
+}
+
+/// A template as a person would write it; expressions that are more than a name are cut short.
+fn template(template: &Template) -> String {
+    let segment = |segment: &Segment| match segment {
+        Segment::Literal(text) => text.clone(),
+        Segment::Slot(Expr::Path(path)) => format!("{{{{ {} }}}}", path.join(".")),
+        Segment::Slot(_) => "{{ … }}".to_string(),
+    };
+    template.segments.iter().map(segment).collect()
+}

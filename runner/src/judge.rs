@@ -136,6 +136,18 @@ pub enum GateState {
     Skipped,
 }
 
+impl Verdict {
+    /// The same when an output could not be written: what was a pass is none, since nobody can look at it again.
+    pub fn with_lost_outputs(mut self, lost: &[String]) -> Verdict {
+        if !lost.is_empty() && self.status == Exit::Pass {
+            self.status = Exit::OutputLost;
+            self.exit = self.status.code();
+        }
+        self.causes.extend(lost.iter().map(|why| cause(CauseKind::Output, why.clone())));
+        self
+    }
+}
+
 impl GateResult {
     /// `http_req_duration{scenario:browse}`.
     pub fn subject(&self) -> String {
@@ -168,6 +180,12 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
         }
     };
     Verdict { status, exit: status.code(), causes, gates, not_measured }
+}
+
+/// Judges a run that was to send no load: guards, services, seeding, preflight.
+pub fn judge_preparation(evidence: &Evidence) -> Verdict {
+    let (status, causes) = stopped_before_load(evidence).unwrap_or((Exit::Pass, Vec::new()));
+    Verdict { status, exit: status.code(), causes, gates: Vec::new(), not_measured: Vec::new() }
 }
 
 /// Judges smoke scenarios alone: reasons not to go on to the load, empty when they hold.

@@ -1,5 +1,6 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
 pub mod checks;
+pub mod cli;
 pub mod client;
 pub mod database;
 pub mod environment;
@@ -14,8 +15,12 @@ pub mod listen;
 pub mod load;
 pub mod mask;
 pub mod orchestrate;
+pub mod output;
 mod pace;
 pub mod phases;
+pub mod plan;
+pub mod progress;
+pub mod report;
 pub mod seeding;
 pub mod services;
 #[cfg(test)]

@@ -155,12 +155,15 @@ impl<'a> Run<'a> {
                 env: &self.world.env,
                 folder: &self.world.folder,
                 logs: self.options.out.join("logs"),
-                state: state_folder(&self.world.env),
                 masker: &masker,
             };
             let outcome = self.block(services.start(service, &ground, &mut values));
             self.services = services;
             self.values = values;
+            let url = self.values.map().get(&format!("services.{}.url", service.name));
+            if let Some(password) = url.and_then(|url| database::password_in_url(url.as_str()?)) {
+                self.masker.add(&password);
+            }
             let (seen, fix) = match outcome? {
                 Ok(told) => (Seen::new(NodeOutcome::Passed, told), None),
                 Err(error) => (Seen::new(NodeOutcome::Failed, error.message), error.help),
@@ -496,11 +499,12 @@ impl<'a> Run<'a> {
         };
         let (runtime, signals) = (&self.runtime, &self.world.signals);
         let listener = &mut *self.listener;
+        let mut hear = |progress| listener.seeding(&progress);
         let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = signals.asked() => Err(interrupted(signals.name())),
-                done = seeding::seed(fixture, &ground, &options, &mut |p| listener.seeding(&p)) => Ok(done),
+                done = seeding::seed(fixture, &ground, &options, &mut hear) => Ok(done),
             }
         })?;
         match outcome {
@@ -657,13 +661,6 @@ impl<'a> Run<'a> {
 /// Name and version of this program.
 pub(crate) fn program() -> String {
     format!("runner {}", env!("CARGO_PKG_VERSION"))
-}
-
-/// `$XDG_STATE_HOME/planc`, or `~/.local/state/planc`.
-pub(crate) fn state_folder(env: &BTreeMap<String, String>) -> std::path::PathBuf {
-    let given = env.get("XDG_STATE_HOME").filter(|path| path.starts_with('/')).map(std::path::PathBuf::from);
-    let home = || env.get("HOME").map(|home| std::path::PathBuf::from(home).join(".local/state"));
-    given.or_else(home).unwrap_or_else(|| "/var/tmp".into()).join("planc")
 }
 
 /// Unique over runs and readable: `agent-storm-20261121T134502-3f9c1a`.

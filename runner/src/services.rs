@@ -37,8 +37,6 @@ pub struct Ground<'a> {
     pub folder: &'a Path,
     /// Where logs go.
     pub logs: PathBuf,
-    /// Where kept data folders are.
-    pub state: PathBuf,
     /// Secrets.
     pub masker: &'a Masker,
 }
@@ -70,14 +68,13 @@ impl Services {
         };
         match &service.kind {
             ServiceKind::Postgres { database, keep, settings } => {
-                let kept = keep.as_ref().map(|name| ground.state.join("postgres").join(name));
-                let server = postgres::Server::start(database, kept, settings).await?;
+                let server = postgres::Server::start(database, keep.as_deref(), settings).await?;
                 set(values, "url", server.url().into());
-                set(values, "host", server.host().into());
+                set(values, "host", "127.0.0.1".into());
                 set(values, "port", server.port().into());
                 set(values, "database", database.as_str().into());
-                set(values, "socket", server.host().into());
-                let told = format!("Postgres on {} with database `{database}`", server.host());
+                set(values, "socket", server.socket().into());
+                let told = format!("a Postgres of its own on port {}, database `{database}`", server.port());
                 self.running.push(Running::Postgres(server));
                 Ok(told)
             }
@@ -110,11 +107,6 @@ impl Services {
                 Ok(url)
             }
         }
-    }
-
-    /// Hosts of services that the run started, which checks and fixtures may speak to.
-    pub fn is_empty(&self) -> bool {
-        self.running.is_empty()
     }
 
     /// Stops all, the last started first.

@@ -80,10 +80,7 @@ impl Spawner {
             help: (error.kind() == std::io::ErrorKind::NotFound)
                 .then(|| format!("build or install `{name}`; the path is relative to {}", order.folder.display())),
         };
-        if let Some(folder) = order.log.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let file = File::create(&order.log).map_err(failed)?;
+        let file = log_file(&order.log).map_err(failed)?;
         let (output, input) = std::io::pipe().map_err(failed)?;
         let mut command = Command::new(&name);
         command.args(&order.argv[1..]).env_clear().envs(&order.env).current_dir(&order.folder);
@@ -161,6 +158,14 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The log, or nowhere: that outputs cannot be written is told at the end, beside the verdict.
+fn log_file(path: &Path) -> std::io::Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| File::create(path))
+        .or_else(|_| File::options().write(true).open("/dev/null"))
 }
 
 /// Copies output line by line into the log, secrets hidden, and keeps the end of it.

@@ -1,37 +1,33 @@
 //! A private Postgres as a service, from the machine's own binaries.
 
 use super::ServiceError;
-use crate::database;
-use seeders::cluster::{Cluster, ClusterOptions, DataDir};
+use seeders::cluster::{Cluster, ClusterError, ClusterOptions, DataDir, kept_path};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// A running server with its database.
 pub struct Server {
     cluster: Cluster,
     url: String,
-    host: String,
 }
 
 impl Server {
-    /// Starts a server on a temporary or kept data folder and creates the database if it is not there.
+    /// Starts a server on a temporary data folder, or one kept under a name, and makes the database unless it is there.
     pub async fn start(
         database: &str,
-        kept: Option<PathBuf>,
+        keep: Option<&str>,
         settings: &BTreeMap<String, String>,
     ) -> Result<Server, ServiceError> {
-        let data = kept.map_or(DataDir::Temporary, DataDir::Kept);
+        let data = match keep {
+            Some(name) => DataDir::Kept(kept_path(name)?),
+            None => DataDir::Temporary,
+        };
         let options = ClusterOptions { data, settings: settings.clone(), bin: None };
         // initdb and the wait for the server block for up to a second.
         let started = tokio::task::spawn_blocking(move || Cluster::start(options)).await;
-        let cluster = match started {
-            Ok(Ok(cluster)) => cluster,
-            Ok(Err(error)) => return Err(ServiceError::new(error.to_string())),
-            Err(error) => return Err(ServiceError::new(format!("starting Postgres broke off: {error}"))),
-        };
-        create_database(&cluster.url("postgres"), database).await?;
-        let (url, host) = (cluster.url(database), cluster.socket_dir().display().to_string());
-        Ok(Server { cluster, url, host })
+        let cluster = started.map_err(|e| ServiceError::new(format!("starting Postgres broke off: {e}")))??;
+        cluster.create_database(database).await?;
+        let url = cluster.url(database);
+        Ok(Server { cluster, url })
     }
 
     /// URL of its database.
@@ -40,28 +36,23 @@ impl Server {
     }
 
     /// Folder of its socket.
-    pub fn host(&self) -> &str {
-        &self.host
+    pub fn socket(&self) -> String {
+        self.cluster.socket_dir().display().to_string()
     }
 
-    /// Its port.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.cluster.port()
     }
 
     /// Stops it.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
         self.cluster.stop();
     }
 }
 
-async fn create_database(url: &str, database: &str) -> Result<(), ServiceError> {
-    let client = database::connect(url).await.map_err(ServiceError::new)?;
-    let failed = |error: tokio_postgres::Error| ServiceError::new(crate::client::chain(&error));
-    let known = client.query_opt("select 1 from pg_database where datname = $1", &[&database]).await;
-    if known.map_err(failed)?.is_none() {
-        let quoted = database.replace('"', "\"\"");
-        client.batch_execute(&format!("create database \"{quoted}\"")).await.map_err(failed)?;
+impl From<ClusterError> for ServiceError {
+    fn from(error: ClusterError) -> Self {
+        ServiceError { message: error.message, help: error.help }
     }
-    Ok(())
 }

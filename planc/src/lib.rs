@@ -1,4 +1,14 @@
-//! The plan compiler.
+//! The plan compiler: one YAML load-test plan in, diagnostics or an [`graph::ExecutionGraph`] out.
+//!
+//! ```text
+//! text ─▶ SourceMap ─▶ yaml::Node ─▶ ast::Plan ─▶ ResolvedPlan ─▶ ExecutionGraph
+//!              └────────── Diagnostics ◀── parse, resolve, lints
+//! ```
+//!
+//! What is *not* here is what holds it together: nothing reads a file (texts come in through [`Files`]), a clock, the
+//! environment or the network; nothing prints; nothing after `parse` sees YAML; `lower` sees no place in a text and
+//! cannot fail; no pass stops at the first mistake.
+
 pub mod diagnostic;
 pub mod eval;
 pub mod expr;
@@ -10,72 +20,155 @@ pub mod source;
 pub mod units;
 pub mod yaml;
 
-// ---- STAND-IN for the real `compile`, `check` and `pages`: replaced on merge, nothing below is kept. ----
+mod ast;
+mod codes;
+mod executors;
+mod lints;
+mod lower;
+mod near;
+mod parse;
+mod resolve;
+mod resolved;
 
-use diagnostic::Diagnostics;
+use diagnostic::{Diagnostic, Diagnostics};
+use graph::ExecutionGraph;
 use source::{SourceMap, Span};
 use std::collections::BTreeMap;
 
-/// Where texts come from.
+/// Where texts come from: plans, fixture files, rows.
 pub trait Files {
-    /// Reads a file.
+    /// The text of a file, or why it cannot be had.
     fn read(&self, path: &str) -> Result<String, String>;
 }
 
-/// What a compilation is given from outside.
+/// What the command line says about a plan.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The profile.
+    /// `--profile`; without it [`compile`] takes `default`, [`check`] takes every one.
     pub profile: Option<String>,
-    /// Inputs from the command line.
+    /// `--set name=value`, later ones win.
     pub set: Vec<(String, String)>,
-    /// The environment.
+    /// The environment. Only variables that an input names are looked at.
     pub env: BTreeMap<String, String>,
-    /// Whether an input without a value is an error.
+    /// An input without a value is an error. Otherwise it is one only where its value shapes the graph.
     pub require_inputs: bool,
 }
 
-/// What came out.
+/// What compiling gave.
+#[derive(Debug, Default)]
 pub struct Compilation {
-    /// All texts read.
+    /// All texts that were read.
     pub sources: SourceMap,
-    /// What was found.
+    /// All that is wrong or doubtful, in any order.
     pub diagnostics: Diagnostics,
-    /// The graph, when there are no errors.
-    pub graph: Option<graph::ExecutionGraph>,
-    /// Where parts of the graph were written.
+    /// The graph, unless there is an error.
+    pub graph: Option<ExecutionGraph>,
+    /// Paths into the graph (`fixtures.agents.columns.os`) and where the plan says it, for what only the living world
+    /// can tell to be wrong.
     pub origins: BTreeMap<String, Span>,
 }
 
-/// Compiles one profile.
+/// The profile that is meant when none is named.
+const DEFAULT_PROFILE: &str = "default";
+
+/// Compiles one profile of a plan.
 pub fn compile(files: &dyn Files, path: &str, options: &Options) -> Compilation {
-    let _ = options;
-    let mut sources = SourceMap::default();
-    let mut diagnostics = Diagnostics::default();
-    if let Ok(text) = files.read(path) {
-        let file = sources.add(path, text);
-        yaml::parse(&sources, file, &mut diagnostics);
-    }
-    Compilation { sources, diagnostics, graph: None, origins: BTreeMap::new() }
+    let profile = options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string());
+    finish(parse::load_plan(files, path), &[profile], options)
 }
 
-/// Compiles every profile.
+/// Compiles every profile of a plan, or the one that is named, and tells which profiles each finding holds in. The graph
+/// is that of the named or the default profile.
 pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
-    compile(files, path, options)
+    let loaded = parse::load_plan(files, path);
+    let mut profiles = vec![options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string())];
+    if options.profile.is_none() {
+        let declared = loaded.plan.iter().flat_map(|plan| &plan.profiles).map(|profile| profile.name.value.clone());
+        profiles.extend(declared.filter(|name| name != DEFAULT_PROFILE));
+    }
+    finish(loaded, &profiles, options)
 }
 
-/// A page of `planc explain`.
-#[derive(Debug, Clone, Copy)]
+/// Compiles a fixture file alone, as a plan of its own name that seeds it and loads nothing.
+pub fn compile_fixture(files: &dyn Files, path: &str, options: &Options) -> Compilation {
+    finish(parse::load_fixture(files, path), &[DEFAULT_PROFILE.to_string()], options)
+}
+
+/// Resolves, lints and lowers the profiles; the first one's graph is given.
+fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options) -> Compilation {
+    let parse::Loaded { sources, mut diagnostics, plan } = loaded;
+    let Some(plan) = plan else { return Compilation { sources, diagnostics, ..Compilation::default() } };
+    let (profiles, unknown) = known_profiles(&plan, profiles);
+    diagnostics.extend(unknown);
+    let mut found: Vec<(String, Diagnostics)> = Vec::new();
+    let mut first = None;
+    for profile in &profiles {
+        let mut own = Diagnostics::default();
+        let resolved = resolve::resolve(&plan, profile, options, &mut own);
+        lints::run(&resolved, &mut own);
+        first.get_or_insert(resolved);
+        found.push((profile.clone(), own));
+    }
+    diagnostics.extend(merge(found));
+    let origins = first.as_ref().map_or(BTreeMap::new(), |resolved| resolved.origins.clone());
+    let graph = first.filter(|_| !diagnostics.has_errors()).map(lower::lower);
+    Compilation { sources, diagnostics, graph, origins }
+}
+
+/// The profiles that can be compiled. `default` need not be declared.
+fn known_profiles(plan: &ast::Plan, profiles: &[String]) -> (Vec<String>, Option<Diagnostic>) {
+    let declared = || plan.profiles.iter().map(|profile| profile.name.value.as_str());
+    let known = |name: &String| name == DEFAULT_PROFILE || declared().any(|declared| declared == name);
+    let Some(unknown) = profiles.iter().find(|name| !known(name)) else { return (profiles.to_vec(), None) };
+    let span = plan.profiles_span.unwrap_or(plan.span);
+    let message = format!("this plan has no profile `{unknown}`");
+    let diagnostic = Diagnostic::error(codes::UNKNOWN_PROFILE, span, message);
+    let diagnostic = match near::nearest(unknown, declared()) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    };
+    (vec![DEFAULT_PROFILE.to_string()], Some(diagnostic))
+}
+
+/// One list of what several profiles gave. What does not hold in all of them says in which it does.
+fn merge(found: Vec<(String, Diagnostics)>) -> Vec<Diagnostic> {
+    let all = found.len();
+    let mut out: Vec<Diagnostic> = Vec::new();
+    for (profile, diagnostics) in found {
+        for diagnostic in diagnostics.iter() {
+            match out.iter_mut().find(|known| same(known, diagnostic)) {
+                Some(known) => known.profiles.push(profile.clone()),
+                None => out.push(Diagnostic { profiles: vec![profile.clone()], ..diagnostic.clone() }),
+            }
+        }
+    }
+    for diagnostic in &mut out {
+        if diagnostic.profiles.len() == all {
+            diagnostic.profiles.clear();
+        }
+    }
+    out
+}
+
+fn same(a: &Diagnostic, b: &Diagnostic) -> bool {
+    a.code == b.code && a.primary == b.primary && a.message == b.message
+}
+
+/// What `planc explain` says about a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// `P0102`.
     pub code: &'static str,
     /// `missing-unit`.
     pub name: &'static str,
-    /// Markdown.
+    /// Markdown, with a bad and a good example where there can be one.
     pub text: &'static str,
 }
 
-/// All pages.
+/// A page for every code, in order.
 pub fn pages() -> Vec<Page> {
-    [yaml::PAGES, expr::PAGES].concat()
+    let lints = lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
+    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES].concat().into_iter().chain(lints).collect();
+    pages.sort_by_key(|page| page.code);
+    pages
 }

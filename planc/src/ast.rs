@@ -1,0 +1,615 @@
+//! What the user wrote: every value with its place, optional, no defaults, no names looked up.
+
+use crate::executors::Executor;
+use crate::expr::{Expr, Parsed, Template};
+use crate::graph::{self, JsonTemplate, Json};
+use crate::source::{Span, Spanned};
+use crate::units::{self, Fixed, PartsPerMillion, Rate, UnitError};
+use std::time::Duration;
+
+/// A text that may hold slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) span: Span,
+    pub(crate) parsed: Parsed<Template>,
+}
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+/// A value of a typed position: as written, or a template over inputs that is read once they are known.
+#[derive(Debug, Clone)]
+pub(crate) enum Typed<T> {
+    Given(Spanned<T>),
+    Template(Text),
+    /// Reported already.
+    Broken(Span),
+}
+
+impl<T> Typed<T> {
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Typed::Given(value) => value.span,
+            Typed::Template(text) => text.span,
+            Typed::Broken(span) => *span,
+        }
+    }
+}
+
+/// What can stand in a typed position.
+pub(crate) trait Quantity: Sized + Clone {
+    /// `a duration`, for messages.
+    const WHAT: &'static str;
+    fn read(text: &str) -> Result<Self, UnitError>;
+}
+
+fn not_a(text: &str, what: &str) -> UnitError {
+    UnitError { message: format!("`{text}` is not {what}"), suggestion: None }
+}
+
+impl Quantity for Duration {
+    const WHAT: &'static str = "a duration";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        units::parse_duration(text)
+    }
+}
+
+impl Quantity for Rate {
+    const WHAT: &'static str = "a rate";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        units::parse_rate(text)
+    }
+}
+
+impl Quantity for PartsPerMillion {
+    const WHAT: &'static str = "a share";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        units::parse_share(text)
+    }
+}
+
+impl Quantity for Bytes {
+    const WHAT: &'static str = "a size";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        units::parse_size(text).map(Bytes)
+    }
+}
+
+impl Quantity for Fixed {
+    const WHAT: &'static str = "a number";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        units::parse_fixed(text)
+    }
+}
+
+impl Quantity for i64 {
+    const WHAT: &'static str = "a whole number";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        units::parse_integer(text)
+    }
+}
+
+impl Quantity for u64 {
+    const WHAT: &'static str = "a whole number";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        let value = units::parse_integer(text)?;
+        u64::try_from(value).map_err(|_| not_a(text, "a whole number from 0 on"))
+    }
+}
+
+impl Quantity for u32 {
+    const WHAT: &'static str = "a whole number";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        let value = units::parse_integer(text)?;
+        u32::try_from(value).map_err(|_| not_a(text, "a whole number from 0 to 4294967295"))
+    }
+}
+
+impl Quantity for bool {
+    const WHAT: &'static str = "`true` or `false`";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        match text.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(not_a(text, "`true` or `false`")),
+        }
+    }
+}
+
+impl Quantity for String {
+    const WHAT: &'static str = "a text";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        Ok(text.to_string())
+    }
+}
+
+/// A literal word of a closed list, or a name, as written.
+pub(crate) type Word = Spanned<String>;
+
+/// A plan file.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Start of the file, for what has no place of its own.
+    pub(crate) span: Span,
+    /// A fixture file on its own (`runner seed FIXTURE`): no load is asked for.
+    pub(crate) seed_only: bool,
+    pub(crate) name: Option<Word>,
+    pub(crate) about: Option<Word>,
+    pub(crate) seed: Option<Typed<u64>>,
+    pub(crate) inputs_span: Option<Span>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) profiles_span: Option<Span>,
+    pub(crate) profiles: Vec<Profile>,
+    pub(crate) target: Option<Target>,
+    pub(crate) database: Option<Text>,
+    pub(crate) guards: Vec<Check>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) fixtures: Vec<FixtureUse>,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) preflight: Vec<Check>,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) setup: Vec<Step>,
+    pub(crate) teardown: Vec<Step>,
+    pub(crate) scenarios_span: Option<Span>,
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) thresholds: Vec<Threshold>,
+    pub(crate) health: Health,
+    pub(crate) report: graph::Report,
+}
+
+/// Type of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InputType {
+    String,
+    Url,
+    Secret,
+    Rate,
+    Duration,
+    Integer,
+    Number,
+    Boolean,
+    Share,
+    Size,
+}
+
+/// A scalar as written, before its type is known to hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Raw {
+    pub(crate) span: Span,
+    pub(crate) text: String,
+}
+
+/// One entry of `inputs:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    pub(crate) name: Word,
+    /// `None` when it was wrong, and reported.
+    pub(crate) kind: Option<InputType>,
+    pub(crate) default: Option<Raw>,
+    pub(crate) env: Option<Word>,
+    pub(crate) late: bool,
+    pub(crate) test_only: bool,
+    pub(crate) one_of: Vec<Raw>,
+}
+
+/// One entry of `profiles:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    pub(crate) name: Word,
+    pub(crate) values: Vec<(Word, Raw)>,
+}
+
+/// `target:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) span: Span,
+    pub(crate) url: Option<Text>,
+    pub(crate) allow_hosts: Option<Vec<Word>>,
+    pub(crate) tls: Tls,
+    pub(crate) timeout: Option<Typed<Duration>>,
+    pub(crate) protocol: Option<Spanned<graph::Protocol>>,
+}
+
+/// `target.tls:`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tls {
+    pub(crate) verify: Option<Typed<bool>>,
+    pub(crate) ca: Option<Typed<String>>,
+    pub(crate) client_cert: Option<Typed<String>>,
+    pub(crate) client_key: Option<Typed<String>>,
+    pub(crate) server_name: Option<Typed<String>>,
+}
+
+/// A guard, a preflight check, a readiness or token probe, a fixture's verify.
+#[derive(Debug, Clone)]
+pub(crate) struct Check {
+    pub(crate) span: Span,
+    pub(crate) name: Option<Word>,
+    /// `None` when it was wrong, and reported.
+    pub(crate) probe: Option<Probe>,
+    pub(crate) expect: Vec<Expect>,
+    pub(crate) within: Option<Typed<Duration>>,
+    pub(crate) fix: Option<Word>,
+    pub(crate) override_env: Option<Word>,
+}
+
+/// Where a check looks.
+#[derive(Debug, Clone)]
+pub(crate) enum Probe {
+    Http(Box<Request>),
+    Sql(Text),
+    Postgres(Facts),
+    Command(Vec<Text>),
+    File(Text),
+}
+
+/// `postgres:` of a check.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    pub(crate) database: Option<Typed<String>>,
+    pub(crate) foreign_rows: Vec<(Word, Typed<u64>)>,
+    pub(crate) free_connections: Option<Typed<u32>>,
+}
+
+/// One expectation.
+#[derive(Debug, Clone)]
+pub(crate) struct Expect {
+    pub(crate) name: String,
+    pub(crate) what: ExpectWhat,
+}
+
+/// What is expected; a duration may hang on an input.
+#[derive(Debug, Clone)]
+pub(crate) enum ExpectWhat {
+    Plain(Parsed<graph::Expected>),
+    Duration(Typed<Duration>),
+}
+
+/// An HTTP request as written.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// The method key.
+    pub(crate) span: Span,
+    pub(crate) method: &'static str,
+    pub(crate) url: Text,
+    pub(crate) query: Vec<(Word, Text)>,
+    pub(crate) headers: Vec<(Word, Text)>,
+    pub(crate) body: Option<Body>,
+    pub(crate) timeout: Option<Typed<Duration>>,
+    pub(crate) redirects: Option<Typed<u32>>,
+}
+
+/// A request body as written.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    Json(Parsed<JsonTemplate>),
+    Form(Vec<(Word, Text)>),
+    Text(Text),
+    Zeros(Typed<Bytes>),
+    Random(Typed<Bytes>),
+}
+
+/// One entry of `services:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) name: Word,
+    pub(crate) kind: ServiceKind,
+}
+
+/// What a service is.
+#[derive(Debug, Clone)]
+pub(crate) enum ServiceKind {
+    Postgres {
+        database: Option<Typed<String>>,
+        keep: Option<Typed<String>>,
+        settings: Vec<(Word, Typed<String>)>,
+    },
+    Command {
+        argv: Vec<Text>,
+        env: Vec<(Word, Text)>,
+        url: Option<Text>,
+        ready: Option<Check>,
+    },
+    /// Reported already.
+    Broken,
+}
+
+/// One entry of `fixtures:`.
+#[derive(Debug, Clone)]
+pub(crate) struct FixtureUse {
+    pub(crate) name: Word,
+    pub(crate) from: Option<Word>,
+    pub(crate) rows: Option<Typed<u64>>,
+    pub(crate) on_conflict: Option<Spanned<graph::OnConflict>>,
+    /// The definition, inline or read from `from`; `None` when it could not be read, and reported.
+    pub(crate) definition: Option<Fixture>,
+}
+
+/// A fixture as defined inline or in its own file.
+#[derive(Debug, Clone)]
+pub(crate) struct Fixture {
+    pub(crate) span: Span,
+    pub(crate) name: Option<Word>,
+    pub(crate) about: Option<Word>,
+    pub(crate) rows: Option<Typed<u64>>,
+    pub(crate) kind: FixtureKind,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) verify: Vec<Check>,
+}
+
+/// How a fixture's rows come to be.
+#[derive(Debug, Clone)]
+pub(crate) enum FixtureKind {
+    Table {
+        table: Word,
+        identity: Vec<Word>,
+        on_conflict: Option<Spanned<graph::OnConflict>>,
+        adopt: Option<Typed<bool>>,
+    },
+    Http(Box<HttpFixture>),
+    /// Reported already.
+    Broken,
+}
+
+/// `create:` and what belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpFixture {
+    pub(crate) create: Request,
+    pub(crate) created: Option<Vec<graph::StatusPattern>>,
+    pub(crate) exists: Option<graph::Exists>,
+    pub(crate) pace: Option<Typed<Rate>>,
+    pub(crate) concurrency: Option<Typed<u32>>,
+    pub(crate) retry_statuses: Option<Vec<u16>>,
+    pub(crate) retry_attempts: Option<Typed<u32>>,
+    pub(crate) rows_from: Option<Word>,
+    /// Objects of `rows_from`, in order; `None` when there is none or it could not be read.
+    pub(crate) records: Option<Vec<Json>>,
+    pub(crate) export: Option<Typed<String>>,
+}
+
+/// One column.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: Word,
+    pub(crate) generator: Generator,
+    pub(crate) volatile: bool,
+    pub(crate) fresh_within: Option<Typed<Duration>>,
+}
+
+/// Where a column's values come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Generator {
+    Value(Parsed<JsonTemplate>),
+    Weighted(Vec<graph::WeightedValue>),
+    Integer(Typed<i64>, Typed<i64>),
+    Decimal(Typed<Fixed>, Typed<Fixed>),
+    BeforeNow(Text),
+    AfterNow(Text),
+    TimeWithin { from: Typed<Duration>, to: Typed<Duration>, past: bool },
+    Uuid,
+    Hex(Typed<u32>),
+    References { table: String, column: String, value: Parsed<JsonTemplate> },
+    Fixture { fixture: Word, column: Word, random: bool },
+    /// Reported already.
+    Broken,
+}
+
+/// One entry of `tokens:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) name: Word,
+    /// `None` when it was wrong, and reported.
+    pub(crate) source: Option<TokenSource>,
+    pub(crate) header: Option<Text>,
+    pub(crate) scopes: Vec<Word>,
+    pub(crate) verify: Option<Check>,
+}
+
+/// Where a token comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum TokenSource {
+    Given(Text),
+    Issued { request: Box<Request>, take: String, ttl: Option<Typed<Duration>> },
+}
+
+/// One entry of `endpoints:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) name: Word,
+    /// `None` when it was wrong, and reported.
+    pub(crate) request: Option<Request>,
+    pub(crate) scopes: Vec<Word>,
+    /// Declared limit of the target.
+    pub(crate) limit: Option<Typed<Rate>>,
+}
+
+/// One entry of `metrics:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Metric {
+    pub(crate) name: Word,
+    /// `None` when it was wrong, and reported.
+    pub(crate) kind: Option<graph::MetricKind>,
+}
+
+/// One entry of `scenarios:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) name: Word,
+    /// `None` when it was wrong, and reported.
+    pub(crate) executor: Option<Spanned<&'static Executor>>,
+    pub(crate) options: Vec<Setting>,
+    pub(crate) start_time: Option<Typed<Duration>>,
+    pub(crate) graceful_stop: Option<Typed<Duration>>,
+    pub(crate) needs: Vec<Word>,
+    pub(crate) smoke: Option<Typed<bool>>,
+    pub(crate) draw: Vec<Draw>,
+    pub(crate) connections: Option<Spanned<graph::Connections>>,
+    pub(crate) pause_on_failure: Option<Typed<Duration>>,
+    pub(crate) setup: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+/// An executor's option.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) key: Spanned<&'static str>,
+    pub(crate) value: SettingValue,
+}
+
+/// Value of an executor's option, by its kind.
+#[derive(Debug, Clone)]
+pub(crate) enum SettingValue {
+    Count(Typed<u64>),
+    Rate(Typed<Rate>),
+    Duration(Typed<Duration>),
+    UserStages(Vec<Stage<u64>>),
+    RateStages(Vec<Stage<Rate>>),
+}
+
+/// One stage of a ramp.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage<T> {
+    pub(crate) target: Typed<T>,
+    pub(crate) duration: Typed<Duration>,
+}
+
+/// One entry of `draw:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Draw {
+    pub(crate) binding: Word,
+    pub(crate) fixture: Word,
+    pub(crate) order: Option<Spanned<graph::DrawOrder>>,
+}
+
+/// A tag and, when it is a template, the values it is declared to take.
+#[derive(Debug, Clone)]
+pub(crate) struct Tag {
+    pub(crate) key: Word,
+    pub(crate) value: Text,
+    pub(crate) values: Vec<String>,
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// The key that says what kind it is.
+    pub(crate) span: Span,
+    pub(crate) name: Option<Typed<String>>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) kind: StepKind,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub(crate) enum StepKind {
+    Http(Box<HttpStep>),
+    Pause(Pause),
+    Choose(Vec<Branch>),
+    Repeat { count: Parsed<Expr>, binding: Option<Word>, steps: Vec<Step> },
+    Each { list: Parsed<Expr>, binding: Word, steps: Vec<Step> },
+    When { condition: Parsed<Expr>, steps: Vec<Step> },
+    Group { name: Typed<String>, steps: Vec<Step> },
+    /// Reported already.
+    Broken,
+}
+
+/// What an HTTP step asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    Direct(Request),
+    /// An endpoint, and what the step adds to it (its `method` and `url` mean nothing).
+    Call(Word, Request),
+}
+
+/// An HTTP step.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpStep {
+    pub(crate) asked: Asked,
+    pub(crate) path_span: Option<Span>,
+    pub(crate) path: Vec<(Word, Text)>,
+    pub(crate) token: Option<Word>,
+    pub(crate) cookies: Option<Typed<bool>>,
+    pub(crate) expect: Vec<Expect>,
+    pub(crate) capture: Vec<(Word, graph::CaptureFrom)>,
+    pub(crate) record: Vec<Record>,
+    pub(crate) on_failure: Option<Spanned<graph::OnFailure>>,
+}
+
+/// Samples added to one metric.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) metric: Word,
+    pub(crate) when: Option<Parsed<Expr>>,
+    pub(crate) value: Option<Parsed<Expr>>,
+}
+
+/// Think time.
+#[derive(Debug, Clone)]
+pub(crate) enum Pause {
+    Fixed(Typed<Duration>),
+    Uniform(Typed<Duration>, Typed<Duration>),
+    Normal(Typed<Duration>, Typed<Duration>),
+    Exponential(Typed<Duration>),
+}
+
+/// One branch of `choose`.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    pub(crate) weight: Typed<Weight>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A branch's weight, `3` or `60%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// The number; hundredths of a percent for percentages.
+    pub(crate) value: u32,
+    pub(crate) percent: bool,
+}
+
+impl Quantity for Weight {
+    const WHAT: &'static str = "a weight";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        let wrong = || UnitError {
+            message: format!("`{text}` is not a weight"),
+            suggestion: Some("60%".to_string()),
+        };
+        if text.trim().ends_with('%') {
+            let share = units::parse_share(text).map_err(|_| wrong())?;
+            return Ok(Weight { value: share.0 / 100, percent: true });
+        }
+        u32::read(text).map(|value| Weight { value, percent: false }).map_err(|_| wrong())
+    }
+}
+
+/// `http_req_duration{scenario:checkout,endpoint:*}`.
+#[derive(Debug, Clone)]
+pub(crate) struct Selector {
+    pub(crate) span: Span,
+    pub(crate) metric: Word,
+    /// Tag and value, sorted by tag.
+    pub(crate) tags: Vec<(Word, Word)>,
+}
+
+/// One entry under a key of `thresholds:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Threshold {
+    pub(crate) selector: Selector,
+    /// The condition.
+    pub(crate) text: Text,
+    pub(crate) level: Option<Spanned<graph::GateLevel>>,
+    pub(crate) abort_on_fail: Option<Typed<bool>>,
+    pub(crate) delay_abort_eval: Option<Typed<Duration>>,
+    pub(crate) min_samples: Option<Typed<u64>>,
+    pub(crate) confident: Option<Typed<bool>>,
+}
+
+/// `health:`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Health {
+    pub(crate) lateness_p99: Option<Typed<Duration>>,
+    pub(crate) achieved: Option<Typed<PartsPerMillion>>,
+}

@@ -1,0 +1,54 @@
+//! Did you mean: the nearest known name to one that was misspelt.
+
+/// The nearest of `known`, when it is near enough to be what was meant.
+pub(crate) fn nearest<'a, I>(name: &str, known: I) -> Option<&'a str>
+where
+    I: IntoIterator<Item = &'a str>,
+{
+    let plain = flatten(name);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known {
+        if candidate == name || candidate.is_empty() {
+            continue;
+        }
+        let distance = if flatten(candidate) == plain {
+            0
+        } else {
+            strsim::damerau_levenshtein(name, candidate)
+        };
+        let allowed = (name.chars().count().max(candidate.chars().count()) / 3).max(1);
+        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// `preAllocatedVUs`, `pre-allocated-vus` and `pre_allocated_vus` are one name to a reader.
+fn flatten(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// `` `a`, `b` and `c` ``; the given words as they are, in their order.
+pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>, last: &str) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((end, rest)) => format!("{} {last} {end}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_was_meant() {
+        let keys = ["pre_allocated_vus", "max_vus", "rate"];
+        assert_eq!(nearest("preAllocatedVUs", keys), Some("pre_allocated_vus"));
+        assert_eq!(nearest("rte", keys), Some("rate"));
+        assert_eq!(nearest("thresholds", keys), None);
+        assert_eq!(listed(["a", "b", "c"], "or"), "`a`, `b` or `c`");
+    }
+}

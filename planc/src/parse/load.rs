@@ -1,0 +1,185 @@
+//! Reading a plan and the files that it names.
+
+use super::Parser;
+use super::fixtures::file_stem;
+use super::plan::empty_plan;
+use crate::Files;
+use crate::ast::{Fixture, FixtureKind, FixtureUse, Plan};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::source::{FileId, SourceMap, Span};
+use crate::yaml;
+use std::collections::BTreeMap;
+
+/// What reading gave: the texts always, the plan as far as it could be read.
+pub(crate) struct Loaded {
+    pub(crate) sources: SourceMap,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) plan: Option<Plan>,
+}
+
+/// Reads a plan file and what it names.
+pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
+    let mut loader = Loader::new(files);
+    let plan = loader.open(path).and_then(|file| {
+        let node = yaml::parse(&loader.sources, file, &mut loader.diagnostics)?;
+        loader.parser().plan(&node, Span::new(file, 0..0))
+    });
+    let plan = plan.map(|mut plan| {
+        for fixture in &mut plan.fixtures {
+            loader.complete(fixture, path);
+        }
+        plan
+    });
+    loader.into_loaded(plan)
+}
+
+/// Reads a fixture file alone, as a plan that seeds it and does nothing else.
+pub(crate) fn load_fixture(files: &dyn Files, path: &str) -> Loaded {
+    let mut loader = Loader::new(files);
+    let plan = loader.open(path).and_then(|file| {
+        let start = Span::new(file, 0..0);
+        let definition = loader.fixture_file(path, file)?;
+        let name = definition.name.clone().unwrap_or_else(|| file_stem(path, start));
+        let fixture = FixtureUse {
+            name: name.clone(),
+            from: None,
+            rows: None,
+            on_conflict: None,
+            definition: Some(definition),
+        };
+        Some(Plan { seed_only: true, name: Some(name), fixtures: vec![fixture], ..empty_plan(start) })
+    });
+    loader.into_loaded(plan)
+}
+
+struct Loader<'a> {
+    files: &'a dyn Files,
+    sources: SourceMap,
+    diagnostics: Diagnostics,
+    /// Fixture files by path: one that is used twice is read, and complained about, once.
+    fixtures: BTreeMap<String, Option<Fixture>>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(files: &'a dyn Files) -> Self {
+        Loader {
+            files,
+            sources: SourceMap::default(),
+            diagnostics: Diagnostics::default(),
+            fixtures: BTreeMap::new(),
+        }
+    }
+
+    fn into_loaded(self, plan: Option<Plan>) -> Loaded {
+        Loaded { sources: self.sources, diagnostics: self.diagnostics, plan }
+    }
+
+    fn parser(&mut self) -> Parser<'_> {
+        Parser { sources: &self.sources, diagnostics: &mut self.diagnostics }
+    }
+
+    /// Takes in the file that the command line names.
+    fn open(&mut self, path: &str) -> Option<FileId> {
+        match self.files.read(path) {
+            Ok(text) => Some(self.sources.add(path, text)),
+            Err(error) => {
+                let file = self.sources.add(path, "");
+                let message = format!("cannot read `{path}`: {error}");
+                self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, Span::new(file, 0..0), message));
+                None
+            }
+        }
+    }
+
+    fn complete(&mut self, fixture: &mut FixtureUse, plan_path: &str) {
+        match &fixture.from {
+            Some(from) => {
+                let path = join(plan_path, &from.value);
+                if !self.fixtures.contains_key(&path) {
+                    let definition = match self.files.read(&path) {
+                        Ok(text) => {
+                            let file = self.sources.add(&path, text);
+                            self.fixture_file(&path, file)
+                        }
+                        Err(error) => {
+                            let message = format!("cannot read `{path}`: {error}");
+                            self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, from.span, message));
+                            None
+                        }
+                    };
+                    self.fixtures.insert(path.clone(), definition);
+                }
+                fixture.definition = self.fixtures.get(&path).cloned().flatten();
+            }
+            None => {
+                if let Some(definition) = &mut fixture.definition {
+                    self.records(definition, plan_path);
+                }
+            }
+        }
+    }
+
+    fn fixture_file(&mut self, path: &str, file: FileId) -> Option<Fixture> {
+        let start = Span::new(file, 0..0);
+        let node = yaml::parse(&self.sources, file, &mut self.diagnostics)?;
+        let mut definition = self.parser().fixture(&node, Some(start))?;
+        if definition.name.is_none() {
+            definition.name = Some(file_stem(path, start));
+        }
+        self.records(&mut definition, path);
+        Some(definition)
+    }
+
+    /// Reads the rows of `rows_from`, relative to the file that names it.
+    fn records(&mut self, definition: &mut Fixture, base: &str) {
+        let FixtureKind::Http(http) = &mut definition.kind else { return };
+        let Some(word) = &http.rows_from else { return };
+        let path = join(base, &word.value);
+        match self.files.read(&path) {
+            Ok(text) => {
+                let mut parser = Parser { sources: &self.sources, diagnostics: &mut self.diagnostics };
+                http.records = parser.json_records(word, &text);
+            }
+            Err(error) => {
+                let message = format!("cannot read `{path}`: {error}");
+                self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, word.span, message));
+            }
+        }
+    }
+}
+
+/// `relative` seen from the folder of `base`, with `.` and `..` resolved in the text alone.
+fn join(base: &str, relative: &str) -> String {
+    if relative.starts_with('/') {
+        return relative.to_string();
+    }
+    let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let rooted = base.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(relative.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            other => parts.push(other),
+        }
+    }
+    format!("{}{}", if rooted { "/" } else { "" }, parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn joins_in_the_text_alone() {
+        assert_eq!(join("plans/a.yaml", "../fixtures/b.yaml"), "fixtures/b.yaml");
+        assert_eq!(join("a.yaml", "b.yaml"), "b.yaml");
+        assert_eq!(join("a.yaml", "../b.yaml"), "../b.yaml");
+        assert_eq!(join("/x/a.yaml", "./y/../b.yaml"), "/x/b.yaml");
+        assert_eq!(join("x/a.yaml", "/b.yaml"), "/b.yaml");
+    }
+}

@@ -1,0 +1,372 @@
+//! The plan's own keys, inputs, profiles, target, services, tokens, endpoints.
+
+use super::{Map, Parser};
+use crate::ast::{
+    Endpoint, Health, Input, InputType, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text, Tls, Token,
+    TokenSource,
+};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::graph::{MetricKind, Protocol, Report};
+use crate::source::Span;
+use crate::yaml::{Entry, Node, NodeKind};
+
+const INPUT_TYPES: [(&str, InputType); 10] = [
+    ("string", InputType::String),
+    ("url", InputType::Url),
+    ("secret", InputType::Secret),
+    ("rate", InputType::Rate),
+    ("duration", InputType::Duration),
+    ("integer", InputType::Integer),
+    ("number", InputType::Number),
+    ("boolean", InputType::Boolean),
+    ("share", InputType::Share),
+    ("size", InputType::Size),
+];
+
+const METRIC_KINDS: [(&str, MetricKind); 5] = [
+    ("counter", MetricKind::Counter),
+    ("rate", MetricKind::Rate),
+    ("trend", MetricKind::Trend),
+    ("time_trend", MetricKind::TimeTrend),
+    ("gauge", MetricKind::Gauge),
+];
+
+const PROTOCOLS: [(&str, Protocol); 2] = [("http/1.1", Protocol::Http1), ("http/2", Protocol::Http2)];
+
+impl Parser<'_> {
+    /// The whole plan. `start` is the file's first place.
+    pub(super) fn plan(&mut self, node: &Node, start: Span) -> Option<Plan> {
+        let mut map = self.map(node, "a plan", Some(start))?;
+        self.not_yet(&mut map, "triage", "`triage`");
+        let mut plan = empty_plan(start);
+        plan.name = self.require(&mut map, "plan").and_then(|node| self.word(node));
+        plan.about = self.word_key(&mut map, "about");
+        plan.seed = self.typed_key(&mut map, "seed");
+        plan.inputs_span = map.entries.iter().find(|e| e.key.value == "inputs").map(|e| e.key.span);
+        plan.profiles_span = map.entries.iter().find(|e| e.key.value == "profiles").map(|e| e.key.span);
+        plan.inputs = self.each(&mut map, "inputs", Self::input);
+        plan.profiles = self.each(&mut map, "profiles", Self::profile);
+        plan.target = map.entry("target").and_then(|entry| self.target(&entry.value, entry.key.span));
+        plan.database = map.entry("database").and_then(|entry| self.database(&entry.value, entry.key.span));
+        plan.guards = map.take("guards").map_or(Vec::new(), |node| self.checks(node, "a guard", true));
+        plan.services = self.each(&mut map, "services", Self::service);
+        plan.fixtures = self.each(&mut map, "fixtures", Self::fixture_use);
+        plan.tokens = self.each(&mut map, "tokens", Self::token);
+        plan.preflight =
+            map.take("preflight").map_or(Vec::new(), |node| self.checks(node, "a preflight check", false));
+        plan.endpoints = map.take("endpoints").map_or(Vec::new(), |node| self.endpoints(node));
+        plan.metrics = self.each(&mut map, "metrics", Self::metric);
+        plan.setup = map.take("setup").map_or(Vec::new(), |node| self.steps(node));
+        plan.teardown = map.take("teardown").map_or(Vec::new(), |node| self.steps(node));
+        plan.scenarios_span = map.entries.iter().find(|e| e.key.value == "scenarios").map(|e| e.key.span);
+        if self.require(&mut map, "scenarios").is_some() {
+            plan.scenarios = self.each(&mut map, "scenarios", Self::scenario);
+            if plan.scenarios.is_empty() && no_entries(map.take("scenarios")) {
+                let span = plan.scenarios_span.unwrap_or(start);
+                self.error(codes::MISSING_KEY, span, "a plan needs at least one scenario");
+            }
+        }
+        if let Some(node) = map.take("thresholds") {
+            for entry in self.named(node, "`thresholds`") {
+                let found = self.thresholds(entry);
+                plan.thresholds.extend(found);
+            }
+        }
+        plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
+        plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
+        self.finish(map);
+        Some(plan)
+    }
+
+    /// Reads each entry of a map of names, sorted by name: the order of writing means nothing.
+    fn each<T>(&mut self, map: &mut Map<'_>, key: &'static str, read: fn(&mut Self, &Entry) -> Option<T>) -> Vec<T> {
+        let Some(node) = map.take(key) else { return Vec::new() };
+        let what = match key {
+            "inputs" => "`inputs`",
+            "profiles" => "`profiles`",
+            "services" => "`services`",
+            "fixtures" => "`fixtures`",
+            "tokens" => "`tokens`",
+            "metrics" => "`metrics`",
+            _ => "`scenarios`",
+        };
+        let mut entries: Vec<&Entry> = self.named(node, what).iter().collect();
+        entries.sort_by(|a, b| a.key.value.cmp(&b.key.value));
+        entries.into_iter().filter_map(|entry| read(self, entry)).collect()
+    }
+
+    fn raw(&mut self, node: &Node) -> Option<Raw> {
+        self.word(node).map(|word| Raw { span: word.span, text: word.value })
+    }
+
+    fn input(&mut self, entry: &Entry) -> Option<Input> {
+        let name = self.binding(entry.key.clone())?;
+        let mut map = self.map(&entry.value, "an input", Some(name.span))?;
+        let kind = self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &INPUT_TYPES));
+        let default = map.take("default").and_then(|node| self.raw(node));
+        let env = self.word_key(&mut map, "env");
+        let late = map.take("late").is_some_and(|node| self.flag(node));
+        let test_only = map.take("test_only").is_some_and(|node| self.flag(node));
+        self.word_key(&mut map, "about");
+        let one_of = match map.take("one_of") {
+            Some(node) => self.list(node, "a list of values").iter().filter_map(|item| self.raw(item)).collect(),
+            None => Vec::new(),
+        };
+        self.finish(map);
+        Some(Input { name, kind: kind.map(|kind| kind.value), default, env, late, test_only, one_of })
+    }
+
+    fn profile(&mut self, entry: &Entry) -> Option<Profile> {
+        let mut values = Vec::new();
+        for value in self.named(&entry.value, "a profile") {
+            if let Some(raw) = self.raw(&value.value) {
+                values.push((value.key.clone(), raw));
+            }
+        }
+        values.sort_by(|a, b| a.0.value.cmp(&b.0.value));
+        Some(Profile { name: entry.key.clone(), values })
+    }
+
+    fn target(&mut self, node: &Node, at: Span) -> Option<Target> {
+        if matches!(node.kind, NodeKind::Scalar { .. }) {
+            let url = self.text(node);
+            return Some(Target { span: at, url, allow_hosts: None, tls: Tls::default(), timeout: None, protocol: None });
+        }
+        let mut map = self.map(node, "`target`", Some(at))?;
+        let url = self.require(&mut map, "url").and_then(|node| self.text(node));
+        let allow_hosts = map.take("allow_hosts").map(|node| self.words(node));
+        let tls = map.take("tls").map_or(Tls::default(), |node| self.tls(node));
+        let timeout = self.typed_key(&mut map, "timeout");
+        let protocol = map.take("protocol").and_then(|node| self.choice(node, "protocol", &PROTOCOLS));
+        self.finish(map);
+        Some(Target { span: at, url, allow_hosts, tls, timeout, protocol })
+    }
+
+    fn tls(&mut self, node: &Node) -> Tls {
+        let Some(mut map) = self.map(node, "`tls`", None) else { return Tls::default() };
+        let tls = Tls {
+            verify: self.typed_key(&mut map, "verify"),
+            ca: self.typed_key(&mut map, "ca"),
+            client_cert: self.typed_key(&mut map, "client_cert"),
+            client_key: self.typed_key(&mut map, "client_key"),
+            server_name: self.typed_key(&mut map, "server_name"),
+        };
+        if let (Some(cert), None) | (None, Some(cert)) = (&tls.client_cert, &tls.client_key) {
+            let message = "`client_cert` and `client_key` go together";
+            self.error(codes::MISSING_KEY, cert.span(), message);
+        }
+        self.finish(map);
+        tls
+    }
+
+    fn database(&mut self, node: &Node, at: Span) -> Option<Text> {
+        if !matches!(node.kind, NodeKind::Mapping(_)) {
+            return self.text(node);
+        }
+        let mut map = self.map(node, "`database`", Some(at))?;
+        let url = self.require(&mut map, "url").and_then(|node| self.text(node));
+        self.finish(map);
+        url
+    }
+
+    fn service(&mut self, entry: &Entry) -> Option<Service> {
+        let name = self.binding(entry.key.clone())?;
+        let mut map = self.map(&entry.value, "a service", Some(name.span))?;
+        let kind = match (map.has("ephemeral"), map.has("command")) {
+            (true, true) => {
+                let message = "a service is `ephemeral` or a `command`, not both";
+                self.error(codes::CONFLICTING_KEYS, name.span, message);
+                return Some(Service { name, kind: ServiceKind::Broken });
+            }
+            (true, false) => self.ephemeral(&mut map),
+            (false, true) => self.command_service(&mut map, name.span),
+            (false, false) => {
+                map.known.extend(["ephemeral", "command"]);
+                if !map.has_near("ephemeral") && !map.has_near("command") {
+                    let message = "a service needs `command: […]` or `ephemeral: postgres`";
+                    self.error(codes::MISSING_KEY, name.span, message);
+                }
+                map.known.extend(["database", "keep", "settings", "env", "url", "ready"]);
+                ServiceKind::Broken
+            }
+        };
+        self.finish(map);
+        Some(Service { name, kind })
+    }
+
+    fn ephemeral(&mut self, map: &mut Map<'_>) -> ServiceKind {
+        let known = map.take("ephemeral").and_then(|node| self.choice(node, "ephemeral service", &[("postgres", ())]));
+        let database = self.typed_key(map, "database");
+        let keep = self.typed_key(map, "keep");
+        let mut settings = Vec::new();
+        if let Some(node) = map.take("settings") {
+            for entry in self.named(node, "`settings`") {
+                settings.push((entry.key.clone(), self.typed(&entry.value)));
+            }
+        }
+        known.map_or(ServiceKind::Broken, |_| ServiceKind::Postgres { database, keep, settings })
+    }
+
+    fn command_service(&mut self, map: &mut Map<'_>, at: Span) -> ServiceKind {
+        let argv = map.take("command").and_then(|node| self.argv(node));
+        let env = map.take("env").map_or(Vec::new(), |node| self.texts(node, "`env`"));
+        let url = self.text_key(map, "url");
+        let has_ready = map.has("ready") || map.has_near("ready");
+        let ready = map
+            .entry("ready")
+            .and_then(|entry| self.check(&entry.value, "`ready`", false, Some(entry.key.span)));
+        if !has_ready {
+            let message = "a service without `ready` cannot be waited for";
+            self.diagnostics.push(
+                Diagnostic::error(codes::MISSING_KEY, at, message)
+                    .help("write `ready: { get: /health, within: 30s }` with a path that answers once it can serve"),
+            );
+        }
+        argv.map_or(ServiceKind::Broken, |argv| ServiceKind::Command { argv, env, url, ready })
+    }
+
+    fn token(&mut self, entry: &Entry) -> Option<Token> {
+        let name = entry.key.clone();
+        let mut map = self.map(&entry.value, "a token", Some(name.span))?;
+        let value = map.take("value").map(|node| self.text(node));
+        let issue = map.entry("issue").map(|entry| self.issue(&entry.value, entry.key.span));
+        let source = match (value, issue) {
+            (Some(_), Some(_)) => {
+                self.error(codes::CONFLICTING_KEYS, name.span, "a token is given by `value` or by `issue`, not both");
+                None
+            }
+            (Some(value), None) => value.map(TokenSource::Given),
+            (None, Some(issue)) => issue,
+            (None, None) => {
+                if !map.has_near("value") && !map.has_near("issue") {
+                    self.error(codes::MISSING_KEY, name.span, "a token needs `value` or `issue`");
+                }
+                None
+            }
+        };
+        let header = self.text_key(&mut map, "header");
+        let scopes = map.take("scopes").map_or(Vec::new(), |node| self.words(node));
+        let verify = map
+            .entry("verify")
+            .and_then(|entry| self.check(&entry.value, "`verify`", false, Some(entry.key.span)));
+        self.finish(map);
+        Some(Token { name, source, header, scopes, verify })
+    }
+
+    fn issue(&mut self, node: &Node, at: Span) -> Option<TokenSource> {
+        let mut map = self.map(node, "`issue`", Some(at))?;
+        let request = self.request(&mut map);
+        let take = self.require(&mut map, "take").and_then(|node| self.word(node));
+        let take = take.filter(|path| self.json_path(&path.value, path.span));
+        let ttl = self.typed_key(&mut map, "ttl");
+        self.finish(map);
+        Some(TokenSource::Issued { request: Box::new(request?), take: take?.value, ttl })
+    }
+
+    fn endpoints(&mut self, node: &Node) -> Vec<Endpoint> {
+        if let NodeKind::Mapping(entries) = &node.kind
+            && let Some(entry) = entries.iter().find(|entry| ["openapi", "from"].contains(&entry.key.value.as_str()))
+            && matches!(entry.value.kind, NodeKind::Scalar { .. })
+        {
+            self.diagnostics.push(super::not_yet(entry.key.span, "an endpoint catalogue from an OpenAPI file"));
+            return Vec::new();
+        }
+        let mut entries: Vec<&Entry> = self.named(node, "`endpoints`").iter().collect();
+        entries.sort_by(|a, b| a.key.value.cmp(&b.key.value));
+        entries.into_iter().filter_map(|entry| self.endpoint(entry)).collect()
+    }
+
+    fn endpoint(&mut self, entry: &Entry) -> Option<Endpoint> {
+        let mut map = self.map(&entry.value, "an endpoint", Some(entry.key.span))?;
+        let request = self.request(&mut map);
+        let scopes = map.take("scopes").map_or(Vec::new(), |node| self.words(node));
+        let limit = self.typed_key(&mut map, "limit");
+        self.finish(map);
+        Some(Endpoint { name: entry.key.clone(), request, scopes, limit })
+    }
+
+    fn metric(&mut self, entry: &Entry) -> Option<Metric> {
+        let name = self.binding(entry.key.clone())?;
+        let kind = match &entry.value.kind {
+            NodeKind::Mapping(_) => {
+                let mut map = self.map(&entry.value, "a metric", Some(name.span))?;
+                if self.not_yet(&mut map, "scrape", "a scraped metric") {
+                    return Some(Metric { name, kind: None });
+                }
+                let kind = self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &METRIC_KINDS));
+                let time = map.take("time").is_some_and(|node| self.flag(node));
+                self.word_key(&mut map, "about");
+                self.finish(map);
+                kind.map(|kind| match kind.value {
+                    MetricKind::Trend if time => MetricKind::TimeTrend,
+                    other => other,
+                })
+            }
+            _ => self.choice(&entry.value, "type of metric", &METRIC_KINDS).map(|kind| kind.value),
+        };
+        Some(Metric { name, kind })
+    }
+
+    fn health(&mut self, node: &Node) -> Health {
+        let Some(mut map) = self.map(node, "`health`", None) else { return Health::default() };
+        let health = Health {
+            lateness_p99: self.typed_key(&mut map, "lateness_p99"),
+            achieved: self.typed_key(&mut map, "achieved"),
+        };
+        self.finish(map);
+        health
+    }
+
+    fn report(&mut self, node: &Node) -> Report {
+        let Some(mut map) = self.map(node, "`report`", None) else { return Report::default() };
+        let mut path = |parser: &mut Self, key| parser.word_key(&mut map, key).map(|word| word.value);
+        let report = Report {
+            summary: path(self, "summary"),
+            junit: path(self, "junit"),
+            markdown: path(self, "markdown"),
+            html: path(self, "html"),
+        };
+        self.finish(map);
+        report
+    }
+}
+
+fn no_entries(node: Option<&Node>) -> bool {
+    match node.map(|node| &node.kind) {
+        Some(NodeKind::Mapping(entries)) => entries.is_empty(),
+        Some(NodeKind::Null) => true,
+        _ => false,
+    }
+}
+
+/// A plan of which nothing is written.
+pub(super) fn empty_plan(span: Span) -> Plan {
+    Plan {
+        span,
+        seed_only: false,
+        name: None,
+        about: None,
+        seed: None,
+        inputs_span: None,
+        inputs: Vec::new(),
+        profiles_span: None,
+        profiles: Vec::new(),
+        target: None,
+        database: None,
+        guards: Vec::new(),
+        services: Vec::new(),
+        fixtures: Vec::new(),
+        tokens: Vec::new(),
+        preflight: Vec::new(),
+        endpoints: Vec::new(),
+        metrics: Vec::new(),
+        setup: Vec::new(),
+        teardown: Vec::new(),
+        scenarios_span: None,
+        scenarios: Vec::new(),
+        thresholds: Vec::new(),
+        health: Health::default(),
+        report: Report::default(),
+    }
+}

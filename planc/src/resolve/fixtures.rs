@@ -1,0 +1,381 @@
+//! Fixtures: columns that hang together, identities that tell rows apart, parents first.
+
+use super::scope::{Scope, Shape};
+use super::{Resolver, topological};
+use crate::ast::{self, FixtureKind, Generator};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::expr::NameUse;
+use crate::graph::{self, Column, Columns, Json, OnConflict, Retry, StatusPattern};
+use crate::near::{listed, nearest};
+use crate::resolved::Fixture;
+use crate::source::Span;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Requests of an HTTP fixture in flight at once, unless the plan says otherwise.
+const CONCURRENCY: u32 = 4;
+
+/// Attempts at one account, unless the plan says otherwise.
+const ATTEMPTS: u32 = 5;
+
+impl Resolver<'_> {
+    /// All fixtures, parents first.
+    pub(super) fn fixtures(&mut self) -> Vec<Fixture> {
+        let plan = self.plan;
+        for fixture in &plan.fixtures {
+            let shape = fixture.definition.as_ref().map_or(Shape::Any, column_shape);
+            self.columns.insert(fixture.name.value.clone(), shape);
+        }
+        let needs: BTreeMap<String, Vec<String>> = plan
+            .fixtures
+            .iter()
+            .map(|fixture| (fixture.name.value.clone(), parents(fixture, &plan.fixtures)))
+            .collect();
+        let order = match topological(&needs) {
+            Ok(order) => order,
+            Err(cycle) => {
+                if let Some(first) = plan.fixtures.iter().find(|fixture| cycle.contains(&fixture.name.value)) {
+                    let names = listed(cycle.iter().map(String::as_str), "and");
+                    let message = match cycle.len() {
+                        1 => format!("the rows of {names} refer to themselves"),
+                        _ => format!("the rows of {names} refer to each other"),
+                    };
+                    self.error(codes::CYCLE, first.name.span, message);
+                }
+                needs.keys().cloned().collect()
+            }
+        };
+        order
+            .iter()
+            .filter_map(|name| plan.fixtures.iter().find(|fixture| fixture.name.value == *name))
+            .filter_map(|fixture| self.fixture(fixture))
+            .collect()
+    }
+
+    fn fixture(&mut self, written: &ast::FixtureUse) -> Option<Fixture> {
+        let definition = written.definition.as_ref()?;
+        let name = written.name.value.clone();
+        let origin = format!("fixtures.{name}");
+        self.origins.insert(origin.clone(), written.name.span);
+        let rows = self.rows(written, definition);
+        let columns = self.columns_of(definition, &origin);
+        let verify_scope = self.inputs_scope().plain(["rows", "seed"]);
+        let verify = definition
+            .verify
+            .iter()
+            .filter_map(|check| {
+                let resolved = self.check_of(check, &verify_scope, None)?;
+                self.origins.insert(format!("{origin}.verify.{}", resolved.name), check.span);
+                Some(resolved)
+            })
+            .collect();
+        let kind = match &definition.kind {
+            FixtureKind::Broken => return None,
+            FixtureKind::Table { table, identity, on_conflict, adopt } => {
+                self.origins.insert(format!("{origin}.table"), table.span);
+                self.identity(identity, definition);
+                let on_conflict = written.on_conflict.or(*on_conflict);
+                graph::FixtureKind::Table(graph::TableFixture {
+                    table: table.value.clone(),
+                    identity: identity.iter().map(|column| column.value.clone()).collect(),
+                    on_conflict: on_conflict.map_or(OnConflict::Refresh, |policy| policy.value),
+                    adopt: self.typed_or(adopt.as_ref(), false),
+                    columns,
+                })
+            }
+            FixtureKind::Http(http) => {
+                if let Some(policy) = &written.on_conflict {
+                    let message = "accounts made by `create` take no `on_conflict`";
+                    self.error(codes::CONFLICTING_KEYS, policy.span, message);
+                }
+                graph::FixtureKind::Http(self.http(http, definition, columns))
+            }
+        };
+        let own_name = definition.name.as_ref().map_or(name.clone(), |own| own.value.clone());
+        Some(Fixture {
+            span: written.name.span,
+            fixture: graph::Fixture {
+                name,
+                fixture: own_name,
+                about: definition.about.as_ref().map_or(String::new(), |about| about.value.clone()),
+                rows,
+                kind,
+                verify,
+            },
+        })
+    }
+
+    /// The number of rows: what the plan asks for, what the definition has, what the file holds.
+    fn rows(&mut self, written: &ast::FixtureUse, definition: &ast::Fixture) -> u64 {
+        let asked = written.rows.as_ref().or(definition.rows.as_ref());
+        let rows = asked.and_then(|rows| self.typed(rows));
+        let held = match &definition.kind {
+            FixtureKind::Http(http) => http.records.as_ref().map(|records| records.len() as u64),
+            _ => None,
+        };
+        if let (Some(asked), Some(rows)) = (asked, rows) {
+            if rows == 0 {
+                self.error(codes::BAD_VALUE, asked.span(), "a fixture without rows seeds nothing");
+            }
+            if let Some(held) = held
+                && rows > held
+            {
+                let message = format!("{rows} rows are asked for, and the file holds {held}");
+                self.error(codes::BAD_VALUE, asked.span(), message);
+            }
+        }
+        rows.or(held).unwrap_or(1)
+    }
+
+    fn row_scope(&self, definition: &ast::Fixture) -> Scope {
+        let mut scope = self.inputs_scope();
+        for name in column_names(definition) {
+            scope.names.insert(name, Shape::Any);
+        }
+        scope.plain(["n", "rows", "seed"])
+    }
+
+    fn columns_of(&mut self, definition: &ast::Fixture, origin: &str) -> Columns {
+        let scope = self.row_scope(definition);
+        let mut out = Columns::new();
+        if let FixtureKind::Http(http) = &definition.kind {
+            record_columns(http.records.as_deref().unwrap_or_default(), &mut out);
+        }
+        for column in &definition.columns {
+            self.origins.insert(format!("{origin}.columns.{}", column.name.value), column.name.span);
+            let fresh_within = column.fresh_within.as_ref().and_then(|within| self.typed(within));
+            let Some(generator) = self.generator(&column.generator, &scope) else { continue };
+            let volatile = column.volatile || column.fresh_within.is_some();
+            out.insert(column.name.value.clone(), Column { generator, volatile, fresh_within });
+        }
+        self.column_cycles(definition);
+        out
+    }
+
+    fn column_cycles(&mut self, definition: &ast::Fixture) {
+        let names = column_names(definition);
+        let needs: BTreeMap<String, Vec<String>> = definition
+            .columns
+            .iter()
+            .map(|column| {
+                let used = uses(&column.generator).iter().filter_map(|name_use| name_use.path.first().cloned());
+                (column.name.value.clone(), used.filter(|name| names.contains(name)).collect())
+            })
+            .collect();
+        let Err(cycle) = topological(&needs) else { return };
+        let Some(first) = definition.columns.iter().find(|column| cycle.contains(&column.name.value)) else { return };
+        let message = match cycle.len() {
+            1 => format!("column `{}` is made from itself", first.name.value),
+            _ => format!("columns {} are made from each other", listed(cycle.iter().map(String::as_str), "and")),
+        };
+        self.error(codes::CYCLE, first.name.span, message);
+    }
+
+    fn generator(&mut self, generator: &Generator, scope: &Scope) -> Option<graph::Generator> {
+        Some(match generator {
+            Generator::Broken => return None,
+            Generator::Value(json) => graph::Generator::Value(self.json(json, scope)),
+            Generator::Weighted(values) => graph::Generator::Weighted(values.clone()),
+            Generator::Integer(from, to) => {
+                let (from, to) = (self.typed(from), self.typed(to).map(|value| (value, to.span())));
+                let (from, (to, span)) = (from?, to?);
+                self.ordered(from <= to, span)?;
+                graph::Generator::Integer { from, to }
+            }
+            Generator::Decimal(from, to) => {
+                let (from, to) = (self.typed(from), self.typed(to).map(|value| (value, to.span())));
+                let (from, (to, span)) = (from?, to?);
+                self.ordered(from <= to, span)?;
+                graph::Generator::Decimal { from, to }
+            }
+            Generator::BeforeNow(text) => graph::Generator::BeforeNow(self.text(text, scope)),
+            Generator::AfterNow(text) => graph::Generator::AfterNow(self.text(text, scope)),
+            Generator::TimeWithin { from, to, past } => {
+                let (from, to) = (self.typed(from), self.typed(to).map(|value| (value, to.span())));
+                let (from, (to, span)) = (from?, to?);
+                self.ordered(from < to, span)?;
+                graph::Generator::TimeWithin { from, to, past: *past }
+            }
+            Generator::Uuid => graph::Generator::Uuid,
+            Generator::Hex(length) => {
+                let (value, span) = (self.typed(length)?, length.span());
+                if !(1..=4096).contains(&value) {
+                    self.error(codes::BAD_VALUE, span, "the length is from 1 to 4096 characters");
+                    return None;
+                }
+                graph::Generator::Hex { length: value }
+            }
+            Generator::References { table, column, value } => graph::Generator::References {
+                table: table.clone(),
+                column: column.clone(),
+                value: self.json(value, scope),
+            },
+            Generator::Fixture { fixture, column, random } => {
+                self.used.fixtures.insert(fixture.value.clone());
+                self.parent_column(fixture, column);
+                graph::Generator::Fixture {
+                    fixture: fixture.value.clone(),
+                    column: column.value.clone(),
+                    random: *random,
+                }
+            }
+        })
+    }
+
+    fn ordered(&mut self, ordered: bool, span: Span) -> Option<()> {
+        if !ordered {
+            self.error(codes::BAD_VALUE, span, "`to` lies before `from`");
+        }
+        ordered.then_some(())
+    }
+
+    fn parent_column(&mut self, fixture: &ast::Word, column: &ast::Word) {
+        let Some(shape) = self.columns.get(&fixture.value) else {
+            let names: Vec<String> = self.columns.keys().cloned().collect();
+            return self.unknown("fixture", fixture, names.iter().map(String::as_str));
+        };
+        let Shape::Fields(fields) = shape else { return };
+        if fields.contains_key(&column.value) {
+            return;
+        }
+        let message = format!("fixture `{}` has no column `{}`", fixture.value, column.value);
+        let diagnostic = Diagnostic::error(codes::UNKNOWN_REFERENCE, column.span, message);
+        let near = nearest(&column.value, fields.keys().map(String::as_str));
+        self.diagnostics.push(match near {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(column.span, near),
+            None => diagnostic,
+        });
+    }
+
+    /// Identity columns exist, and at least one of them differs from row to row.
+    fn identity(&mut self, identity: &[ast::Word], definition: &ast::Fixture) {
+        let mut all = true;
+        for column in identity {
+            if !definition.columns.iter().any(|known| known.name.value == column.value) {
+                let names = definition.columns.iter().map(|column| column.name.value.as_str());
+                self.unknown("column", column, names);
+                all = false;
+            }
+        }
+        let known = |name: &str| definition.columns.iter().find(|column| column.name.value == name);
+        let broken = identity.iter().filter_map(|c| known(&c.value)).any(|c| matches!(c.generator, Generator::Broken));
+        let unique = identity.iter().any(|column| differs(&column.value, definition, &mut BTreeSet::new()));
+        let Some(first) = identity.first() else {
+            return self.error(codes::MISSING_KEY, definition.span, "`identity` names no column");
+        };
+        if all && !unique && !broken {
+            let shown = listed(identity.iter().map(|column| column.value.as_str()), "and");
+            let mut diagnostic = Diagnostic::error(
+                codes::IDENTITY_NOT_UNIQUE,
+                first.span,
+                format!("{shown} is the same in every row, or may be"),
+            )
+            .help(format!("make it from the row's number, such as `{}: \"row-{{{{ n | pad(5) }}}}\"`", first.value));
+            if let Some(column) = known(&first.value) {
+                diagnostic = diagnostic.also(column.name.span, "made here");
+            }
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn http(&mut self, http: &ast::HttpFixture, definition: &ast::Fixture, columns: Columns) -> graph::HttpFixture {
+        let scope = self.row_scope(definition);
+        let concurrency = self.typed_or(http.concurrency.as_ref(), CONCURRENCY);
+        let attempts = self.typed_or(http.retry_attempts.as_ref(), ATTEMPTS);
+        for (value, typed) in [(concurrency, &http.concurrency), (attempts, &http.retry_attempts)] {
+            if let (0, Some(typed)) = (value, typed) {
+                self.error(codes::BAD_VALUE, typed.span(), "at least 1 is needed here");
+            }
+        }
+        graph::HttpFixture {
+            columns,
+            create: self.request(&http.create, &scope),
+            created: http.created.clone().unwrap_or_else(|| vec![StatusPattern::Class(2)]),
+            exists: http.exists.clone(),
+            pace: http.pace.as_ref().and_then(|pace| self.typed(pace)),
+            concurrency,
+            retry: Retry { statuses: http.retry_statuses.clone().unwrap_or_else(|| vec![429, 503]), attempts },
+            export: http.export.as_ref().and_then(|export| self.typed(export)),
+        }
+    }
+}
+
+/// One column for each key of the records; a record that lacks it has null there.
+fn record_columns(records: &[Json], out: &mut Columns) {
+    let keys: BTreeSet<&String> = records.iter().filter_map(Json::as_object).flat_map(|object| object.keys()).collect();
+    for key in keys {
+        let values = records.iter().map(|record| record.get(key).cloned().unwrap_or(Json::Null)).collect();
+        let generator = graph::Generator::Record(values);
+        out.insert(key.clone(), Column { generator, volatile: false, fresh_within: None });
+    }
+}
+
+fn column_names(definition: &ast::Fixture) -> BTreeSet<String> {
+    let mut out: BTreeSet<String> = definition.columns.iter().map(|column| column.name.value.clone()).collect();
+    if let FixtureKind::Http(http) = &definition.kind {
+        let records = http.records.iter().flatten().filter_map(Json::as_object);
+        out.extend(records.flat_map(|object| object.keys().cloned()));
+    }
+    out
+}
+
+/// What a draw from the fixture has inside.
+fn column_shape(definition: &ast::Fixture) -> Shape {
+    let unread = match &definition.kind {
+        FixtureKind::Http(http) => http.rows_from.is_some() && http.records.is_none(),
+        FixtureKind::Broken => definition.columns.is_empty(),
+        FixtureKind::Table { .. } => false,
+    };
+    if unread {
+        return Shape::Any;
+    }
+    Shape::Fields(column_names(definition).into_iter().map(|name| (name, Shape::Any)).collect())
+}
+
+/// Names that a generator's templates use.
+fn uses(generator: &Generator) -> &[NameUse] {
+    match generator {
+        Generator::Value(json) | Generator::References { value: json, .. } => &json.uses,
+        Generator::BeforeNow(text) | Generator::AfterNow(text) => &text.parsed.uses,
+        _ => &[],
+    }
+}
+
+/// Whether a column's value hangs on the row's number in a way that is meant to tell rows apart.
+fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>) -> bool {
+    if !seen.insert(column.to_string()) {
+        return false;
+    }
+    let Some(found) = definition.columns.iter().find(|known| known.name.value == column) else { return false };
+    match &found.generator {
+        Generator::Uuid | Generator::Fixture { random: false, .. } => true,
+        // 16 hexadecimal characters are 64 bits: two equal ones in a million rows are not to be expected.
+        Generator::Hex(ast::Typed::Given(length)) => length.value >= 16,
+        Generator::Hex(_) => true,
+        generator => uses(generator).iter().filter_map(|name_use| name_use.path.first()).any(|name| {
+            name == "n" && !definition.columns.iter().any(|c| c.name.value == "n")
+                || differs(name, definition, seen)
+        }),
+    }
+}
+
+/// Fixtures of the plan whose rows must be there first: named by a column, or making a table that one refers to.
+fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
+    let Some(definition) = &fixture.definition else { return Vec::new() };
+    let mut out = Vec::new();
+    for column in &definition.columns {
+        match &column.generator {
+            Generator::Fixture { fixture, .. } => out.push(fixture.value.clone()),
+            Generator::References { table, .. } => {
+                let makes = |other: &&ast::FixtureUse| {
+                    // A row may refer to a row of its own table: that is for the database to mind.
+                    other.name.value != fixture.name.value
+                        && matches!(&other.definition, Some(ast::Fixture { kind: FixtureKind::Table { table: own, .. }, .. }) if own.value == *table)
+                };
+                out.extend(all.iter().filter(makes).map(|other| other.name.value.clone()));
+            }
+            _ => {}
+        }
+    }
+    out
+}

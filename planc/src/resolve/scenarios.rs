@@ -1,0 +1,239 @@
+//! Scenarios: their executor's options, what they draw, what they wait for.
+
+use super::scope::{Scope, Shape};
+use super::steps::{Around, announce};
+use super::{Resolver, topological};
+use crate::ast::{self, SettingValue, Stage};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::executors::{Kind, Options, Value};
+use crate::graph::{self, Connections, Demand, Draw, DrawOrder, Template};
+use crate::near::listed;
+use crate::resolved::Scenario;
+use crate::source::Span;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Time that iterations get to end by themselves, as in k6.
+const GRACEFUL_STOP: Duration = Duration::from_secs(30);
+
+/// More virtual users than this fit no machine that runs this program.
+const MAX_USERS: u64 = 1_000_000;
+
+impl Resolver<'_> {
+    /// All scenarios, sorted by name.
+    pub(super) fn scenarios(&mut self) -> Vec<Scenario> {
+        let plan = self.plan;
+        self.needs_misfits();
+        plan.scenarios.iter().map(|scenario| self.scenario(scenario)).collect()
+    }
+
+    fn needs_misfits(&mut self) {
+        let plan = self.plan;
+        let mut needs = BTreeMap::new();
+        for scenario in &plan.scenarios {
+            for need in &scenario.needs {
+                if !plan.scenarios.iter().any(|other| other.name.value == need.value) {
+                    self.unknown("scenario", need, plan.scenarios.iter().map(|other| other.name.value.as_str()));
+                }
+            }
+            let names = scenario.needs.iter().map(|need| need.value.clone()).collect::<Vec<_>>();
+            needs.insert(scenario.name.value.clone(), names);
+        }
+        let Err(cycle) = topological(&needs) else { return };
+        let Some(first) = plan.scenarios.iter().find(|scenario| cycle.contains(&scenario.name.value)) else { return };
+        let span = first.needs.first().map_or(first.name.span, |need| need.span);
+        let names = listed(cycle.iter().map(String::as_str), "and");
+        let message = match cycle.len() {
+            1 => format!("{names} waits for itself"),
+            _ => format!("{names} wait for each other"),
+        };
+        self.error(codes::CYCLE, span, message);
+    }
+
+    fn scenario(&mut self, scenario: &ast::Scenario) -> Scenario {
+        let name = &scenario.name.value;
+        self.origins.insert(format!("scenarios.{name}"), scenario.name.span);
+        let (demand, sound) = self.demand(scenario);
+        let (draw, draws) = self.draws(scenario);
+        let mut scope = self.scenario_scope(scenario, |_| true);
+        let mut around = Around::default();
+        self.tags(&scenario.tags, &scope, &mut around);
+        let tags = around.tags.clone();
+        around.tags.insert("scenario".into(), Template::literal(name.clone()));
+        // Before its first iteration a virtual user has no row, unless the row is always its own.
+        let mut setup_scope = self.scenario_scope(scenario, |order| order == DrawOrder::PerVu);
+        announce(&scenario.setup, &mut setup_scope);
+        announce(&scenario.steps, &mut scope);
+        let setup = self.steps(&scenario.setup, &mut setup_scope, &around);
+        for captured in setup_scope.unset.keys().filter(|name| setup_scope.names.contains_key(*name)) {
+            scope.names.insert(captured.clone(), Shape::Any);
+            scope.unset.entry(captured.clone()).or_insert(scenario.name.span);
+        }
+        let steps = self.steps(&scenario.steps, &mut scope, &around);
+        let resolved = graph::Scenario {
+            name: name.clone(),
+            executor: scenario.executor.map_or(String::new(), |executor| executor.value.name.to_string()),
+            demand,
+            start_time: self.typed_or(scenario.start_time.as_ref(), Duration::ZERO),
+            graceful_stop: self.typed_or(scenario.graceful_stop.as_ref(), GRACEFUL_STOP),
+            needs: sorted(scenario.needs.iter().map(|need| need.value.clone()).collect()),
+            smoke: self.typed_or(scenario.smoke.as_ref(), false),
+            draw,
+            connections: scenario.connections.map_or(Connections::Keep, |connections| connections.value),
+            pause_on_failure: scenario.pause_on_failure.as_ref().and_then(|pause| self.typed(pause)),
+            setup,
+            steps,
+            tags,
+        };
+        let options = scenario.options.iter().map(|setting| (setting.key.value, setting.key.span)).collect();
+        Scenario { span: scenario.name.span, scenario: resolved, sound, options, draws }
+    }
+
+    fn scenario_scope(&self, scenario: &ast::Scenario, drawn: impl Fn(DrawOrder) -> bool) -> Scope {
+        let mut scope =
+            self.world_scope().plain(["run_id", "vu", "iteration", "iteration_global", "scenario"]);
+        for draw in &scenario.draw {
+            if drawn(draw.order.map_or(DrawOrder::RoundRobin, |order| order.value)) {
+                let shape = self.columns.get(&draw.fixture.value).cloned().unwrap_or(Shape::Any);
+                scope.names.insert(draw.binding.value.clone(), shape);
+            }
+        }
+        scope
+    }
+
+    fn draws(&mut self, scenario: &ast::Scenario) -> (Vec<Draw>, BTreeMap<String, Span>) {
+        let plan = self.plan;
+        let mut out = Vec::new();
+        let mut places = BTreeMap::new();
+        for draw in &scenario.draw {
+            self.check_binding(&draw.binding);
+            places.insert(draw.binding.value.clone(), draw.fixture.span);
+            if draw.fixture.value.is_empty() {
+                continue;
+            }
+            self.used.fixtures.insert(draw.fixture.value.clone());
+            if !plan.fixtures.iter().any(|fixture| fixture.name.value == draw.fixture.value) {
+                self.unknown("fixture", &draw.fixture, plan.fixtures.iter().map(|f| f.name.value.as_str()));
+                continue;
+            }
+            out.push(Draw {
+                binding: draw.binding.value.clone(),
+                fixture: draw.fixture.value.clone(),
+                order: draw.order.map_or(DrawOrder::RoundRobin, |order| order.value),
+            });
+        }
+        (out, places)
+    }
+
+    /// The shape of the load, and whether it can be trusted.
+    fn demand(&mut self, scenario: &ast::Scenario) -> (Demand, bool) {
+        let mut options = Options::default();
+        let mut sound = true;
+        let keys = scenario.executor.map_or(&[] as &[_], |executor| executor.value.keys);
+        for setting in &scenario.options {
+            let kind = keys.iter().find(|key| key.name == setting.key.value).map(|key| key.kind);
+            let users = setting.key.value.ends_with("vus");
+            match self.setting(&setting.value, kind, users) {
+                Some(value) => {
+                    options.values.insert(setting.key.value, value);
+                }
+                None => sound = false,
+            }
+        }
+        let Some(executor) = scenario.executor else {
+            let vus = Demand::Iterations { vus: 1, iterations: 1, shared: true, max_duration: Duration::from_secs(1) };
+            return (vus, false);
+        };
+        let required = |key: &&crate::executors::Key| key.need == crate::executors::Need::Required;
+        sound &= keys.iter().filter(required).all(|key| options.values.contains_key(key.name));
+        if sound {
+            for misfit in (executor.value.check)(&options) {
+                let written = scenario.options.iter().find(|setting| setting.key.value == misfit.key);
+                let span = written.map_or(executor.span, |setting| setting.key.span);
+                let diagnostic = Diagnostic::error(codes::BAD_DEMAND, span, misfit.message);
+                self.diagnostics.push(match misfit.help {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                });
+            }
+        }
+        let demand = (executor.value.lower)(&options);
+        if sound && demand.duration().is_zero() {
+            let span = scenario.options.iter().find(|s| ["duration", "stages", "max_duration"].contains(&s.key.value));
+            let span = span.map_or(executor.span, |setting| setting.key.span);
+            self.error(codes::BAD_DEMAND, span, "this scenario lasts no time at all");
+        }
+        (demand, sound)
+    }
+
+    fn setting(&mut self, value: &SettingValue, kind: Option<Kind>, users: bool) -> Option<Value> {
+        Some(match value {
+            SettingValue::Count(count) => {
+                let (value, span) = (self.typed(count)?, count.span());
+                if value == 0 && kind == Some(Kind::Count) {
+                    self.error(codes::BAD_DEMAND, span, "at least 1 is needed here");
+                    return None;
+                }
+                if users {
+                    self.bearable_users(value, span)?;
+                }
+                Value::Count(value)
+            }
+            SettingValue::Rate(rate) => {
+                let (value, span) = (self.typed(rate)?, rate.span());
+                self.bearable(value.per_second(), span)?;
+                Value::Rate(value)
+            }
+            SettingValue::Duration(duration) => Value::Duration(self.typed(duration)?),
+            SettingValue::UserStages(stages) => {
+                let values = self.stages(stages)?;
+                for ((users, _), stage) in values.iter().zip(stages) {
+                    self.bearable_users(*users, stage.target.span())?;
+                }
+                Value::UserStages(values)
+            }
+            SettingValue::RateStages(stages) => {
+                let values = self.stages(stages)?;
+                for ((rate, _), stage) in values.iter().zip(stages) {
+                    self.bearable(rate.per_second(), stage.target.span())?;
+                }
+                Value::RateStages(values)
+            }
+        })
+    }
+
+    fn bearable(&mut self, per_second: f64, span: Span) -> Option<()> {
+        if per_second > 10_000_000.0 {
+            self.error(codes::BAD_DEMAND, span, "no machine starts so many iterations a second");
+            return None;
+        }
+        Some(())
+    }
+
+    fn bearable_users(&mut self, users: u64, span: Span) -> Option<()> {
+        if users > MAX_USERS {
+            self.error(codes::BAD_DEMAND, span, format!("{users} virtual users are more than {MAX_USERS}"));
+            return None;
+        }
+        Some(())
+    }
+
+    fn stages<T: ast::Quantity>(&mut self, stages: &[Stage<T>]) -> Option<Vec<(T, Duration)>> {
+        let mut out = Vec::new();
+        let mut sound = !stages.is_empty();
+        for stage in stages {
+            match (self.typed(&stage.target), self.typed(&stage.duration)) {
+                (Some(target), Some(duration)) => out.push((target, duration)),
+                _ => sound = false,
+            }
+        }
+        sound.then_some(out)
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,206 @@
+//! A plan in which every name is found and every default filled in, for one profile.
+//!
+//! Built of the graph's own parts, with the places beside them that lints point at: what `lower` drops is here, what
+//! the graph holds is not said twice. Where something could not be resolved it is left out and was reported, so that
+//! lints need not (and do not) complain about it again.
+
+use crate::ast::InputType;
+use crate::graph::{self, Json, StepId, Template};
+use crate::source::Span;
+use crate::units::Rate;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One profile of a plan.
+#[derive(Debug)]
+pub(crate) struct ResolvedPlan {
+    /// Start of the plan file.
+    pub(crate) span: Span,
+    /// A fixture file alone: there is no load to judge.
+    pub(crate) seed_only: bool,
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) profile: String,
+    pub(crate) seed: u64,
+    pub(crate) inputs: BTreeMap<String, Input>,
+    pub(crate) target: Option<Target>,
+    pub(crate) database: Option<Database>,
+    pub(crate) guards: Vec<Check>,
+    /// In starting order.
+    pub(crate) services: Vec<graph::Service>,
+    /// Parents first.
+    pub(crate) fixtures: Vec<Fixture>,
+    pub(crate) tokens: BTreeMap<String, Token>,
+    pub(crate) preflight: Vec<Check>,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) metrics: BTreeMap<String, graph::MetricKind>,
+    pub(crate) setup: Vec<graph::Step>,
+    pub(crate) teardown: Vec<graph::Step>,
+    /// Sorted by name.
+    pub(crate) scenarios: Vec<Scenario>,
+    /// Place of each step, by its number.
+    pub(crate) places: Vec<StepPlace>,
+    /// Whether the plan writes any threshold, sound or not.
+    pub(crate) has_thresholds: bool,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) health: graph::HealthLimits,
+    pub(crate) report: graph::Report,
+    pub(crate) used: Used,
+    /// Graph paths to places, for complaints about the living world.
+    pub(crate) origins: BTreeMap<String, Span>,
+}
+
+/// An input of this profile.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    pub(crate) span: Span,
+    pub(crate) kind: Option<InputType>,
+    pub(crate) value: InputValue,
+    /// Where the value was written, when it was in the plan.
+    pub(crate) value_span: Option<Span>,
+    /// How a value that was not written in the plan came in: `--set rate=50`.
+    pub(crate) told_by: Option<String>,
+    /// Place of a secret's default that is not said to be for tests only.
+    pub(crate) literal_secret: Option<Span>,
+}
+
+/// What is known of an input before the run.
+#[derive(Debug, Clone)]
+pub(crate) enum InputValue {
+    /// Its value.
+    Closed(Json),
+    /// A secret, a late one, or one without a value (`missing`).
+    Open { open: graph::OpenInput, missing: bool },
+    /// Wrong, and reported.
+    Broken,
+}
+
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) target: graph::Target,
+    pub(crate) url_span: Span,
+    /// The plan's own service behind it.
+    pub(crate) service: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) url: Template,
+    /// The plan's own service behind it.
+    pub(crate) service: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) check: graph::Check,
+    /// The key that says where it looks.
+    pub(crate) span: Span,
+    /// Place of the URL of an HTTP check.
+    pub(crate) url_span: Option<Span>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    /// Its name in the plan.
+    pub(crate) span: Span,
+    pub(crate) fixture: graph::Fixture,
+}
+
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) span: Span,
+    pub(crate) token: graph::Token,
+}
+
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) span: Span,
+    pub(crate) scopes: BTreeSet<String>,
+    pub(crate) limit: Option<Rate>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) span: Span,
+    pub(crate) scenario: graph::Scenario,
+    /// False when the executor or one of its options could not be read: its numbers mean nothing then.
+    pub(crate) sound: bool,
+    /// Places of the executor's options that were written.
+    pub(crate) options: BTreeMap<&'static str, Span>,
+    /// Places of the draws, by binding.
+    pub(crate) draws: BTreeMap<String, Span>,
+}
+
+/// What the graph does not say of a step.
+#[derive(Debug, Clone)]
+pub(crate) struct StepPlace {
+    /// The key that says what it does.
+    pub(crate) span: Span,
+    /// Its URL or the endpoint's name.
+    pub(crate) url_span: Span,
+    pub(crate) token_span: Option<Span>,
+    /// Declared values of templated tags.
+    pub(crate) tag_values: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) gate: graph::Gate,
+    /// The condition.
+    pub(crate) span: Span,
+    /// The metric in the selector.
+    pub(crate) metric_span: Span,
+    /// Values in the selector, by tag.
+    pub(crate) tag_spans: BTreeMap<String, (Span, Span)>,
+    /// A bound on a time without a unit.
+    pub(crate) bare: bool,
+    /// The user asked for `min_samples` himself.
+    pub(crate) own_min_samples: bool,
+    /// Samples that one iteration is expected to emit into it, by scenario, in millionths.
+    pub(crate) expected: BTreeMap<String, u64>,
+    /// Whether anything can emit into it.
+    pub(crate) reachable: bool,
+}
+
+/// Names that something refers to.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) inputs: BTreeSet<String>,
+    pub(crate) tokens: BTreeSet<String>,
+    pub(crate) fixtures: BTreeSet<String>,
+    pub(crate) endpoints: BTreeSet<String>,
+}
+
+/// Every step under some steps, outer before inner.
+pub(crate) fn walk<'a>(steps: &'a [graph::Step], visit: &mut dyn FnMut(&'a graph::Step)) {
+    for step in steps {
+        visit(step);
+        match &step.kind {
+            graph::StepKind::Choose(branches) => branches.iter().for_each(|branch| walk(&branch.steps, visit)),
+            graph::StepKind::Repeat { steps, .. }
+            | graph::StepKind::Each { steps, .. }
+            | graph::StepKind::When { steps, .. }
+            | graph::StepKind::Group { steps, .. } => walk(steps, visit),
+            graph::StepKind::Http(_) | graph::StepKind::Pause(_) => {}
+        }
+    }
+}
+
+impl ResolvedPlan {
+    pub(crate) fn place(&self, step: StepId) -> &StepPlace {
+        &self.places[step.0 as usize]
+    }
+
+    /// Every step of the plan, set-up and teardown included.
+    pub(crate) fn all_steps(&self) -> Vec<&graph::Step> {
+        let mut out = Vec::new();
+        let lists = self.scenarios.iter().flat_map(|s| [&s.scenario.setup, &s.scenario.steps]);
+        for steps in [&self.setup, &self.teardown].into_iter().chain(lists) {
+            walk(steps, &mut |step| out.push(step));
+        }
+        out
+    }
+
+    pub(crate) fn fixture(&self, name: &str) -> Option<&Fixture> {
+        self.fixtures.iter().find(|fixture| fixture.fixture.name == name)
+    }
+}

@@ -1,0 +1,66 @@
+//! What the tests of the compiler share.
+#![allow(dead_code)] // Each test crate uses a part.
+
+use planc::{Compilation, Files};
+
+/// The file system.
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
+
+/// One text, whatever the path.
+pub struct Text<'a>(pub &'a str);
+
+impl Files for Text<'_> {
+    fn read(&self, path: &str) -> Result<String, String> {
+        if path == "plan.yaml" { Ok(self.0.to_string()) } else { Err("no such file".into()) }
+    }
+}
+
+/// A diagnostic, short.
+pub struct Told {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    pub level: &'static str,
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// All diagnostics in order.
+pub fn told(compilation: &Compilation) -> Vec<Told> {
+    let sources = &compilation.sources;
+    compilation
+        .diagnostics
+        .clone()
+        .into_sorted()
+        .into_iter()
+        .map(|diagnostic| {
+            let file = sources.file(diagnostic.primary.span.file);
+            let (line, column) = file.line_column(diagnostic.primary.span.start as usize);
+            let profiles = match diagnostic.profiles.as_slice() {
+                [] => String::new(),
+                profiles => format!(" [{}]", profiles.join(", ")),
+            };
+            Told {
+                file: file.name.clone(),
+                line,
+                column,
+                level: diagnostic.level.as_str(),
+                code: diagnostic.code.id,
+                message: format!("{}{profiles}", diagnostic.message),
+            }
+        })
+        .collect()
+}
+
+/// `line:column level code message` of each diagnostic of a text.
+pub fn check(text: &str) -> String {
+    let compilation = planc::check(&Text(text), "plan.yaml", &planc::Options::default());
+    let lines = told(&compilation);
+    lines.iter().map(|t| format!("{}:{} {} {} {}\n", t.line, t.column, t.level, t.code, t.message)).collect()
+}

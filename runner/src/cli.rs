@@ -1,0 +1,424 @@
+//! The command line: what may be asked, and what each command does in a few calls.
+
+use crate::evidence::Evidence;
+use crate::exit::{self, Exit};
+use crate::judge::{self, Verdict};
+use crate::orchestrate::{self, Options};
+use crate::phases::stamp;
+use crate::plan::{self, Disk, LoadError, Loaded};
+use crate::progress::Teller;
+use crate::report::{self, REPORTS, terminal};
+use crate::world::World;
+use crate::output;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use planc::graph::{ExecutionGraph, Expr, Segment, Template};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Load tests you can merge on: applies plans.
+#[derive(Parser)]
+#[command(
+    name = "runner",
+    version,
+    arg_required_else_help = true,
+    after_help = format!("\
+Examples:
+  runner apply plans/storm.yaml                     guards, services, fixtures, preflight, load, verdict
+  runner apply plans/storm.yaml --dry-run           what would be done
+  runner seed plans/storm.yaml                      fixtures alone
+  runner judge .planc/runs/storm-20261121T134502    the verdict again, from the evidence
+
+{}", exit::table_text())
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Applies a plan or a compiled graph and judges it
+    #[command(after_help = "\
+Examples:
+  runner apply plans/storm.yaml --profile stress --set rate=300/s
+  runner apply storm.graph.json --out results/storm
+  runner apply plans/storm.yaml --only checkout --skip-seed")]
+    Apply(Apply),
+    /// Seeds the fixtures of plans, or fixtures alone
+    #[command(after_help = "\
+Examples:
+  runner seed plans/storm.yaml
+  runner seed fixtures/agents.yaml --database-url postgres://localhost/fleet_test
+  runner seed plans/storm.yaml --verify")]
+    Seed(Seed),
+    /// Guards, tokens and preflight checks alone: is everything ready for a run?
+    #[command(after_help = "Examples:\n  runner preflight plans/storm.yaml --profile stress")]
+    Preflight(Preflight),
+    /// Gives the verdict of a run again, from its evidence
+    #[command(after_help = "\
+Examples:
+  runner judge .planc/runs/storm-20261121T134502
+  runner judge results/evidence.json")]
+    Judge {
+        /// Evidence file, or the folder of a run
+        evidence: PathBuf,
+    },
+    /// Tells a run again, from its evidence
+    #[command(after_help = "\
+Examples:
+  runner report results/evidence.json --format html -o report.html
+  runner report results --format markdown >> $GITHUB_STEP_SUMMARY")]
+    Report {
+        /// Evidence file, or the folder of a run
+        evidence: PathBuf,
+        /// How to tell it
+        #[arg(long, default_value = "terminal", value_parser = PossibleValuesParser::new(REPORTS.iter().map(|r| r.name)))]
+        format: String,
+        /// File to write; standard output without it
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Prints completions for a shell
+    #[command(after_help = "Examples:\n  runner completions bash > /etc/bash_completion.d/runner")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+struct Apply {
+    /// Plan (YAML) or graph (JSON of `planc compile`)
+    plan: String,
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    database: Database,
+    /// Print what would be done, touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Run this scenario and those it needs; may be given several times
+    #[arg(long, value_name = "SCENARIO")]
+    only: Vec<String>,
+    /// Leave the fixtures as they are
+    #[arg(long)]
+    skip_seed: bool,
+    /// Worker threads (default: one a core)
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    workers: usize,
+}
+
+#[derive(Args)]
+struct Seed {
+    /// Plans or fixtures (YAML), or graphs (JSON)
+    #[arg(required = true, value_name = "PLAN|FIXTURE")]
+    plans: Vec<String>,
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    database: Database,
+    /// Database to seed, in place of the plan's
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Delete the fixtures' rows, and no others
+    #[arg(long, conflicts_with = "verify")]
+    reset: bool,
+    /// Compare and write nothing
+    #[arg(long)]
+    verify: bool,
+}
+
+#[derive(Args)]
+struct Preflight {
+    /// Plan (YAML) or graph (JSON)
+    plan: String,
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    output: Output,
+    /// Name of a database that this run does not start, `*` for any run of characters
+    #[arg(long, value_name = "PATTERN")]
+    database_guard: Option<String>,
+}
+
+#[derive(Args)]
+struct Inputs {
+    /// Profile of the plan
+    #[arg(long)]
+    profile: Option<String>,
+    /// Value of an input; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Args)]
+struct Output {
+    /// Folder for evidence, reports and logs (default: .planc/runs/<plan>-<time>)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the verdict alone
+    #[arg(long, short)]
+    quiet: bool,
+    /// No colour (NO_COLOR in the environment does the same)
+    #[arg(long)]
+    no_color: bool,
+}
+
+#[derive(Args)]
+struct Database {
+    /// Name of a database that this run does not start and would write to, `*` for any run of characters
+    /// (default: *_test, unless the plan has a guard on the name)
+    #[arg(long, value_name = "PATTERN")]
+    database_guard: Option<String>,
+    /// Believe the ledger: rows are not compared when it knows the fixture
+    #[arg(long)]
+    trust_ledger: bool,
+}
+
+/// What ends a command before it has a verdict.
+struct Stop(Exit, String);
+
+/// Does what the arguments say.
+pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Pass };
+        }
+    };
+    let done = match cli.command {
+        Command::Apply(args) => apply(&args, world),
+        Command::Seed(args) => seed(&args, world),
+        Command::Preflight(args) => preflight(&args, world),
+        Command::Judge { evidence } => judge_again(&evidence),
+        Command::Report { evidence, format, output } => report_again(&evidence, &format, output.as_deref()),
+        Command::Completions { shell } => completions(shell),
+    };
+    done.unwrap_or_else(|Stop(exit, message)| {
+        tell(&message);
+        exit
+    })
+}
+
+fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
+    args.output.colour();
+    let Loaded { graph, written, warnings } = load(&args.plan, &args.inputs, world)?;
+    tell(&warnings);
+    for name in &args.only {
+        if !graph.scenarios.iter().any(|scenario| scenario.name == *name) {
+            let known: Vec<&str> = graph.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+            let message = format!("error: no scenario `{name}`; the plan has {}\n", known.join(", "));
+            return Err(Stop(Exit::Usage, message));
+        }
+    }
+    if args.dry_run {
+        print(&(planc::show::FORMATS[0].render)(&graph));
+        return Ok(Exit::Pass);
+    }
+    let out = args.output.folder(&graph, world);
+    let options = Options {
+        set: args.inputs.set.iter().cloned().collect(),
+        only: args.only.clone(),
+        skip_seed: args.skip_seed,
+        workers: args.workers,
+        database_guard: args.database.database_guard.clone(),
+        trust_ledger: args.database.trust_ledger,
+        mode: seeders::Mode::Apply,
+        out: out.clone(),
+    };
+    let mut teller = args.output.teller(written, &graph);
+    let evidence = orchestrate::apply(&graph, &options, world, &mut teller).map_err(internal)?;
+    drop(teller);
+    let verdict = judge::judge(&evidence.graph, &evidence);
+    let lost = write_all(&out, &evidence, &verdict);
+    let verdict = verdict.with_lost_outputs(&lost);
+    print(&match args.output.quiet {
+        true => terminal::verdict_line(&evidence, &verdict),
+        false => terminal::outcome(&evidence, &verdict),
+    });
+    if !args.output.quiet {
+        print(&format!("  evidence and reports: {}\n", out.display()));
+    }
+    Ok(verdict.status)
+}
+
+fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
+    args.output.colour();
+    let mode = match (args.reset, args.verify) {
+        (true, _) => seeders::Mode::Reset,
+        (_, true) => seeders::Mode::Verify,
+        _ => seeders::Mode::Apply,
+    };
+    for path in &args.plans {
+        let Loaded { mut graph, written, warnings } = load(path, &args.inputs, world)?;
+        tell(&warnings);
+        let mut set: BTreeMap<String, String> = args.inputs.set.iter().cloned().collect();
+        if let Some(url) = &args.database_url {
+            take_database(&mut graph, url, &mut set);
+        }
+        if graph.database.is_none() && plan::has_tables(&graph) {
+            let message = format!("error: `{path}` names no database: give --database-url URL\n");
+            return Err(Stop(Exit::Usage, message));
+        }
+        let options = Options {
+            set,
+            database_guard: args.database.database_guard.clone(),
+            trust_ledger: args.database.trust_ledger,
+            mode,
+            out: args.output.folder(&graph, world),
+            ..Options::default()
+        };
+        let mut teller = args.output.teller(written, &graph);
+        let evidence = orchestrate::seed(&graph, &options, world, &mut teller).map_err(internal)?;
+        let exit = end_preparation(&evidence);
+        if exit != Exit::Pass {
+            return Ok(exit);
+        }
+    }
+    Ok(Exit::Pass)
+}
+
+fn preflight(args: &Preflight, world: &World) -> Result<Exit, Stop> {
+    args.output.colour();
+    let Loaded { graph, written, warnings } = load(&args.plan, &args.inputs, world)?;
+    tell(&warnings);
+    let options = Options {
+        set: args.inputs.set.iter().cloned().collect(),
+        database_guard: args.database_guard.clone(),
+        out: args.output.folder(&graph, world),
+        ..Options::default()
+    };
+    let mut teller = args.output.teller(written, &graph);
+    let evidence = orchestrate::preflight(&graph, &options, world, &mut teller).map_err(internal)?;
+    Ok(end_preparation(&evidence))
+}
+
+fn judge_again(path: &Path) -> Result<Exit, Stop> {
+    let evidence = read(path)?;
+    let verdict = judge::judge(&evidence.graph, &evidence);
+    print(&terminal::outcome(&evidence, &verdict));
+    Ok(verdict.status)
+}
+
+fn report_again(path: &Path, format: &str, to: Option<&Path>) -> Result<Exit, Stop> {
+    let evidence = read(path)?;
+    let verdict = judge::judge(&evidence.graph, &evidence);
+    // The parser takes names of the list only.
+    let Some(report) = report::by_name(format) else { return Ok(Exit::Usage) };
+    let text = (report.render)(&evidence, &verdict);
+    match to {
+        None => print(&text),
+        Some(file) => {
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            output::write(file, &plain).map_err(|why| Stop(Exit::OutputLost, format!("error: {why}\n")))?;
+        }
+    }
+    Ok(Exit::Pass)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, Stop> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "runner", &mut script);
+    print(&String::from_utf8_lossy(&script));
+    Ok(Exit::Pass)
+}
+
+impl Output {
+    fn colour(&self) {
+        if self.no_color {
+            anstream::ColorChoice::Never.write_global();
+        }
+    }
+
+    fn folder(&self, graph: &ExecutionGraph, world: &World) -> PathBuf {
+        let default = || {
+            let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+            let name: String = graph.plan.chars().map(plain).collect();
+            world.folder.join(".planc/runs").join(format!("{name}-{}", stamp((world.clock)())))
+        };
+        self.out.as_ref().map_or_else(default, |out| world.folder.join(out))
+    }
+
+    fn teller(&self, written: Option<plan::Written>, graph: &ExecutionGraph) -> Teller {
+        let ends = graph.scenarios.iter().map(|scenario| scenario.start_time + scenario.demand.duration());
+        let planned = ends.max().unwrap_or(Duration::ZERO);
+        Teller::new(self.quiet, std::io::stderr().is_terminal(), written, planned)
+    }
+}
+
+fn load(path: &str, inputs: &Inputs, world: &World) -> Result<Loaded, Stop> {
+    let options = planc::Options {
+        profile: inputs.profile.clone(),
+        set: inputs.set.clone(),
+        env: world.env.clone(),
+        require_inputs: true,
+    };
+    plan::load(&Disk, path, &options).map_err(|error| match error {
+        LoadError::Usage(why) => Stop(Exit::Usage, format!("error: {why}\n")),
+        LoadError::Rejected(rendered) => Stop(Exit::PlanRejected, rendered),
+    })
+}
+
+/// Puts a database in the place of the plan's. As an input, so that its password stays out of the graph.
+fn take_database(graph: &mut ExecutionGraph, url: &str, set: &mut BTreeMap<String, String>) {
+    const NAME: &str = "database_url (--database-url)";
+    let slot = Segment::Slot(Expr::Path(vec!["inputs".into(), NAME.into()]));
+    graph.database = Some(Template { segments: vec![slot] });
+    let input = planc::graph::OpenInput { secret: true, env: None, default: None };
+    graph.open_inputs.insert(NAME.into(), input);
+    set.insert(NAME.into(), url.into());
+}
+
+/// Evidence, and the reports that the plan asks for; why some could not be written.
+fn write_all(out: &Path, evidence: &Evidence, verdict: &Verdict) -> Vec<String> {
+    let mut lost: Vec<String> = output::write_evidence(&out.join("evidence.json"), evidence).err().into_iter().collect();
+    for (path, report) in report::asked(&evidence.graph.report) {
+        let text = (report.render)(evidence, verdict);
+        lost.extend(output::write(&out.join(path), &text).err());
+    }
+    lost
+}
+
+fn end_preparation(evidence: &Evidence) -> Exit {
+    let verdict = judge::judge_preparation(evidence);
+    print(&terminal::verdict_line(evidence, &verdict));
+    verdict.status
+}
+
+fn read(path: &Path) -> Result<Evidence, Stop> {
+    let evidence = output::read_evidence(path).map_err(|why| Stop(Exit::Usage, format!("error: {why}\n")))?;
+    if evidence.graph.id() != evidence.graph_id {
+        let message = "error: the graph inside this evidence is not the one that was applied\n";
+        return Err(Stop(Exit::Invalid, message.into()));
+    }
+    Ok(evidence)
+}
+
+fn internal(error: std::io::Error) -> Stop {
+    Stop(Exit::Internal, format!("internal error: {error}\n"))
+}
+
+/// Standard output; a reader that went away is no error.
+fn print(text: &str) {
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// Standard error, likewise.
+fn tell(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}

@@ -1,0 +1,239 @@
+//! Reading from the plan's database: one statement in a read-only transaction, and facts about the server.
+
+use crate::client::chain;
+use crate::values::Values;
+use planc::eval;
+use planc::graph::{Json, Segment, Template};
+use std::time::Duration;
+use tokio_postgres::config::Host;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use tokio_postgres::{Client, Config, NoTls, Row};
+
+/// Time that a connection may take to be made.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a statement gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Number of rows.
+    pub rows: u64,
+    /// First column of the first row; `None` without a row.
+    pub value: Option<Json>,
+}
+
+/// A value bound as text: the server reads it as whatever type stands there.
+#[derive(Debug)]
+struct AsText(String);
+
+impl ToSql for AsText {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+/// Connects; the error says what is wrong without the password.
+pub async fn connect(url: &str) -> Result<Client, String> {
+    let config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
+    let place = place(&config);
+    let connecting = tokio::time::timeout(CONNECT_LIMIT, config.connect(NoTls));
+    let (client, connection) = match connecting.await {
+        Err(_) => return Err(format!("the database at {place} did not answer within 5s")),
+        Ok(Err(error)) => return Err(format!("the database at {place} cannot be reached: {}", chain(&error))),
+        Ok(Ok(connected)) => connected,
+    };
+    tokio::spawn(async move {
+        // An error here reaches whoever uses the client next.
+        let _ = connection.await;
+    });
+    Ok(client)
+}
+
+/// Name of the database in a URL.
+pub fn name_in_url(url: &str) -> Option<String> {
+    let config: Config = url.parse().ok()?;
+    config.get_dbname().or(config.get_user()).map(str::to_owned)
+}
+
+/// Hosts (or socket folders) in a URL with their ports.
+pub fn hosts_in_url(url: &str) -> Vec<(String, u16)> {
+    let Ok(config) = url.parse::<Config>() else { return Vec::new() };
+    let port = |i: usize| config.get_ports().get(i).or(config.get_ports().first()).copied().unwrap_or(5432);
+    let hosts = config.get_hosts().iter().enumerate();
+    hosts.map(|(i, host)| (host_text(host), port(i))).collect()
+}
+
+/// Password in a URL, to be masked.
+pub fn password_in_url(url: &str) -> Option<String> {
+    let config: Config = url.parse().ok()?;
+    config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
+}
+
+/// Runs a statement in a read-only transaction; slots are bound, never spliced.
+pub async fn query(mut client: Client, statement: &Template, values: &Values) -> Result<Answer, String> {
+    let (text, parameters) = bind(statement, values)?;
+    let failed = |error: tokio_postgres::Error| chain(&error);
+    let transaction = client.build_transaction().read_only(true).start().await.map_err(failed)?;
+    let prepared = transaction.prepare(&text).await.map_err(failed)?;
+    let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
+    let readable = prepared.columns().first().is_none_or(|column| is_plain(column.type_()));
+    if readable {
+        let rows = transaction.query(&prepared, &parameters).await.map_err(failed)?;
+        let value = rows.first().filter(|row| !row.is_empty()).map(plain_value);
+        return Ok(Answer { rows: rows.len() as u64, value });
+    }
+    // Only the server can write a type that is unknown here as text.
+    let column = prepared.columns()[0].name().replace('"', "\"\"");
+    let number = *prepared.columns()[0].type_() == Type::NUMERIC;
+    let text = format!(
+        "select q.\"{column}\"::text from ({}) q",
+        text.trim().trim_end_matches(';')
+    );
+    let rows = transaction.query(&text, &parameters).await.map_err(failed)?;
+    let value = rows.first().map(|row| match row.try_get::<_, Option<String>>(0) {
+        Ok(Some(text)) if number => serde_json::from_str(&text).unwrap_or(Json::from(text)),
+        Ok(Some(text)) => Json::from(text),
+        _ => Json::Null,
+    });
+    Ok(Answer { rows: rows.len() as u64, value })
+}
+
+/// `current_database()`.
+pub async fn name(client: &Client) -> Result<String, String> {
+    let row = client.query_one("select current_database()::text", &[]).await.map_err(|e| chain(&e))?;
+    row.try_get(0).map_err(|e| chain(&e))
+}
+
+/// Connections that an ordinary role can still open.
+pub async fn free_connections(client: &Client) -> Result<i64, String> {
+    let text = "select current_setting('max_connections')::int8 \
+                - current_setting('superuser_reserved_connections')::int8 \
+                - (select count(*) from pg_stat_activity where backend_type = 'client backend')";
+    let row = client.query_one(text, &[]).await.map_err(|e| chain(&e))?;
+    // Our own connection is about to close.
+    row.try_get::<_, i64>(0).map(|free| free + 1).map_err(|e| chain(&e))
+}
+
+/// `server_version` of the database.
+pub async fn version(client: &Client) -> Option<String> {
+    let row = client.query_one("select current_setting('server_version')", &[]).await.ok()?;
+    row.try_get(0).ok()
+}
+
+/// Whether a text falls under a pattern in which `*` stands for any run of characters.
+pub fn like(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or("");
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+fn bind(statement: &Template, values: &Values) -> Result<(String, Vec<AsText>), String> {
+    let mut text = String::new();
+    let mut parameters = Vec::new();
+    for segment in &statement.segments {
+        match segment {
+            Segment::Literal(literal) => text.push_str(literal),
+            Segment::Slot(expr) => {
+                let value = eval::eval(expr, values).map_err(|e| e.0)?;
+                parameters.push(AsText(eval::to_text(&value)));
+                text.push_str(&format!("${}", parameters.len()));
+            }
+        }
+    }
+    Ok((text, parameters))
+}
+
+fn is_plain(kind: &Type) -> bool {
+    matches!(
+        *kind,
+        Type::BOOL
+            | Type::INT2
+            | Type::INT4
+            | Type::INT8
+            | Type::FLOAT4
+            | Type::FLOAT8
+            | Type::TEXT
+            | Type::VARCHAR
+            | Type::BPCHAR
+            | Type::NAME
+            | Type::JSON
+            | Type::JSONB
+    )
+}
+
+fn plain_value(row: &Row) -> Json {
+    fn get<'r, T: tokio_postgres::types::FromSql<'r> + Into<Json>>(row: &'r Row) -> Json {
+        row.try_get::<_, Option<T>>(0).ok().flatten().map_or(Json::Null, Into::into)
+    }
+    match *row.columns()[0].type_() {
+        Type::BOOL => get::<bool>(row),
+        Type::INT2 => get::<i16>(row),
+        Type::INT4 => get::<i32>(row),
+        Type::INT8 => get::<i64>(row),
+        Type::FLOAT4 => get::<f32>(row),
+        Type::FLOAT8 => get::<f64>(row),
+        Type::JSON | Type::JSONB => get::<Json>(row),
+        _ => get::<String>(row),
+    }
+}
+
+fn place(config: &Config) -> String {
+    let host = config.get_hosts().first().map_or_else(|| "localhost".into(), host_text);
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    format!("{host}:{port}")
+}
+
+fn host_text(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, holds) in [
+            ("*_test", "fleet_test", true),
+            ("*_test", "_test", true),
+            ("*_test", "fleet_test2", false),
+            ("fleet", "fleet", true),
+            ("fleet", "fleets", false),
+            ("load*_*test", "load_a_test", true),
+            ("a*a", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(like(pattern, text), holds, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn urls() {
+        assert_eq!(name_in_url("postgres://u:pw@h/db").as_deref(), Some("db"));
+        assert_eq!(name_in_url("host=/tmp user=u").as_deref(), Some("u"));
+        assert_eq!(password_in_url("postgres://u:p%40w@h/db").as_deref(), Some("p@w"));
+        assert_eq!(name_in_url("not a url"), None);
+    }
+}

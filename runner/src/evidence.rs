@@ -1,0 +1,317 @@
+//! Evidence: what happened in a run, complete enough to judge and to report again tomorrow.
+//!
+//! One JSON file. It embeds the execution graph, so that `runner judge` needs nothing else. Samples
+//! are kept as merged histograms, never one by one: an hour costs what a minute does. What was
+//! measured in seconds in which the generator itself was late is kept apart from the rest, so that a
+//! breach can be judged with those seconds left out.
+
+use planc::graph::ExecutionGraph;
+use seeders::Receipt;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The `schema` number of an evidence file.
+pub const SCHEMA: u32 = 1;
+
+/// Everything that a run leaves behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Format version, [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// Identity of the graph.
+    pub graph_id: String,
+    /// The graph that was applied.
+    pub graph: ExecutionGraph,
+    /// Unique over runs.
+    pub run_id: String,
+    /// Start, milliseconds since 1970.
+    pub started_unix_ms: i64,
+    /// End, milliseconds since 1970.
+    pub ended_unix_ms: i64,
+    /// Fingerprint of where it ran: cores, kernel, load before the run, versions.
+    pub environment: BTreeMap<String, String>,
+    /// Nodes of the run in the order in which they ended.
+    pub nodes: Vec<NodeRecord>,
+    /// Guards that were overridden.
+    pub overrides: Vec<Override>,
+    /// What the fixtures did.
+    pub receipts: Vec<Receipt>,
+    /// Why the run ended.
+    pub end: End,
+    /// The load, when it began.
+    pub load: Option<LoadRecord>,
+}
+
+/// One node of the run: a guard, service, fixture, token, preflight check …
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Kind: `guard`, `service`, `fixture`, `token`, `preflight`, `rehearsal`, `setup`, `scenario`, `teardown`, `report`.
+    pub kind: String,
+    /// Its name in the plan.
+    pub name: String,
+    /// How it ended.
+    pub outcome: NodeOutcome,
+    /// What was seen, for people; never a secret.
+    pub detail: String,
+    /// What to do about it, when it failed.
+    pub fix: Option<String>,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeOutcome {
+    /// It held or was done.
+    Passed,
+    /// A guard that did not hold and was overridden by name.
+    Overridden,
+    /// What it looked at was there and different.
+    Different,
+    /// What it looked at was not there.
+    Absent,
+    /// What it looked at could not be reached.
+    Unreachable,
+    /// It failed in another way.
+    Failed,
+    /// It was not tried.
+    Skipped,
+}
+
+/// A guard that was overridden.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// The guard.
+    pub guard: String,
+    /// The reason given in its environment variable.
+    pub reason: String,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The load ran to its planned end.
+    Completed,
+    /// A signal.
+    Interrupted {
+        /// `SIGINT` or `SIGTERM`.
+        signal: String,
+    },
+    /// A gate with `abort_on_fail` broke.
+    AbortedByGate {
+        /// Metric and condition.
+        gate: String,
+    },
+    /// A step with `on_failure: abort_run` failed.
+    AbortedByStep {
+        /// Its name.
+        step: String,
+    },
+    /// A guard or allow-list said no.
+    Refused,
+    /// A service did not become ready.
+    ServiceNotReady,
+    /// Seeding failed.
+    SeedingFailed,
+    /// A token, preflight check or rehearsal failed.
+    PreflightRefused,
+    /// A smoke scenario failed; the load was not started.
+    SmokeRefused,
+    /// Set-up steps failed.
+    SetupFailed,
+}
+
+/// The load as measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// Wall time of the load, in microseconds.
+    pub duration_us: u64,
+    /// Samples of seconds in which the generator was on time.
+    pub on_time: Population,
+    /// Samples of seconds in which it was late.
+    pub late: Population,
+    /// One a second.
+    pub ticks: Vec<Tick>,
+    /// By scenario name.
+    pub scenarios: BTreeMap<String, ScenarioRecord>,
+    /// How often each step was begun, by step number; declared steps that never ran have 0.
+    pub steps_played: BTreeMap<u32, u64>,
+    /// The generator.
+    pub health: HealthRecord,
+    /// Teardown steps failed.
+    pub teardown_failed: Option<String>,
+}
+
+/// Samples by metric and tags. Merging is associative and commutative.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Population {
+    /// All series, sorted by (metric, tags).
+    pub series: Vec<Series>,
+}
+
+/// All samples of one metric with the same tags.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Metric name.
+    pub metric: String,
+    /// All tags of the samples.
+    pub tags: BTreeMap<String, String>,
+    /// The samples.
+    pub samples: Samples,
+}
+
+/// The samples of a series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Samples {
+    /// A distribution. Times are in microseconds, custom plain trends in thousandths.
+    Trend(Trend),
+    /// A share.
+    Rate {
+        /// Samples that were true.
+        trues: u64,
+        /// All samples.
+        total: u64,
+    },
+    /// A sum, in thousandths for custom counters with a `value`, else whole; see `scale`.
+    Counter {
+        /// The sum times 1,000.
+        sum_milli: i64,
+        /// How many additions.
+        count: u64,
+    },
+    /// Last value with its range, in thousandths; `at_us` orders merges.
+    Gauge {
+        /// Last value.
+        last_milli: i64,
+        /// When, in microseconds of the load.
+        at_us: u64,
+        /// Smallest.
+        min_milli: i64,
+        /// Largest.
+        max_milli: i64,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A distribution as histogram buckets of three significant digits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trend {
+    /// (value, count) of the non-empty buckets in ascending order; the value is the bucket's highest equivalent one, as
+    /// HdrHistogram reports percentiles.
+    pub buckets: Vec<(u64, u64)>,
+    /// Samples that are above every bound: failed, limited, censored, dropped by the target's fault.
+    pub infinite: u64,
+    /// Sum of the finite samples.
+    pub sum: u64,
+    /// Smallest finite sample.
+    pub min: u64,
+    /// Largest finite sample.
+    pub max: u64,
+}
+
+/// One second of load, for live display and charts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tick {
+    /// End of the second, microseconds since the load's start.
+    pub at_us: u64,
+    /// Requests ended.
+    pub requests: u64,
+    /// Of them failed.
+    pub failed: u64,
+    /// Iterations started.
+    pub started: u64,
+    /// Iterations dropped.
+    pub dropped: u64,
+    /// Virtual users alive.
+    pub vus: u32,
+    /// Virtual users in an iteration.
+    pub busy_vus: u32,
+    /// p50 of `http_req_duration` over the finite samples of the second, microseconds.
+    pub p50_us: u64,
+    /// p95 likewise.
+    pub p95_us: u64,
+    /// p99 likewise.
+    pub p99_us: u64,
+    /// p99 of lateness of starts in this second, microseconds.
+    pub lateness_p99_us: u64,
+    /// CPU of the generator in hundredths of a core.
+    pub cpu_centicores: u32,
+    /// Whether the generator was late in this second.
+    pub late: bool,
+}
+
+/// What became of a scenario's iterations. planned = started + dropped; started = finished + failed + interrupted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioRecord {
+    /// Iterations that the plan asks for up to the moment it ended; none for closed models without a count.
+    pub planned: Option<u64>,
+    /// Iterations begun.
+    pub started: u64,
+    /// Ended well.
+    pub finished: u64,
+    /// Ended by a failed expectation or error.
+    pub failed: u64,
+    /// Cut off at the end; their requests in flight are censored.
+    pub interrupted: u64,
+    /// Not begun because all virtual users were busy and the generator was on time.
+    pub dropped_by_target: u64,
+    /// Not begun because the generator was late.
+    pub dropped_by_generator: u64,
+    /// Most virtual users alive at once.
+    pub vus_max: u32,
+    /// Requests in flight when the scenario was cut off.
+    pub censored: u64,
+    /// A pool of rows ran out (`exclusive`).
+    pub rows_ran_out: bool,
+    /// Stopped early by `on_failure: stop_scenario`.
+    pub stopped_by_step: Option<String>,
+    /// By draw binding.
+    pub coverage: BTreeMap<String, Coverage>,
+}
+
+/// How a fixture's rows were hit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Rows of the fixture.
+    pub rows: u64,
+    /// Different rows drawn.
+    pub distinct: u64,
+    /// Most draws of one row.
+    pub most_hits: u64,
+    /// Rows by number of draws, `hits -> rows`, at most 64 entries.
+    pub histogram: BTreeMap<u64, u64>,
+}
+
+/// The generator's own health over the whole load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HealthRecord {
+    /// Lateness of starts (open models) in microseconds: actual minus intended.
+    pub lateness: Trend,
+    /// Delay between a socket's readiness and our reading of it, as measured by a probe task in each worker
+    /// (how late a due timer fires), microseconds. Stands in for lateness in closed models.
+    pub loop_delay: Trend,
+    /// Worker threads.
+    pub workers: u32,
+    /// Own CPU, hundredths of a core, mean over the load.
+    pub cpu_centicores_mean: u32,
+    /// Largest of any second.
+    pub cpu_centicores_max: u32,
+    /// Share of wall time in which our threads were runnable but not running (schedstat), parts per million.
+    pub run_queue_delay_ppm: Option<u64>,
+    /// Steal of the machine over the load, parts per million.
+    pub steal_ppm: Option<u64>,
+    /// Throttled microseconds of our cgroup.
+    pub throttled_us: Option<u64>,
+    /// Open files at the highest and the limit.
+    pub open_files: Option<(u64, u64)>,
+    /// Errors of ours for want of files or ports, by text.
+    pub exhausted: BTreeMap<String, u64>,
+    /// Peak resident memory, bytes.
+    pub peak_memory: Option<u64>,
+}

@@ -1,0 +1,554 @@
+//! What a run means: a pure function of graph and evidence. A gate that says green must have been
+//! able to say red.
+
+mod gates;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, Trend};
+use crate::exit::Exit;
+use gates::Facts;
+pub(crate) use gates::{Unit, kind_of, show, walk};
+use planc::graph::{Demand, ExecutionGraph, GateLevel, MetricKind, Scenario, StepKind};
+use planc::units::show_duration;
+use serde::{Serialize, Serializer};
+pub(crate) use stats::Distribution;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a run means.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The verdict in one word of [`Exit`].
+    pub status: Exit,
+    /// Its exit code.
+    pub exit: u8,
+    /// Why, the deciding ones first. Empty for a pass.
+    pub causes: Vec<Cause>,
+    /// Every gate, in the graph's order.
+    pub gates: Vec<GateResult>,
+    /// What a reader may think was measured but was not.
+    pub not_measured: Vec<String>,
+}
+
+/// One reason for a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// Whose fault it is.
+    pub kind: CauseKind,
+    /// The reason, lower case, without full stop.
+    pub text: String,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CauseKind {
+    /// A threshold.
+    Gate,
+    /// The system under test.
+    Target,
+    /// The load generator or its machine.
+    Generator,
+    /// The load was not what the plan says.
+    Load,
+    /// The plan, its data or its checks.
+    Plan,
+    /// Someone stopped the run.
+    Operator,
+    /// A file could not be written.
+    Output,
+    /// A bug of ours.
+    Internal,
+}
+
+/// A figure that may be infinite; JSON has no word for that, so it is written as `"inf"`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure(pub f64);
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_finite() {
+            serializer.serialize_f64(self.0)
+        } else {
+            serializer.serialize_str(if self.0 > 0.0 { "inf" } else { "-inf" })
+        }
+    }
+}
+
+/// One gate, judged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GateResult {
+    /// The metric.
+    pub metric: String,
+    /// Its selector.
+    pub selector: BTreeMap<String, String>,
+    /// The condition.
+    pub text: String,
+    /// Shown, never decides.
+    pub advisory: bool,
+    /// How it came out.
+    pub state: GateState,
+    /// What was measured: microseconds, a share or a number.
+    pub value: Option<Figure>,
+    /// What it was compared with, in the same unit.
+    pub bound: Figure,
+    /// The value for people.
+    pub value_text: String,
+    /// Sign and bound for people.
+    pub bound_text: String,
+    /// Samples, those above every bound included.
+    pub samples: u64,
+    /// Samples that were needed.
+    pub min_samples: u64,
+    /// 95 % confidence interval of the value.
+    pub interval: Option<(Figure, Figure)>,
+    /// The interval for people.
+    pub interval_text: String,
+    /// Room left to the bound in percent of it; negative beyond.
+    pub margin_percent: Option<Figure>,
+    /// The interval straddles the bound.
+    pub within_noise: bool,
+    /// The breach stands with late seconds left out and unknown samples taken as good.
+    pub breach_stands: bool,
+    /// A word on the population or the state.
+    pub note: Option<String>,
+}
+
+/// How a gate came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateState {
+    /// The condition held.
+    Pass,
+    /// It did not.
+    Fail,
+    /// There was no sample: never a pass.
+    NoData,
+    /// There were fewer samples than the claim needs.
+    TooFew,
+    /// A `confident` gate whose interval straddles the bound.
+    WithinNoise,
+    /// The aggregate has no meaning over these samples.
+    Refused,
+    /// Its scenario was left out on purpose (`--only`).
+    Skipped,
+}
+
+impl Verdict {
+    /// The same when an output could not be written: what was a pass is none, since nobody can look at it again.
+    pub fn with_lost_outputs(mut self, lost: &[String]) -> Verdict {
+        if !lost.is_empty() && self.status == Exit::Pass {
+            self.status = Exit::OutputLost;
+            self.exit = self.status.code();
+        }
+        self.causes.extend(lost.iter().map(|why| cause(CauseKind::Output, why.clone())));
+        self
+    }
+}
+
+impl GateResult {
+    /// `http_req_duration{scenario:browse}`.
+    pub fn subject(&self) -> String {
+        subject(&self.metric, &self.selector)
+    }
+}
+
+/// `metric{tag:value,…}`.
+pub(crate) fn subject(metric: &str, selector: &BTreeMap<String, String>) -> String {
+    if selector.is_empty() {
+        return metric.to_owned();
+    }
+    let tags: Vec<String> = selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
+    format!("{metric}{{{}}}", tags.join(","))
+}
+
+/// Judges a run.
+pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
+    let skipped = skipped_scenarios(evidence);
+    let nothing = LoadRecord::default();
+    let load = evidence.load.as_ref().unwrap_or(&nothing);
+    let facts = Facts::new(graph, load, skipped.clone());
+    let gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
+    let not_measured = not_measured(graph, load, &gates, &skipped);
+    let (status, causes) = match stopped_before_load(evidence) {
+        Some(decided) => decided,
+        None => {
+            let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
+            case.decide()
+        }
+    };
+    Verdict { status, exit: status.code(), causes, gates, not_measured }
+}
+
+/// Judges a run that was to send no load: guards, services, seeding, preflight.
+pub fn judge_preparation(evidence: &Evidence) -> Verdict {
+    let (status, causes) = stopped_before_load(evidence).unwrap_or((Exit::Pass, Vec::new()));
+    Verdict { status, exit: status.code(), causes, gates: Vec::new(), not_measured: Vec::new() }
+}
+
+/// Judges smoke scenarios alone: reasons not to go on to the load, empty when they hold.
+pub fn judge_smoke(graph: &ExecutionGraph, load: &LoadRecord) -> Vec<String> {
+    let others = graph.scenarios.iter().filter(|s| !s.smoke).map(|s| s.name.clone()).collect();
+    let facts = Facts::new(graph, load, others);
+    let mut reasons = Vec::new();
+    for (name, record) in &load.scenarios {
+        if record.finished == 0 || record.failed > 0 {
+            reasons.push(format!(
+                "smoke scenario `{name}`: {} iterations ended well, {} failed, {} were cut off",
+                record.finished, record.failed, record.interrupted
+            ));
+        }
+    }
+    for gate in graph.gates.iter().filter(|gate| gate.level == GateLevel::Required) {
+        let result = facts.gate(gate);
+        let about_smoke = gate.selector.get("scenario").is_some_and(|s| load.scenarios.contains_key(s));
+        if about_smoke && result.state != GateState::Pass && result.state != GateState::Skipped {
+            reasons.push(gate_text(&result));
+        }
+    }
+    reasons
+}
+
+/// The gate with `abort_on_fail` whose breach stands at this moment of the load, if any.
+pub fn aborting_gate(graph: &ExecutionGraph, load: &LoadRecord) -> Option<String> {
+    let elapsed = Duration::from_micros(load.duration_us);
+    let mut due = graph.gates.iter().filter(|g| g.abort_on_fail && elapsed >= g.delay_abort_eval).peekable();
+    due.peek()?;
+    let facts = Facts::new(graph, load, BTreeSet::new());
+    due.map(|gate| facts.gate(gate))
+        .find(|result| result.state == GateState::Fail && result.breach_stands)
+        .map(|result| gate_text(&result))
+}
+
+/// What a load is judged by.
+struct Case<'a> {
+    graph: &'a ExecutionGraph,
+    evidence: &'a Evidence,
+    load: &'a LoadRecord,
+    gates: &'a [GateResult],
+    skipped: &'a BTreeSet<String>,
+}
+
+impl Case<'_> {
+    /// The verdict by precedence, with all causes of the deciding kind and those below it.
+    fn decide(&self) -> (Exit, Vec<Cause>) {
+        let mut ranked: Vec<(Exit, Vec<Cause>)> = Vec::new();
+        if let End::Interrupted { signal } = &self.evidence.end {
+            ranked.push((Exit::Interrupted, vec![cause(CauseKind::Operator, format!("stopped by {signal}"))]));
+        }
+        ranked.push((Exit::Fail, self.failures()));
+        ranked.push((Exit::Invalid, self.invalidities()));
+        let teardown = self.load.teardown_failed.iter();
+        let teardown = teardown.map(|why| cause(CauseKind::Target, format!("teardown failed: {why}")));
+        ranked.push((Exit::TeardownFailed, teardown.collect()));
+        let straddling = self.required().filter(|gate| gate.state == GateState::WithinNoise);
+        ranked.push((Exit::Inconclusive, straddling.map(|g| cause(CauseKind::Gate, gate_text(g))).collect()));
+        ranked.retain(|(_, causes)| !causes.is_empty());
+        match ranked.first() {
+            None => (Exit::Pass, Vec::new()),
+            Some((status, _)) => (*status, ranked.into_iter().flat_map(|(_, causes)| causes).collect()),
+        }
+    }
+
+    fn required(&self) -> impl Iterator<Item = &GateResult> {
+        self.gates.iter().filter(|gate| !gate.advisory)
+    }
+
+    /// The scenarios that were meant to run.
+    fn scenarios(&self) -> impl Iterator<Item = (&Scenario, &ScenarioRecord)> {
+        let run = self.graph.scenarios.iter().filter(|scenario| !self.skipped.contains(&scenario.name));
+        run.filter_map(|scenario| Some((scenario, self.load.scenarios.get(&scenario.name)?)))
+    }
+
+    /// Breaches that stand whatever the generator did.
+    fn failures(&self) -> Vec<Cause> {
+        let mut out = Vec::new();
+        for gate in self.required().filter(|gate| gate.state == GateState::Fail && gate.breach_stands) {
+            out.push(cause(CauseKind::Gate, gate_text(gate)));
+        }
+        if let End::AbortedByStep { step } = &self.evidence.end {
+            out.push(cause(CauseKind::Target, format!("step `{step}` failed and its `on_failure` ended the run")));
+        }
+        let ungated = !self.graph.gates.iter().any(|gate| gate.level == GateLevel::Required);
+        for (scenario, record) in self.scenarios() {
+            let name = &scenario.name;
+            if let Some(step) = &record.stopped_by_step {
+                let text = format!("step `{step}` failed and its `on_failure` ended scenario `{name}`");
+                out.push(cause(CauseKind::Target, text));
+            }
+            if record.failed > 0 && record.finished == 0 {
+                let text = format!("every iteration of `{name}` that ended failed ({})", record.failed);
+                out.push(cause(CauseKind::Target, text));
+            } else if ungated && record.failed > 0 {
+                let text = format!(
+                    "{} of {} iterations of `{name}` failed, and the plan has no gate that allows it",
+                    record.failed, record.started
+                );
+                out.push(cause(CauseKind::Target, text));
+            }
+        }
+        out
+    }
+
+    /// Why the measurement cannot carry a verdict.
+    fn invalidities(&self) -> Vec<Cause> {
+        let mut out = self.generator_health();
+        out.extend(self.load_applied());
+        for gate in self.required() {
+            match gate.state {
+                GateState::NoData | GateState::TooFew | GateState::Refused => {
+                    out.push(cause(CauseKind::Gate, gate_text(gate)));
+                }
+                GateState::Fail if !gate.breach_stands => {
+                    let text = format!(
+                        "{}: broken only by samples of seconds in which the generator was late or lost samples",
+                        gate_text(gate)
+                    );
+                    out.push(cause(CauseKind::Generator, text));
+                }
+                _ => {}
+            }
+        }
+        if let End::AbortedByGate { gate } = &self.evidence.end
+            && !self.required().any(|gate| gate.state == GateState::Fail)
+        {
+            out.push(cause(CauseKind::Gate, format!("the run was aborted by `{gate}`, which holds in the end")));
+        }
+        out
+    }
+
+    fn generator_health(&self) -> Vec<Cause> {
+        let mut out = Vec::new();
+        let health = &self.load.health;
+        let limit = self.graph.health.lateness_p99;
+        let open = self.scenarios().any(|(s, _)| matches!(s.demand, Demand::Arrivals { .. }));
+        let closed = self.scenarios().any(|(s, _)| !matches!(s.demand, Demand::Arrivals { .. }));
+        for (relevant, trend, what) in [
+            (open, &health.lateness, "starts were late"),
+            (closed, &health.loop_delay, "sockets were read late"),
+        ] {
+            let Some(p99) = p99(trend) else { continue };
+            if relevant && p99 > limit.as_micros() as f64 {
+                let text = format!(
+                    "generator: {what}: p99 {}, limit {} ({})",
+                    show(p99, Unit::Time),
+                    show_duration(limit),
+                    self.why_late()
+                );
+                out.push(cause(CauseKind::Generator, text));
+            }
+        }
+        for (what, times) in &health.exhausted {
+            out.push(cause(CauseKind::Generator, format!("generator: {what} ({times} times)")));
+        }
+        out
+    }
+
+    /// What explains lateness; none of it is a verdict by itself.
+    fn why_late(&self) -> String {
+        let health = &self.load.health;
+        let mut parts = vec![format!(
+            "own CPU {}% of a core with {} workers",
+            health.cpu_centicores_mean, health.workers
+        )];
+        for (what, ppm) in
+            [("run-queue delay", health.run_queue_delay_ppm), ("steal", health.steal_ppm)]
+        {
+            if let Some(ppm) = ppm.filter(|ppm| *ppm >= 10_000) {
+                parts.push(format!("{what} {:.1}%", ppm as f64 / 1e4));
+            }
+        }
+        if let Some(throttled) = health.throttled_us.filter(|us| *us > 0) {
+            parts.push(format!("cgroup throttled {}", show(throttled as f64, Unit::Time)));
+        }
+        parts.join(", ")
+    }
+
+    fn load_applied(&self) -> Vec<Cause> {
+        let mut out = Vec::new();
+        if self.graph.scenarios.iter().all(|scenario| self.skipped.contains(&scenario.name)) {
+            out.push(cause(CauseKind::Plan, "no scenario was run, so nothing was measured".into()));
+        }
+        for scenario in self.graph.scenarios.iter().filter(|s| !self.skipped.contains(&s.name)) {
+            match self.load.scenarios.get(&scenario.name) {
+                Some(record) => self.scenario_applied(scenario, record, &mut out),
+                None => {
+                    let text = format!("scenario `{}` never ran", scenario.name);
+                    out.push(cause(CauseKind::Load, text));
+                }
+            }
+        }
+        out
+    }
+
+    fn scenario_applied(&self, scenario: &Scenario, record: &ScenarioRecord, out: &mut Vec<Cause>) {
+        let name = &scenario.name;
+        if record.started == 0 {
+            let text = format!("no iteration of `{name}` was started ({} dropped)", dropped(record));
+            out.push(cause(CauseKind::Load, text));
+            return;
+        }
+        if record.finished + record.failed == 0 {
+            let text =
+                format!("no iteration of `{name}` ended: all {} were cut off at the end", record.interrupted);
+            out.push(cause(CauseKind::Target, text));
+        }
+        self.never_played(scenario, out);
+        if record.rows_ran_out {
+            let text = format!("scenario `{name}`: the rows of an `exclusive` draw ran out");
+            out.push(cause(CauseKind::Plan, text));
+        }
+        if let Some(planned) = record.planned {
+            let achieved = record.started + record.dropped_by_target;
+            let share = self.graph.health.achieved;
+            if (achieved as f64) < planned as f64 * share.as_f64() {
+                let text = format!(
+                    "scenario `{name}`: {achieved} of {planned} planned iterations were offered ({:.1}%), \
+                     under {share}; {} were dropped because the generator was late",
+                    achieved as f64 / planned as f64 * 100.0,
+                    record.dropped_by_generator
+                );
+                out.push(cause(CauseKind::Generator, text));
+            }
+        }
+        let ended = record.finished + record.failed + record.interrupted;
+        let completed = self.evidence.end == End::Completed && record.stopped_by_step.is_none();
+        let sums_up = match record.planned {
+            // An iteration count that `max_duration` or a lack of rows cut short is the check above.
+            Some(planned) if completed && matches!(scenario.demand, Demand::Arrivals { .. }) => {
+                planned == record.started + dropped(record)
+            }
+            _ => true,
+        };
+        if ended != record.started || (!sums_up && !record.rows_ran_out) {
+            let text = format!(
+                "scenario `{name}`: the sums do not add up (planned {:?}, started {}, dropped {}, ended {ended})",
+                record.planned,
+                record.started,
+                dropped(record)
+            );
+            out.push(cause(CauseKind::Internal, text));
+        }
+    }
+
+    fn never_played(&self, scenario: &Scenario, out: &mut Vec<Cause>) {
+        for steps in [&scenario.setup, &scenario.steps] {
+            walk(steps, &mut |step| {
+                let played = self.load.steps_played.get(&step.id.0).copied().unwrap_or(0);
+                if matches!(step.kind, StepKind::Http(_)) && played == 0 {
+                    let text =
+                        format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
+                    out.push(cause(CauseKind::Load, text));
+                }
+            });
+        }
+    }
+}
+
+/// Ends that need no look at the load.
+fn stopped_before_load(evidence: &Evidence) -> Option<(Exit, Vec<Cause>)> {
+    let (exit, kind, kinds): (Exit, CauseKind, &[&str]) = match &evidence.end {
+        End::Refused => (Exit::Refused, CauseKind::Plan, &["guard"]),
+        End::ServiceNotReady => (Exit::ServiceNotReady, CauseKind::Target, &["service"]),
+        End::SeedingFailed => (Exit::SeedingFailed, CauseKind::Plan, &["fixture"]),
+        End::PreflightRefused => {
+            (Exit::PreflightRefused, CauseKind::Target, &["token", "preflight", "rehearsal"])
+        }
+        End::SmokeRefused => (Exit::PreflightRefused, CauseKind::Target, &["scenario"]),
+        End::SetupFailed => (Exit::SetupFailed, CauseKind::Target, &["setup"]),
+        End::Interrupted { signal } if evidence.load.is_none() => {
+            let text = format!("stopped by {signal} before the load");
+            return Some((Exit::Interrupted, vec![cause(CauseKind::Operator, text)]));
+        }
+        _ => return None,
+    };
+    let told = evidence.nodes.iter().filter(|node| kinds.contains(&node.kind.as_str()));
+    let told = told.filter(|node| {
+        !matches!(node.outcome, NodeOutcome::Passed | NodeOutcome::Overridden | NodeOutcome::Skipped)
+    });
+    let mut causes: Vec<Cause> =
+        told.map(|node| cause(kind, format!("{} `{}`: {}", node.kind, node.name, node.detail))).collect();
+    if causes.is_empty() {
+        causes.push(cause(kind, exit.meaning().to_owned()));
+    }
+    Some((exit, causes))
+}
+
+fn skipped_scenarios(evidence: &Evidence) -> BTreeSet<String> {
+    let skipped = |node: &&crate::evidence::NodeRecord| {
+        node.kind == "scenario" && node.outcome == NodeOutcome::Skipped
+    };
+    evidence.nodes.iter().filter(skipped).map(|node| node.name.clone()).collect()
+}
+
+/// What a reader may think was measured but was not.
+fn not_measured(
+    graph: &ExecutionGraph,
+    load: &LoadRecord,
+    gates: &[GateResult],
+    skipped: &BTreeSet<String>,
+) -> Vec<String> {
+    let mut out: Vec<String> =
+        skipped.iter().map(|name| format!("scenario `{name}` was left out on purpose")).collect();
+    for gate in gates {
+        match gate.state {
+            GateState::NoData => out.push(format!("gate {} {}: no data", gate.subject(), gate.text)),
+            GateState::Skipped => out.push(format!("gate {} {}: not run", gate.subject(), gate.text)),
+            _ => {}
+        }
+    }
+    for scenario in graph.scenarios.iter().filter(|s| !skipped.contains(&s.name)) {
+        walk(&scenario.steps, &mut |step| {
+            if !matches!(step.kind, StepKind::Http(_)) {
+                return;
+            }
+            let what = format!("step `{}` of `{}`", step.name, scenario.name);
+            if load.steps_played.get(&step.id.0).copied().unwrap_or(0) == 0 {
+                out.push(format!("{what} was never played"));
+            }
+            let gated = |kinds: &[MetricKind]| {
+                graph.gates.iter().any(|gate| {
+                    gate.level == GateLevel::Required
+                        && gate.steps.contains(&step.id)
+                        && kinds.contains(&kind_of(graph, &gate.metric))
+                })
+            };
+            match (gated(&[MetricKind::TimeTrend]), gated(&[MetricKind::Rate])) {
+                (true, true) => {}
+                (false, true) => out.push(format!("{what} has no latency gate")),
+                (true, false) => out.push(format!("{what} has no error gate")),
+                (false, false) => out.push(format!("{what} has neither a latency nor an error gate")),
+            }
+        });
+    }
+    out
+}
+
+/// One line on a gate that did not pass.
+fn gate_text(gate: &GateResult) -> String {
+    let subject = gate.subject();
+    let text = &gate.text;
+    match gate.state {
+        GateState::Fail | GateState::WithinNoise | GateState::Pass => {
+            let note = gate.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+            format!("{subject} {text}: measured {}{note}", gate.value_text)
+        }
+        _ => format!("{subject} {text}: {}", gate.note.as_deref().unwrap_or("not decided")),
+    }
+}
+
+fn p99(trend: &Trend) -> Option<f64> {
+    let mut samples = Distribution::default();
+    samples.add(trend);
+    samples.percentile(99_000_000)
+}
+
+fn dropped(record: &ScenarioRecord) -> u64 {
+    record.dropped_by_target + record.dropped_by_generator
+}
+
+fn cause(kind: CauseKind, text: String) -> Cause {
+    Cause { kind, text }
+}

@@ -1,0 +1,153 @@
+//! Keeps secret values out of everything that people or files get to see.
+
+use crate::evidence::{End, Evidence, Population};
+
+/// What is written in a secret's place.
+pub const HIDDEN: &str = "•••";
+
+/// The secret values of a run.
+#[derive(Clone, Default)]
+pub struct Masker {
+    /// Longest first, so that a secret inside a longer one leaves no rest of it.
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Masker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Masker({} values)", self.secrets.len())
+    }
+}
+
+impl Masker {
+    /// Takes in a secret, with the forms in which it travels.
+    pub fn add(&mut self, secret: &str) {
+        let json = serde_json::to_string(secret).unwrap_or_default();
+        let base64 = {
+            use base64::Engine;
+            base64::engine::general_purpose::STANDARD.encode(secret)
+        };
+        for form in [secret, json.trim_matches('"'), &percent_encoded(secret), &base64] {
+            if !form.trim().is_empty() && !self.secrets.iter().any(|known| known == form) {
+                self.secrets.push(form.to_owned());
+            }
+        }
+        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    }
+
+    /// The secrets, for those who mask by themselves.
+    pub fn values(&self) -> Vec<String> {
+        self.secrets.clone()
+    }
+
+    /// The text with every secret in it hidden.
+    pub fn hide(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| {
+            if secret.chars().count() >= 4 {
+                return if text.contains(secret.as_str()) { text.replace(secret.as_str(), HIDDEN) } else { text };
+            }
+            // A short secret is hidden where it stands alone: replacing every `a` would hide everything else.
+            hide_word(&text, secret)
+        })
+    }
+
+    /// Hides secrets in everything of the evidence that came from outside the graph.
+    pub fn hide_evidence(&self, evidence: &mut Evidence) {
+        let hide = |text: &mut String| *text = self.hide(text);
+        for node in &mut evidence.nodes {
+            hide(&mut node.detail);
+            node.fix.iter_mut().for_each(hide);
+        }
+        evidence.overrides.iter_mut().for_each(|over| hide(&mut over.reason));
+        evidence.environment.values_mut().for_each(hide);
+        evidence.receipts.iter_mut().flat_map(|receipt| &mut receipt.notes).for_each(hide);
+        match &mut evidence.end {
+            End::AbortedByGate { gate: text } | End::AbortedByStep { step: text } => hide(text),
+            _ => {}
+        }
+        if let Some(load) = &mut evidence.load {
+            self.hide_population(&mut load.on_time);
+            self.hide_population(&mut load.late);
+            load.teardown_failed.iter_mut().for_each(hide);
+            let exhausted = std::mem::take(&mut load.health.exhausted);
+            load.health.exhausted = exhausted.into_iter().map(|(what, n)| (self.hide(&what), n)).collect();
+        }
+    }
+
+    fn hide_population(&self, population: &mut Population) {
+        for tag in population.series.iter_mut().flat_map(|series| series.tags.values_mut()) {
+            *tag = self.hide(tag);
+        }
+    }
+}
+
+/// Percent-encoded as in a URL: unreserved characters stay.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn hide_word(text: &str, word: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, tail) = rest.split_at(at);
+        let after = &tail[word.len()..];
+        let left = out.chars().chain(before.chars()).last();
+        let alone = ![left, after.chars().next()].into_iter().flatten().any(char::is_alphanumeric);
+        out.push_str(before);
+        out.push_str(if alone { HIDDEN } else { word });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_secret_is_hidden() {
+        let mut masker = Masker::default();
+        for secret in ["s3cr/et\"x", "s3cr", "ab"] {
+            masker.add(secret);
+        }
+        for (text, want) in [
+            ("Bearer s3cr/et\"x!", "Bearer •••!"),
+            (r#"{"a":"s3cr/et\"x"}"#, r#"{"a":"•••"}"#),
+            ("?key=s3cr%2Fet%22x&b=1", "?key=•••&b=1"),
+            ("Basic czNjci9ldCJ4", "Basic •••"),
+            ("only s3cr", "only •••"),
+            ("pin ab, cab, ab", "pin •••, cab, •••"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(masker.hide(text), want);
+        }
+        assert_eq!(format!("{masker:?}").contains("s3cr"), false);
+    }
+
+    #[test]
+    fn evidence_is_masked_and_its_graph_left_alone() {
+        let graph = crate::testing::graph(vec![crate::testing::p95()]);
+        let mut evidence = crate::testing::evidence(&graph);
+        evidence.end = End::AbortedByStep { step: "login hunter22".into() };
+        evidence.environment.insert("url".into(), "http://x:hunter22@y".into());
+        if let Some(load) = &mut evidence.load {
+            load.on_time.series[0].tags.insert("url".into(), "/?t=hunter22".into());
+            load.health.exhausted.insert("hunter22".into(), 1);
+        }
+        let mut masker = Masker::default();
+        masker.add("hunter22");
+        masker.add("scenario");
+        masker.hide_evidence(&mut evidence);
+        assert!(!serde_json::to_string(&evidence).expect("evidence").contains("hunter22"));
+        assert_eq!(evidence.graph, graph, "a secret that is a common word does not tear the graph");
+    }
+}

@@ -1,0 +1,94 @@
+//! The order of a run and nothing else. Nothing of a target or database is written before the static and
+//! the live guards hold; services stop on every path.
+
+use crate::evidence::{End, Evidence};
+use crate::listen::Listener;
+use crate::phases::{Halt, Run};
+use crate::world::World;
+use planc::graph::ExecutionGraph;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What to do and with which liberties.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Values of open inputs from the command line.
+    pub set: BTreeMap<String, String>,
+    /// Scenarios to run, with those they need; empty means all.
+    pub only: Vec<String>,
+    /// Fixtures stay as they are.
+    pub skip_seed: bool,
+    /// Worker threads; 0 means one a core.
+    pub workers: usize,
+    /// Pattern for the name of a database that this run does not start.
+    pub database_guard: Option<String>,
+    /// Believe the ledger of fixtures.
+    pub trust_ledger: bool,
+    /// What to do with fixtures.
+    pub mode: seeders::Mode,
+    /// Folder of logs and exports.
+    pub out: PathBuf,
+}
+
+/// Guards, services, fixtures, tokens, preflight, smoke, set-up, load, teardown.
+pub fn apply(
+    graph: &ExecutionGraph,
+    options: &Options,
+    world: &World,
+    listener: &mut dyn Listener,
+) -> std::io::Result<Evidence> {
+    let mut run = Run::new(graph, options, world, listener)?;
+    let end = until_load(&mut run).and_then(|()| {
+        let outcome = run.smoke().and_then(|()| run.setup()).and_then(|()| run.load());
+        // Whatever happened since the first request: what set-up or load made is taken away again.
+        run.teardown();
+        outcome
+    });
+    Ok(run.finish(end))
+}
+
+/// Guards, services, fixtures.
+pub fn seed(
+    graph: &ExecutionGraph,
+    options: &Options,
+    world: &World,
+    listener: &mut dyn Listener,
+) -> std::io::Result<Evidence> {
+    let mut run = Run::new(graph, options, world, listener)?;
+    let end = until_seeded(&mut run).map(|()| End::Completed);
+    Ok(run.finish(end))
+}
+
+/// Guards, services, tokens, preflight checks.
+pub fn preflight(
+    graph: &ExecutionGraph,
+    options: &Options,
+    world: &World,
+    listener: &mut dyn Listener,
+) -> std::io::Result<Evidence> {
+    let mut run = Run::new(graph, options, world, listener)?;
+    let end = run
+        .static_guards()
+        .and_then(|()| run.services())
+        .and_then(|()| run.live_guards())
+        .and_then(|()| run.inspect())
+        .and_then(|()| run.tokens())
+        .and_then(|()| run.checks())
+        .map(|()| End::Completed);
+    Ok(run.finish(end))
+}
+
+fn until_load(run: &mut Run<'_>) -> Result<(), Halt> {
+    until_seeded(run)?;
+    run.tokens()?;
+    run.checks()?;
+    run.rehearse()
+}
+
+fn until_seeded(run: &mut Run<'_>) -> Result<(), Halt> {
+    run.static_guards()?;
+    run.services()?;
+    run.live_guards()?;
+    run.inspect()?;
+    run.fixtures()
+}

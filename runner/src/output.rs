@@ -1,0 +1,74 @@
+//! Writing evidence and reports: beside the file and renamed, so that no one ever sees half of one.
+
+use crate::evidence::{Evidence, SCHEMA};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a text to a path, making its folder.
+pub fn write(path: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
+    let name = path.file_name().ok_or_else(|| format!("`{}` names no file", path.display()))?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".tmp");
+    let beside = path.with_file_name(hidden);
+    let written = File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.map_err(failed)
+}
+
+/// Writes evidence.
+pub fn write_evidence(path: &Path, evidence: &Evidence) -> Result<(), String> {
+    let text = serde_json::to_string(evidence).map_err(|e| format!("cannot write the evidence: {e}"))?;
+    write(path, &text)
+}
+
+/// Reads evidence: a file, or the folder of a run.
+pub fn read_evidence(path: &Path) -> Result<Evidence, String> {
+    #[derive(serde::Deserialize)]
+    struct Header {
+        schema: u32,
+    }
+    let file = if path.is_dir() { path.join("evidence.json") } else { path.to_owned() };
+    let text = fs::read_to_string(&file).map_err(|e| format!("cannot read `{}`: {e}", file.display()))?;
+    let bad = |e: serde_json::Error| format!("`{}` is no evidence: {e}", file.display());
+    let header: Header = serde_json::from_str(&text).map_err(bad)?;
+    if header.schema != SCHEMA {
+        return Err(format!("evidence schema {} is not the {SCHEMA} that this program reads", header.schema));
+    }
+    serde_json::from_str(&text).map_err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_comes_back_as_it_was_and_gives_the_same_verdict() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let graph = crate::testing::graph(vec![crate::testing::p95(), crate::testing::errors()]);
+        let evidence = crate::testing::evidence(&graph);
+        let path = folder.path().join("deep/evidence.json");
+        write_evidence(&path, &evidence).expect("written");
+        let read = read_evidence(&folder.path().join("deep")).expect("read");
+        assert_eq!(read, evidence);
+        assert_eq!(crate::judge::judge(&read.graph, &read), crate::judge::judge(&graph, &evidence));
+        let left: Vec<_> = fs::read_dir(folder.path().join("deep")).expect("a folder").collect();
+        assert_eq!(left.len(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_full_device_is_told() {
+        let error = write(Path::new("/dev/full/x"), "text").expect_err("no folder");
+        assert!(error.starts_with("cannot write `/dev/full/x`"), "{error}");
+        assert!(write(Path::new("/"), "text").is_err());
+    }
+}

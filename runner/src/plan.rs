@@ -1,0 +1,162 @@
+//! From a plan, fixture or graph file to the graph that is applied.
+
+use planc::diagnostic::{Code, Diagnostic};
+use planc::graph::ExecutionGraph;
+use planc::render::{FORMATS, Summary};
+use planc::source::{SourceMap, Span};
+use planc::{Compilation, Files, Options};
+use seeders::Misfit;
+use std::collections::BTreeMap;
+
+/// Code of what only the live database can tell to be wrong.
+const MISFIT: Code = Code { id: "P0900", name: "column-misfit" };
+
+/// A graph and where its parts were written.
+pub struct Loaded {
+    /// What will be applied.
+    pub graph: ExecutionGraph,
+    /// Texts and places; none for a graph file.
+    pub written: Option<Written>,
+    /// Warnings, rendered.
+    pub warnings: String,
+}
+
+/// Texts and places of a plan.
+pub struct Written {
+    sources: SourceMap,
+    origins: BTreeMap<String, Span>,
+}
+
+/// Why there is no graph.
+pub enum LoadError {
+    /// Wrong command line.
+    Usage(String),
+    /// The plan has errors; they are rendered.
+    Rejected(String),
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A plan.
+    Plan,
+    /// A fixture alone.
+    Fixture,
+    /// A compiled graph.
+    Graph,
+}
+
+/// Files as the operating system has them.
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &str) -> Result<String, String> {
+        let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+        String::from_utf8(bytes).map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
+    }
+}
+
+/// Reads a plan or graph. `options` other than the environment are for plans and fixtures only.
+pub fn load(files: &dyn Files, path: &str, options: &Options) -> Result<Loaded, LoadError> {
+    let text = files.read(path).map_err(|e| LoadError::Usage(format!("cannot read `{path}`: {e}")))?;
+    match kind_of(path, &text) {
+        Kind::Graph => {
+            if options.profile.is_some() || !options.set.is_empty() {
+                let text = format!(
+                    "`{path}` is a graph: one profile with its inputs fixed. Compile the plan again instead of giving \
+                     --profile or --set"
+                );
+                return Err(LoadError::Usage(text));
+            }
+            let graph = ExecutionGraph::from_json(&text)
+                .map_err(|why| LoadError::Rejected(format!("error: `{path}`: {why}\n")))?;
+            Ok(Loaded { graph, written: None, warnings: String::new() })
+        }
+        Kind::Fixture => finish(path, planc::compile_fixture(files, path, options)),
+        Kind::Plan => finish(path, planc::compile(files, path, options)),
+    }
+}
+
+/// Whether a graph seeds tables.
+pub fn has_tables(graph: &ExecutionGraph) -> bool {
+    graph.fixtures.iter().any(|fixture| matches!(fixture.kind, planc::graph::FixtureKind::Table(_)))
+}
+
+/// What a file is, by its first key.
+pub fn kind_of(path: &str, text: &str) -> Kind {
+    if path.ends_with(".json") || text.trim_start().starts_with('{') {
+        return Kind::Graph;
+    }
+    let keys = text.lines().filter(|line| !line.starts_with([' ', '#', '-']));
+    let first = keys.filter_map(|line| line.split_once(':')).map(|(key, _)| key.trim());
+    match first.into_iter().find(|key| ["plan", "fixture"].contains(key)) {
+        Some("fixture") => Kind::Fixture,
+        _ => Kind::Plan,
+    }
+}
+
+impl Written {
+    /// Misfits with the live database as diagnostics on the fixture's own lines. Those without a place stay behind.
+    pub fn render(&self, misfits: &[Misfit]) -> (String, Vec<Misfit>) {
+        let (mut placed, mut rest) = (Vec::new(), Vec::new());
+        for misfit in misfits {
+            match self.place(misfit) {
+                None => rest.push(misfit.clone()),
+                Some(span) => {
+                    let message = format!("{}, in the live database", misfit.message);
+                    let mut diagnostic = match misfit.warning {
+                        true => Diagnostic::warning(MISFIT, span, message),
+                        false => Diagnostic::error(MISFIT, span, message),
+                    };
+                    diagnostic.help = misfit.help.clone();
+                    placed.push(diagnostic);
+                }
+            }
+        }
+        let text = if placed.is_empty() { String::new() } else { terminal(&self.sources, &placed) };
+        (text, rest)
+    }
+
+    fn place(&self, misfit: &Misfit) -> Option<Span> {
+        let fixture = format!("fixtures.{}", misfit.fixture);
+        let column = misfit.column.as_ref().map(|column| format!("{fixture}.columns.{column}"));
+        let column = column.and_then(|path| self.origins.get(&path));
+        column.or_else(|| self.origins.get(&fixture)).copied()
+    }
+}
+
+fn finish(path: &str, compilation: Compilation) -> Result<Loaded, LoadError> {
+    let Compilation { sources, diagnostics, graph, origins } = compilation;
+    let rejected = diagnostics.has_errors();
+    let told = if diagnostics.is_empty() { String::new() } else { terminal(&sources, &diagnostics.into_sorted()) };
+    match graph {
+        Some(graph) if !rejected => {
+            Ok(Loaded { graph, written: Some(Written { sources, origins }), warnings: told })
+        }
+        _ if told.is_empty() => Err(LoadError::Rejected(format!("error: `{path}` has no graph\n"))),
+        _ => Err(LoadError::Rejected(told)),
+    }
+}
+
+fn terminal(sources: &SourceMap, diagnostics: &[Diagnostic]) -> String {
+    (FORMATS[0].render)(sources, diagnostics, &Summary::of(sources, diagnostics), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_files() {
+        for (path, text, kind) in [
+            ("a.yaml", "plan: a\n", Kind::Plan),
+            ("a.yaml", "# fixture: no\nplan: a\n", Kind::Plan),
+            ("a.yaml", "about: x\nfixture: agents\nrows: 5\n", Kind::Fixture),
+            ("a.yaml", "about: x\n  fixture: agents\nplan: b", Kind::Plan),
+            ("a.json", "{}", Kind::Graph),
+            ("a", " {\"schema\": 1}", Kind::Graph),
+        ] {
+            assert_eq!(kind_of(path, text), kind, "{text}");
+        }
+    }
+}

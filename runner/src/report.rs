@@ -1,0 +1,107 @@
+//! Telling a run: one file a format, all over the same evidence and verdict. A new format is a file here
+//! and a line in [`REPORTS`].
+
+mod html;
+mod junit;
+mod markdown;
+mod metrics;
+mod summary;
+pub mod terminal;
+
+use crate::evidence::Evidence;
+use crate::judge::Verdict;
+
+/// A format.
+pub struct Report {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// Writes it.
+    pub render: fn(&Evidence, &Verdict) -> String,
+}
+
+/// Every format.
+pub const REPORTS: &[Report] = &[
+    Report { name: "terminal", about: "as `runner apply` prints it", render: terminal::whole },
+    Report { name: "json", about: "k6's summary shape, and the verdict", render: summary::render },
+    Report { name: "markdown", about: "fit for a pull request comment", render: markdown::render },
+    Report { name: "junit", about: "JUnit XML, one test case a gate", render: junit::render },
+    Report { name: "html", about: "one page that needs no network", render: html::render },
+];
+
+/// The format of this name.
+pub fn by_name(name: &str) -> Option<&'static Report> {
+    REPORTS.iter().find(|report| report.name == name)
+}
+
+/// The files that a plan asks for, as (path, format).
+pub fn asked(report: &planc::graph::Report) -> Vec<(String, &'static Report)> {
+    let wanted = [
+        (&report.summary, "json"),
+        (&report.junit, "junit"),
+        (&report.markdown, "markdown"),
+        (&report.html, "html"),
+    ];
+    wanted.into_iter().filter_map(|(path, name)| Some((path.clone()?, by_name(name)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::judge;
+    use crate::testing::{errors, evidence, graph, p95, trend};
+
+    fn failed() -> (Evidence, Verdict) {
+        let graph = graph(vec![p95(), errors()]);
+        let mut evidence = evidence(&graph);
+        let load = evidence.load.as_mut().expect("load");
+        load.on_time.series[0].samples = crate::evidence::Samples::Trend(trend(20_000, 900, 100));
+        load.on_time.series[0].tags.insert("url".into(), "/<a>&\"b\"".into());
+        let verdict = judge(&graph, &evidence);
+        (evidence, verdict)
+    }
+
+    #[test]
+    fn every_report_says_verdict_gate_and_value() {
+        let (evidence, verdict) = failed();
+        for report in REPORTS {
+            let text = (report.render)(&evidence, &verdict);
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            for wanted in ["p(95) ", "http_req_duration", "99"] {
+                assert!(plain.contains(wanted), "{} lacks {wanted}:\n{plain}", report.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_summary_has_k6s_shape() {
+        let (evidence, verdict) = failed();
+        let text = summary::render(&evidence, &verdict);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let metric = &value["metrics"]["http_req_duration"];
+        assert_eq!(metric["type"], "trend");
+        assert_eq!(metric["contains"], "time");
+        assert_eq!(metric["values"]["med"], 20.0);
+        assert_eq!(metric["values"]["p(95)"], serde_json::Value::Null);
+        let narrowed = &value["metrics"]["http_req_duration{scenario:s}"];
+        assert_eq!(narrowed["thresholds"]["p(95) < 500ms"]["ok"], false);
+        let failed = &value["metrics"]["http_req_failed{scenario:s}"];
+        assert_eq!(failed["thresholds"]["rate < 1%"]["ok"], true);
+        assert_eq!(value["metrics"]["http_reqs"]["values"]["rate"], 100.0);
+        assert_eq!(value["metrics"]["checks"]["values"]["passes"], 1_000);
+        assert_eq!(value["state"]["testRunDurationMs"], 10_000.0);
+        assert_eq!(value["verdict"]["exit"], 99);
+    }
+
+    #[test]
+    fn xml_and_html_are_escaped() {
+        let (mut evidence, _) = failed();
+        evidence.graph.plan = "a<b>&\"c\"".into();
+        let verdict = judge(&evidence.graph, &evidence);
+        for text in [junit::render(&evidence, &verdict), html::render(&evidence, &verdict)] {
+            assert!(!text.contains("a<b>"), "{text}");
+            assert!(text.contains("a&lt;b&gt;&amp;"), "{text}");
+        }
+    }
+}

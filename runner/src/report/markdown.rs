@@ -1,0 +1,71 @@
+//! Markdown for a pull request comment: verdict and causes first, then the gates, then the rest folded.
+
+use super::metrics::{self, TREND_STATS};
+use super::terminal::{sums, word};
+use crate::evidence::Evidence;
+use crate::judge::{GateState, Verdict};
+
+/// The report as Markdown.
+pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
+    let graph = &evidence.graph;
+    let mut out = format!(
+        "## {} `{}` ({}): {} (exit {})\n\n",
+        if verdict.exit == 0 { "✅" } else { "❌" },
+        graph.plan,
+        graph.profile,
+        word(verdict.status),
+        verdict.exit
+    );
+    for cause in &verdict.causes {
+        out.push_str(&format!("- {}\n", cause.text.replace('\n', " ")));
+    }
+    for over in &evidence.overrides {
+        out.push_str(&format!("- ⚠️ guard **{}** was overridden: {}\n", over.guard, over.reason));
+    }
+    if !verdict.gates.is_empty() {
+        out.push_str("\n| | gate | bound | value | samples | 95% interval | margin |\n|-|-|-|-:|-:|-|-:|\n");
+    }
+    for gate in &verdict.gates {
+        let mark = match gate.state {
+            GateState::Pass => "✅",
+            GateState::Fail => "❌",
+            GateState::Skipped => "⏭️",
+            _ => "❓",
+        };
+        let level = if gate.advisory { " (advisory)" } else { "" };
+        let noise = if gate.within_noise { " within noise" } else { "" };
+        let margin = gate.margin_percent.map(|margin| format!("{:.0}%", margin.0)).unwrap_or_default();
+        out.push_str(&format!(
+            "| {mark} | `{}`{level} | `{}` | {} | {} | {}{noise} | {margin} |\n",
+            gate.subject().replace('|', "\\|"),
+            gate.text,
+            gate.value_text,
+            gate.samples,
+            gate.interval_text,
+        ));
+    }
+    let rows = metrics::rows(evidence);
+    if !rows.is_empty() {
+        out.push_str("\n<details><summary>Metrics</summary>\n\n| metric |");
+        TREND_STATS.iter().for_each(|name| out.push_str(&format!(" {name} |")));
+        out.push_str(&format!("\n|-|{}\n", "-:|".repeat(TREND_STATS.len())));
+        for row in rows {
+            out.push_str(&format!("| `{}` |", row.subject.replace('|', "\\|")));
+            if row.is_trend() {
+                TREND_STATS.iter().for_each(|name| out.push_str(&format!(" {} |", row.text(name))));
+            } else {
+                out.push_str(&format!(" {} |{}", row.line(), " |".repeat(TREND_STATS.len() - 1)));
+            }
+            out.push('\n');
+        }
+        out.push_str("\n</details>\n");
+    }
+    let lines: Vec<String> = sums(evidence).into_iter().chain(verdict.not_measured.clone()).collect();
+    if !lines.is_empty() {
+        out.push_str("\n<details><summary>Load, and what was not measured</summary>\n\n");
+        lines.iter().for_each(|line| out.push_str(&format!("- {line}\n")));
+        out.push_str("\n</details>\n");
+    }
+    out.push_str(&format!("\nrun `{}`, graph `{:.12}`\n", evidence.run_id, evidence.graph_id));
+    out
+}

@@ -1,0 +1,182 @@
+//! The front of the seeders crate: which of its ways a fixture takes, and what it did in words.
+
+use crate::client::{Filled, Web, chain};
+use crate::database;
+use crate::values::Values;
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
+use planc::expr::Scope;
+use seeders::rows::RowSource;
+use seeders::{
+    Action, Answer, BoxFuture, ErrorKind, HttpSender, PreparedRequest, Progress, Receipt, SeedError, SeedOptions,
+};
+use std::sync::Arc;
+use tokio_postgres::Client;
+
+/// What seeding needs beside the fixture.
+pub struct Ground {
+    /// The graph.
+    pub graph: Arc<ExecutionGraph>,
+    /// URL of the database.
+    pub database: Option<String>,
+    /// HTTP.
+    pub web: Option<Web>,
+    /// Base URL of the target.
+    pub base: Option<String>,
+    /// Names in scope.
+    pub values: Values,
+}
+
+/// Seeds one fixture.
+pub async fn seed(
+    fixture: &Fixture,
+    ground: &Ground,
+    options: &SeedOptions,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Receipt, SeedError> {
+    let inputs = ground.values.map();
+    match &fixture.kind {
+        FixtureKind::Table(_) => {
+            let url = ground.database.as_deref().ok_or_else(|| failed("the plan has no `database`".into()))?;
+            let mut client = database::connect(url).await.map_err(failed)?;
+            seeders::seed_table(&mut client, &ground.graph, fixture, inputs, options, progress).await
+        }
+        FixtureKind::Http(_) => {
+            let Some(web) = &ground.web else { return Err(failed("the plan has no `target`".into())) };
+            let sender = Sender { web, base: ground.base.as_deref() };
+            let mut ledger = match &ground.database {
+                Some(url) => Some(database::connect(url).await.map_err(failed)?),
+                None => None,
+            };
+            let graph = &ground.graph;
+            seeders::seed_http(&sender, ledger.as_mut(), graph, fixture, inputs, options, progress).await
+        }
+    }
+}
+
+/// Requests of fixtures leave through the run's bounded client.
+struct Sender<'a> {
+    web: &'a Web,
+    base: Option<&'a str>,
+}
+
+impl HttpSender for Sender<'_> {
+    fn send(&self, request: PreparedRequest) -> BoxFuture<'_, Result<Answer, String>> {
+        let base = if request.url.starts_with('/') { self.base.unwrap_or("").trim_end_matches('/') } else { "" };
+        let filled = Filled {
+            url: format!("{base}{}", request.url),
+            method: request.method,
+            headers: request.headers.into_iter().collect(),
+            body: (!request.body.is_empty()).then_some(request.body),
+            timeout: request.timeout,
+            // A redirect after a POST is an answer of its own: the fixture's `created` and `exists` decide.
+            redirects: 0,
+        };
+        Box::pin(async move {
+            let reply = self.web.send(&filled).await.map_err(|error| error.to_string())?;
+            let headers = reply.headers.iter();
+            let headers = headers.map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            });
+            Ok(Answer { status: reply.status, headers: headers.collect(), body: reply.body })
+        })
+    }
+}
+
+/// Whether a fixture's requests carry a token.
+pub fn needs_tokens(fixture: &Fixture) -> bool {
+    let FixtureKind::Http(http) = &fixture.kind else { return false };
+    // Paths of names stand as lists in the canonical form.
+    serde_json::to_string(&http.create).is_ok_and(|text| text.contains(r#"{"path":["tokens""#))
+}
+
+/// What a fixture did, in a few words.
+pub fn told(receipt: &Receipt) -> String {
+    let counts = [
+        (receipt.inserted, "inserted"),
+        (receipt.updated, "refreshed"),
+        (receipt.deleted, "deleted"),
+        (receipt.rebased, "re-based"),
+        (receipt.kept, "kept"),
+    ];
+    let mut parts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    match receipt.action {
+        Action::NothingToDo => parts.push("nothing to do".into()),
+        Action::Verified => parts.push("verified".into()),
+        Action::Drift => parts.push("differs from the fixture".into()),
+        _ => {}
+    }
+    let mut text = format!("{} rows: {}", receipt.rows, parts.join(", "));
+    for note in &receipt.notes {
+        text.push_str("; ");
+        text.push_str(note);
+    }
+    text
+}
+
+/// Rows of a table that no fixture of this plan made. A table that does not exist has none.
+pub async fn foreign_rows(
+    client: &Client,
+    graph: &ExecutionGraph,
+    values: &Values,
+    table: &str,
+) -> Result<u64, String> {
+    let relation = quoted(table);
+    let known = client.query_one("select to_regclass($1) is not null", &[&relation]).await;
+    if !known.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))? {
+        return Ok(0);
+    }
+    let count = format!("select count(*) from {relation}");
+    let all: i64 = client.query_one(&count, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))?;
+    let mut ours = 0;
+    for fixture in &graph.fixtures {
+        if let FixtureKind::Table(made) = &fixture.kind
+            && quoted(&made.table) == relation
+        {
+            ours += own_rows(client, graph, values, fixture, &made.identity, &relation).await?;
+        }
+    }
+    Ok(u64::try_from(all - ours).unwrap_or(0))
+}
+
+/// Rows of a table whose identity is one that a fixture makes.
+async fn own_rows(
+    client: &Client,
+    graph: &ExecutionGraph,
+    values: &Values,
+    fixture: &Fixture,
+    identity: &[String],
+    relation: &str,
+) -> Result<i64, String> {
+    let source = RowSource::new(graph, &fixture.name, values.map(), values.now_micros());
+    let source = source.map_err(|error| error.to_string())?;
+    let mut columns: Vec<Vec<String>> = vec![Vec::with_capacity(fixture.rows as usize); identity.len()];
+    for n in 1..=fixture.rows {
+        for (column, name) in columns.iter_mut().zip(identity) {
+            let value = source.value(n, name).map_err(|error| error.to_string())?;
+            column.push(planc::eval::to_text(&value));
+        }
+    }
+    let names: Vec<String> = identity.iter().map(|name| format!("{}::text", quoted(name))).collect();
+    let slots: Vec<String> = (1..=identity.len()).map(|i| format!("${i}::text[]")).collect();
+    let statement = format!(
+        "select count(*) from {relation} where ({}) in (select * from unnest({}))",
+        names.join(", "),
+        slots.join(", ")
+    );
+    let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+        columns.iter().map(|column| column as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+    let row = client.query_one(&statement, &parameters).await;
+    row.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))
+}
+
+/// `schema.table` with each part quoted.
+fn quoted(name: &str) -> String {
+    let parts: Vec<String> =
+        name.split('.').map(|part| format!("\"{}\"", part.trim_matches('"').replace('"', "\"\""))).collect();
+    parts.join(".")
+}
+
+fn failed(message: String) -> SeedError {
+    SeedError { kind: ErrorKind::Connection, message, help: None }
+}

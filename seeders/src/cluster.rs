@@ -513,10 +513,7 @@ fn previous_is_gone(data: &Path) -> Result<(), ClusterError> {
             return Ok(());
         };
         let pid = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok());
-        let alive = pid.is_some_and(|pid| {
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            comm.trim() == "postgres" && working_in(pid, data)
-        });
+        let alive = pid.is_some_and(|pid| is_server(pid) && working_in(pid, data));
         if !alive {
             let _ = fs::remove_file(&pid_file);
             return Ok(());
@@ -529,6 +526,15 @@ fn previous_is_gone(data: &Path) -> Result<(), ClusterError> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether a process is a Postgres server that still lives; one that waits to be reaped does not.
+fn is_server(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((head, tail)) = stat.rsplit_once(')') else {
+        return false;
+    };
+    head.ends_with("(postgres") && !tail.trim_start().starts_with(['Z', 'X'])
 }
 
 /// Whether a process works in this folder: a server's working directory is its data folder.

@@ -476,8 +476,15 @@ impl<'a> Finder<'a> {
             let child = vec![name.clone()];
             if !checked.contains(&(child.clone(), parent.oid)) {
                 let quoted = parent.quoted();
-                self.parent(live, source, lanes, &child, (&quoted, parent.oid), &[parent_column.clone()])
-                    .await?;
+                self.parent(
+                    live,
+                    source,
+                    lanes,
+                    &child,
+                    (&quoted, parent.oid),
+                    std::slice::from_ref(parent_column),
+                )
+                .await?;
             }
         }
         Ok(())

@@ -9,8 +9,10 @@ fn kept(path: &std::path::Path) -> ClusterOptions {
     ClusterOptions { data: DataDir::Kept(path.to_path_buf()), ..ClusterOptions::default() }
 }
 
+/// Whether the server lives; one that waits for init to reap it does not.
 fn running(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "postgres")
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(head, tail)| head.ends_with("(postgres") && !tail.starts_with(" Z"))
 }
 
 #[tokio::test]

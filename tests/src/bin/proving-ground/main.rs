@@ -1,2 +1,46 @@
-//! Work in progress.
-fn main() {}
+//! `proving-ground`: the reference target server that the load tests of this project run against.
+//!
+//! One process plays three systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
+//! backend (`/api/auth`, `/api/sessions`, `/api/chat`) and their token administration (`/api/admin`). Beside
+//! them stand bench endpoints that need no database, and switches under `/_` that break the server on purpose.
+
+mod accounts;
+mod acme;
+mod admin;
+mod agents;
+mod arguments;
+mod bench;
+mod bucket;
+mod certificates;
+mod chat;
+mod control;
+mod dice;
+mod failure;
+mod faults;
+mod ground;
+mod health;
+mod input;
+mod migrations;
+mod passwords;
+mod pool;
+mod routes;
+mod secrets;
+mod socket;
+mod stall;
+mod start;
+mod stats;
+mod tokens;
+mod window;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match start::run(arguments::Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("proving-ground: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

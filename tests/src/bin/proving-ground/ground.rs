@@ -1,0 +1,85 @@
+//! What every request handler shares.
+
+use crate::arguments::Arguments;
+use crate::bucket::TokenBucket;
+use crate::failure::Failure;
+use crate::faults::Faults;
+use crate::passwords::Passwords;
+use crate::pool::Pool;
+use crate::stats::Stats;
+use crate::tokens::TokenCache;
+use crate::window::MinuteWindow;
+use axum::http::StatusCode;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// The state that axum hands to every handler.
+pub(crate) type Shared = Arc<Ground>;
+
+/// The server's settings, connections and counters.
+pub(crate) struct Ground {
+    pool: Option<Pool>,
+    /// Told by `/api/health`: two processes on one port never have the same.
+    pub(crate) instance: Uuid,
+    /// `None` when `/api/health` must not say it.
+    pub(crate) app_env: RwLock<Option<String>>,
+    pub(crate) admin_key: Option<String>,
+    pub(crate) token_pepper: String,
+    pub(crate) tokens: TokenCache,
+    pub(crate) passwords: Passwords,
+    pub(crate) chat_latency: Duration,
+    pub(crate) registrations: Option<Mutex<MinuteWindow>>,
+    pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
+    pub(crate) faults: Faults,
+    pub(crate) stats: Stats,
+}
+
+impl Ground {
+    /// # Errors
+    /// When `AUTH_COST` is not a possible one.
+    pub(crate) fn new(
+        arguments: &Arguments,
+        pool: Option<Pool>,
+        faults: Faults,
+    ) -> Result<Self, String> {
+        let register_limit = arguments.register_limit;
+        let acme_limit = arguments.acme_rate_limit;
+        Ok(Self {
+            pool,
+            instance: Uuid::new_v4(),
+            app_env: RwLock::new(app_env(&arguments.app_env)),
+            admin_key: arguments.admin_key.clone(),
+            token_pepper: arguments.token_pepper.clone(),
+            tokens: TokenCache::default(),
+            passwords: Passwords::new(arguments.auth_cost)?,
+            chat_latency: Duration::from_millis(arguments.chat_latency_ms),
+            registrations: (register_limit > 0)
+                .then(|| Mutex::new(MinuteWindow::new(register_limit))),
+            renewal_info: (acme_limit > 0)
+                .then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
+            faults,
+            stats: Stats::default(),
+        })
+    }
+
+    /// The database, when this server has one.
+    pub(crate) fn database(&self) -> Option<&Pool> {
+        self.pool.as_ref()
+    }
+
+    /// The database, or the answer for a request that cannot do without.
+    pub(crate) fn pool(&self) -> Result<&Pool, Failure> {
+        self.database().ok_or_else(|| {
+            Failure::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "started without a database",
+            )
+        })
+    }
+}
+
+/// `absent` is the word for "leave the field out", so that a guard on it can be tested.
+pub(crate) fn app_env(name: &str) -> Option<String> {
+    (name != "absent").then(|| name.to_owned())
+}

@@ -44,7 +44,10 @@ impl ToSql for AsText {
 
 /// Connects; the error says what is wrong without the password.
 pub async fn connect(url: &str) -> Result<Client, String> {
-    let config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
+    let mut config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
+    if config.get_application_name().is_none() {
+        config.application_name("planc runner");
+    }
     let place = place(&config);
     let connecting = tokio::time::timeout(CONNECT_LIMIT, config.connect(NoTls));
     let (client, connection) = match connecting.await {

@@ -12,6 +12,7 @@ mod http;
 pub mod inputs;
 pub mod judge;
 pub mod listen;
+pub mod live;
 pub mod load;
 pub mod mask;
 pub mod orchestrate;

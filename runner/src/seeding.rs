@@ -2,6 +2,7 @@
 
 use crate::client::{Filled, Web, chain};
 use crate::database;
+use crate::report::terminal::grouped;
 use crate::values::Values;
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
 use planc::expr::Scope;
@@ -99,14 +100,14 @@ pub fn told(receipt: &Receipt) -> String {
         (receipt.kept, "kept"),
     ];
     let mut parts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
     match receipt.action {
         Action::NothingToDo => parts.push("nothing to do".into()),
         Action::Verified => parts.push("verified".into()),
         Action::Drift => parts.push("differs from the fixture".into()),
         _ => {}
     }
-    let mut text = format!("{} rows: {}", receipt.rows, parts.join(", "));
+    let mut text = format!("{} rows: {}", grouped(receipt.rows), parts.join(", "));
     for note in &receipt.notes {
         text.push_str("; ");
         text.push_str(note);

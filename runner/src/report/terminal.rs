@@ -79,21 +79,21 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
 /// A verdict in one word.
 pub(crate) fn word(status: Exit) -> &'static str {
     match status {
-        Exit::Pass => "PASS",
-        Exit::Usage => "USAGE",
-        Exit::Internal => "INTERNAL ERROR",
-        Exit::Fail => "FAIL",
-        Exit::SetupFailed => "SET-UP FAILED",
-        Exit::TeardownFailed => "TEARDOWN FAILED",
-        Exit::PlanRejected => "PLAN REJECTED",
-        Exit::Interrupted => "INTERRUPTED",
-        Exit::Invalid => "INVALID",
-        Exit::Inconclusive => "INCONCLUSIVE",
-        Exit::Refused => "REFUSED",
-        Exit::SeedingFailed => "SEEDING FAILED",
-        Exit::PreflightRefused => "PREFLIGHT REFUSED",
-        Exit::ServiceNotReady => "SERVICE NOT READY",
-        Exit::OutputLost => "OUTPUT LOST",
+        Exit::Pass => "pass",
+        Exit::Usage => "usage",
+        Exit::Internal => "internal error",
+        Exit::Fail => "fail",
+        Exit::SetupFailed => "set-up failed",
+        Exit::TeardownFailed => "teardown failed",
+        Exit::PlanRejected => "plan rejected",
+        Exit::Interrupted => "interrupted",
+        Exit::Invalid => "invalid",
+        Exit::Inconclusive => "inconclusive",
+        Exit::Refused => "refused",
+        Exit::SeedingFailed => "seeding failed",
+        Exit::PreflightRefused => "preflight refused",
+        Exit::ServiceNotReady => "service not ready",
+        Exit::OutputLost => "output lost",
     }
 }
 
@@ -102,26 +102,41 @@ pub(crate) fn sums(evidence: &Evidence) -> Vec<String> {
     let mut out = Vec::new();
     let Some(load) = &evidence.load else { return out };
     for (name, record) in &load.scenarios {
-        let planned = record.planned.map(|planned| format!("planned {planned} = ")).unwrap_or_default();
+        let planned = record.planned.map(|planned| format!("planned {} = ", grouped(planned))).unwrap_or_default();
         out.push(format!(
             "{name}: {planned}started {} + dropped {} (target {}, generator {}); started = finished {} + failed {} + \
              cut off {}; up to {} VUs",
-            record.started,
-            record.dropped_by_target + record.dropped_by_generator,
-            record.dropped_by_target,
-            record.dropped_by_generator,
-            record.finished,
-            record.failed,
-            record.interrupted,
+            grouped(record.started),
+            grouped(record.dropped_by_target + record.dropped_by_generator),
+            grouped(record.dropped_by_target),
+            grouped(record.dropped_by_generator),
+            grouped(record.finished),
+            grouped(record.failed),
+            grouped(record.interrupted),
             record.vus_max
         ));
         for (binding, coverage) in &record.coverage {
             let share = coverage.distinct as f64 / coverage.rows.max(1) as f64 * 100.0;
             out.push(format!(
                 "{name}: `{binding}` drew {} of {} rows ({share:.0}%), one of them {} times",
-                coverage.distinct, coverage.rows, coverage.most_hits
+                grouped(coverage.distinct),
+                grouped(coverage.rows),
+                grouped(coverage.most_hits)
             ));
         }
+    }
+    out
+}
+
+/// A count with its thousands apart: `10,000`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
     }
     out
 }
@@ -233,7 +248,7 @@ fn gate_line(gate: &GateResult) -> String {
         GateState::Skipped => ("–", DIM),
         _ => ("?", YELLOW),
     };
-    let mut facts = vec![format!("{BOLD}{}{RESET}", gate.value_text), format!("n={}", gate.samples)];
+    let mut facts = vec![format!("{BOLD}{}{RESET}", gate.value_text), format!("n={}", grouped(gate.samples))];
     if gate.interval.is_some() {
         facts.push(format!("95% [{}]", gate.interval_text));
     }

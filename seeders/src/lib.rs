@@ -1,9 +1,44 @@
-//! Fixtures as code.
-use serde::{Deserialize, Serialize};
+//! Fixtures as code: deterministic rows into Postgres over binary COPY, accounts over HTTP.
+//!
+//! The crate reads nothing but the [`planc::graph::ExecutionGraph`]. Its layers, each using only those
+//! before it:
+//!
+//! - [`hash`] and [`rows`] are pure: row n of a fixture is a function of (seed, fixture, n, base time), so a
+//!   scenario can draw row 7 without asking the database, and a fixture can grow without changing what it had.
+//! - `copy` turns values into the bytes of Postgres types, or says why they are not one.
+//! - [`schema`] reads the live tables and [`inspect`] tells every misfit before anything is written.
+//! - `ledger` remembers in the database what was seeded; [`postgres`] seeds, mends, verifies and resets by it.
+//! - [`http`] makes accounts that only the service can make.
+//! - [`cluster`] starts private Postgres servers from the machine's own binaries (services and tests).
+//!
+//! Clock, seed, connection and secrets come in as arguments. Only [`cluster`] looks at the environment (where the
+//! binaries and the cache folder are).
 
-/// What a fixture did (stand-in until `seeders` lands).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The fixture file's name.
-    pub fixture: String,
-}
+pub mod check;
+pub mod cluster;
+mod copy;
+mod error;
+mod fingerprint;
+mod generators;
+pub mod hash;
+pub mod http;
+mod inspect;
+mod ledger;
+mod merge;
+mod names;
+mod options;
+pub mod postgres;
+mod receipt;
+mod reset;
+pub mod rows;
+pub mod schema;
+mod stage;
+
+pub use error::{ErrorKind, Misfit, SeedError};
+pub use http::{Answer, BoxFuture, HttpSender, PreparedRequest, seed_http};
+pub use inspect::inspect;
+pub use ledger::content_hash;
+pub use options::{Mode, SeedOptions};
+pub use postgres::seed_table;
+pub use receipt::{Action, Progress, Receipt};
+pub use rows::{Inputs, RowError, RowSource};

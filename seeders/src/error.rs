@@ -1,0 +1,243 @@
+//! Errors: what failed, in words, and what to do.
+
+use crate::options::Mask;
+use crate::rows::RowError;
+use std::fmt;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// A way in which a fixture does not fit the live database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The fixture's name in the plan.
+    pub fixture: String,
+    /// The column at fault.
+    pub column: Option<String>,
+    /// What is wrong: lower case, no full stop, names in backticks.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+    /// It may go well; everything else will not.
+    pub warning: bool,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fixture `{}`", self.fixture)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column `{column}`")?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, " (help: {help})")?;
+        }
+        Ok(())
+    }
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The fixture does not fit the table; nothing was written.
+    Misfit(Vec<Misfit>),
+    /// Rows, keys, triggers or another session stand in the way.
+    Conflict,
+    /// A check of the fixture does not hold; everything was rolled back.
+    Verify,
+    /// The database cannot be reached or went away.
+    Connection,
+    /// The role may not do it.
+    Privilege,
+    /// The database takes no writes.
+    ReadOnly,
+    /// No space is left.
+    DiskFull,
+    /// The service did not make the accounts.
+    Http,
+    /// A row cannot be made.
+    Row,
+    /// Anything else.
+    Other,
+}
+
+/// Why a fixture was not seeded. The transaction was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeedError {
+    /// What kind of failure.
+    pub kind: ErrorKind,
+    /// What failed: lower case, no full stop.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for SeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let ErrorKind::Misfit(misfits) = &self.kind {
+            for misfit in misfits {
+                write!(f, "\n  {misfit}")?;
+            }
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SeedError {}
+
+impl SeedError {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> SeedError {
+        SeedError { kind, message: message.into(), help: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> SeedError {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> SeedError {
+        SeedError::new(ErrorKind::Conflict, message)
+    }
+
+    pub(crate) fn misfits(misfits: Vec<Misfit>) -> SeedError {
+        let count = misfits.len();
+        let message = if count == 1 {
+            "the fixture does not fit".into()
+        } else {
+            format!("{count} misfits with the live database")
+        };
+        SeedError::new(ErrorKind::Misfit(misfits), message)
+    }
+
+    /// The same error with secrets hidden and the fixture named.
+    pub(crate) fn finish(mut self, fixture: &str, mask: &Mask) -> SeedError {
+        if !self.message.contains(&format!("`{fixture}`")) {
+            self.message = format!("fixture `{fixture}`: {}", self.message);
+        }
+        self.message = mask.hide(&self.message);
+        self.help = self.help.map(|help| mask.hide(&help));
+        if let ErrorKind::Misfit(misfits) = &mut self.kind {
+            hide_all(misfits, mask);
+        }
+        self
+    }
+}
+
+/// Hides secrets in misfits.
+pub(crate) fn hide_all(misfits: &mut [Misfit], mask: &Mask) {
+    for misfit in misfits {
+        misfit.message = mask.hide(&misfit.message);
+        misfit.help = misfit.help.take().map(|help| mask.hide(&help));
+    }
+}
+
+impl From<RowError> for SeedError {
+    fn from(error: RowError) -> Self {
+        SeedError::new(ErrorKind::Row, error.to_string())
+    }
+}
+
+impl From<tokio_postgres::Error> for SeedError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => from_server(db),
+            None if error.is_closed() => {
+                SeedError::new(ErrorKind::Connection, "the database closed the connection").help(
+                    "look at the server's log: it was restarted, ran out of memory or ended this session",
+                )
+            }
+            None => SeedError::new(
+                ErrorKind::Connection,
+                format!("the database cannot be talked to: {}", chain(&error)),
+            )
+            .help("check that it runs and that the URL, the user and the password are right"),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = inner.source();
+    }
+    text
+}
+
+fn from_server(db: &DbError) -> SeedError {
+    let code = db.code();
+    let said = said(db);
+    let of_class = |class: &str| code.code().starts_with(class);
+    let (kind, message, help) = if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        (
+            ErrorKind::Privilege,
+            said,
+            "grant the role what the message names, or seed with the role that owns the table",
+        )
+    } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        (
+            ErrorKind::ReadOnly,
+            said,
+            "this is a standby, or default_transaction_read_only is on: give the URL of the primary",
+        )
+    } else if *code == SqlState::DISK_FULL {
+        (ErrorKind::DiskFull, said, "free space on the database server; nothing of this fixture was kept")
+    } else if *code == SqlState::UNIQUE_VIOLATION {
+        (
+            ErrorKind::Conflict,
+            format!("another unique key fired: {said}"),
+            "the identity is not the only unique key: make the values of that key differ, or delete the row that has it",
+        )
+    } else if *code == SqlState::FOREIGN_KEY_VIOLATION {
+        (
+            ErrorKind::Conflict,
+            said,
+            "seed the parent rows first (or delete the rows that still refer to these)",
+        )
+    } else if *code == SqlState::CHECK_VIOLATION || *code == SqlState::NOT_NULL_VIOLATION || of_class("23") {
+        (ErrorKind::Conflict, said, "give the column a value that the constraint allows")
+    } else if of_class("40") || *code == SqlState::LOCK_NOT_AVAILABLE {
+        (ErrorKind::Conflict, said, "another session wrote the same rows: run it again")
+    } else if of_class("22") {
+        (ErrorKind::Row, said, "change the column's generator so that it gives values of the column's type")
+    } else if of_class("08")
+        || of_class("57P")
+        || of_class("28")
+        || of_class("3D")
+        || *code == SqlState::TOO_MANY_CONNECTIONS
+    {
+        (
+            ErrorKind::Connection,
+            said,
+            "check that the database runs, takes connections, and that the URL is right",
+        )
+    } else if *code == SqlState::RAISE_EXCEPTION {
+        (
+            ErrorKind::Conflict,
+            format!("a trigger or function refused: {said}"),
+            "ask what the trigger protects before going round it",
+        )
+    } else {
+        return SeedError::new(ErrorKind::Other, format!("{said} (SQLSTATE {})", code.code()));
+    };
+    SeedError::new(kind, message).help(help)
+}
+
+/// The server's words, with detail and the place in a COPY.
+fn said(db: &DbError) -> String {
+    let mut text = db.message().to_string();
+    if let Some(detail) = db.detail() {
+        text.push_str(&format!(": {}", detail.trim_end_matches('.')));
+    }
+    if let Some(place) = db.where_().and_then(|place| place.lines().find(|line| line.starts_with("COPY "))) {
+        text.push_str(&format!(" [{place}]"));
+    }
+    text
+}

@@ -1,0 +1,146 @@
+//! One file per group of generators. A [`Maker`] is a column's generator, compiled once: templates are cut into
+//! pieces, weights summed up, keys hashed.
+
+mod random;
+mod reference;
+mod text;
+mod time;
+
+use crate::hash;
+use crate::rows::{RowScope, RowSource};
+use planc::graph::{Generator, Json, JsonTemplate};
+use std::sync::Arc;
+
+pub(crate) use text::{Text, uses_of_json, uses_of_template};
+pub(crate) use time::{civil_from_days, days_from_civil, rfc3339};
+
+/// A generated value before it becomes JSON or the bytes of a Postgres type.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    /// A JSON value; texts are here too.
+    Json(Json),
+    /// Microseconds since 1970, UTC.
+    Micros(i64),
+    /// A decimal in millionths.
+    Fixed(i64),
+    /// A UUID.
+    Uuid(u128),
+}
+
+impl Cell {
+    pub(crate) const NULL: Cell = Cell::Json(Json::Null);
+
+    /// The value as a row of JSON shows it: times are RFC 3339 in UTC with microseconds.
+    pub(crate) fn to_json(&self) -> Json {
+        match self {
+            Cell::Json(value) => value.clone(),
+            Cell::Micros(micros) => Json::String(rfc3339(*micros)),
+            Cell::Fixed(millionths) if millionths % 1_000_000 == 0 => Json::from(millionths / 1_000_000),
+            Cell::Fixed(millionths) => Json::from(*millionths as f64 / 1_000_000.0),
+            Cell::Uuid(bits) => Json::String(uuid::Uuid::from_u128(*bits).to_string()),
+        }
+    }
+}
+
+/// A column's generator, ready to make values.
+#[derive(Debug, Clone)]
+pub(crate) struct Maker {
+    /// Key of its draws.
+    pub(crate) key: u64,
+    /// The way.
+    pub(crate) how: How,
+}
+
+/// The way a value is made.
+#[derive(Debug, Clone)]
+pub(crate) enum How {
+    /// Always the same.
+    Const(Cell),
+    /// Text with slots.
+    Text(Text),
+    /// One expression, its type kept.
+    Value(planc::expr::Expr),
+    /// A list or an object with slots.
+    Tree(JsonTemplate),
+    /// By weight: cumulated weights and values.
+    Weighted(Vec<(u64, Cell)>),
+    /// `from` and the number of whole numbers.
+    Integer(i64, u128),
+    /// `from` in millionths and the number of steps.
+    Decimal(i64, u128),
+    /// Base time and an offset rendered as a duration; true is before.
+    Offset(Text, bool),
+    /// Base time and a constant offset in microseconds.
+    FixedOffset(i64),
+    /// Base time and a drawn offset: smallest, span, past.
+    Within(i64, u128, bool),
+    /// Version 4 shaped.
+    Uuid,
+    /// So many hexadecimal digits.
+    Hex(usize),
+    /// Another fixture's column.
+    Other(Arc<RowSource>, usize, bool),
+    /// Given values, one a row.
+    Record(Arc<Vec<Json>>),
+}
+
+impl Maker {
+    /// Compiles a generator. `other` makes the row source of another fixture.
+    pub(crate) fn new(
+        generator: &Generator,
+        key: u64,
+        columns: &[String],
+        other: &mut dyn FnMut(&str) -> Result<Arc<RowSource>, String>,
+    ) -> Result<Maker, String> {
+        let how = match generator {
+            Generator::Value(value) | Generator::References { value, .. } => value_way(value, columns),
+            Generator::Weighted(branches) => random::weighted(branches)?,
+            Generator::Integer { from, to } => random::integer(*from, *to)?,
+            Generator::Decimal { from, to } => random::decimal(from.0, to.0)?,
+            Generator::BeforeNow(offset) => time::offset(offset, true, columns)?,
+            Generator::AfterNow(offset) => time::offset(offset, false, columns)?,
+            Generator::TimeWithin { from, to, past } => time::within(*from, *to, *past)?,
+            Generator::Uuid => How::Uuid,
+            Generator::Hex { length } => How::Hex(*length as usize),
+            Generator::Fixture { fixture, column, random } => {
+                reference::other(other(fixture)?, fixture, column, *random)?
+            }
+            Generator::Record(values) => How::Record(Arc::new(values.clone())),
+        };
+        Ok(Maker { key, how })
+    }
+
+    /// The value of row `n`; `scope` sees the columns that this one needs.
+    pub(crate) fn make(&self, n: u64, base: i64, scope: &RowScope<'_>) -> Result<Cell, String> {
+        match &self.how {
+            How::Const(cell) => Ok(cell.clone()),
+            How::Text(text) => Ok(Cell::Json(Json::String(text.render(scope)?))),
+            How::Value(expr) => planc::eval::eval(expr, scope).map(Cell::Json).map_err(|e| e.0),
+            How::Tree(tree) => planc::eval::json(tree, scope).map(Cell::Json).map_err(|e| e.0),
+            How::Weighted(branches) => Ok(random::choose(branches, hash::draw(self.key, n, 0))),
+            How::Integer(from, span) => Ok(random::whole(*from, *span, hash::draw(self.key, n, 0))),
+            How::Decimal(from, span) => Ok(random::fixed(*from, *span, hash::draw(self.key, n, 0))),
+            How::Offset(text, past) => time::rendered(text, *past, base, scope),
+            How::FixedOffset(micros) => time::moved(base, *micros),
+            How::Within(from, span, past) => {
+                time::drawn(base, *from, *span, *past, hash::draw(self.key, n, 0))
+            }
+            How::Uuid => Ok(random::uuid(self.key, n)),
+            How::Hex(length) => Ok(random::hex(self.key, n, *length)),
+            How::Other(source, column, random) => reference::value(source, *column, *random, self.key, n),
+            How::Record(values) => reference::record(values, n),
+        }
+    }
+}
+
+fn value_way(value: &JsonTemplate, columns: &[String]) -> How {
+    match value {
+        JsonTemplate::Const(json) => How::Const(Cell::Json(json.clone())),
+        JsonTemplate::Text(template) => match template.as_literal() {
+            Some(text) => How::Const(Cell::Json(Json::String(text.into()))),
+            None => How::Text(Text::new(template, columns)),
+        },
+        JsonTemplate::Value(expr) => How::Value(expr.clone()),
+        JsonTemplate::List(_) | JsonTemplate::Map(_) => How::Tree(value.clone()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Text with slots, with a short way for what nearly every fixture uses: `{{ n }}`, `{{ n | pad(5) }}` and other
+//! columns. Everything else goes through `planc::eval`.
+
+use super::Cell;
+use crate::rows::RowScope;
+use planc::eval;
+use planc::expr::{Expr, Filter, Function, Segment, Template};
+use planc::graph::{Json, JsonTemplate};
+use std::fmt::Write;
+
+/// A compiled template.
+#[derive(Debug, Clone)]
+pub(crate) struct Text(Vec<Piece>);
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Literal(String),
+    Number,
+    Padded(usize),
+    Column(usize),
+    Other(Expr),
+}
+
+impl Text {
+    pub(crate) fn new(template: &Template, columns: &[String]) -> Text {
+        let piece = |segment: &Segment| match segment {
+            Segment::Literal(text) => Piece::Literal(text.clone()),
+            Segment::Slot(expr) => short(expr, columns),
+        };
+        Text(template.segments.iter().map(piece).collect())
+    }
+
+    pub(crate) fn render(&self, scope: &RowScope<'_>) -> Result<String, String> {
+        let mut out = String::with_capacity(32);
+        for piece in &self.0 {
+            match piece {
+                Piece::Literal(text) => out.push_str(text),
+                Piece::Number => drop(write!(out, "{}", scope.number())),
+                Piece::Padded(width) => drop(write!(out, "{:0width$}", scope.number(), width = *width)),
+                Piece::Column(index) => match scope.cell(*index) {
+                    Cell::Json(Json::String(text)) => out.push_str(text),
+                    cell => out.push_str(&eval::to_text(&cell.to_json())),
+                },
+                Piece::Other(expr) => {
+                    out.push_str(&eval::to_text(&eval::eval(expr, scope).map_err(|e| e.0)?))
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn short(expr: &Expr, columns: &[String]) -> Piece {
+    let is_number = |expr: &Expr| matches!(expr, Expr::Path(path) if path.len() == 1 && path[0] == "n");
+    match expr {
+        expr if is_number(expr) => Piece::Number,
+        Expr::Path(path) if path.len() == 1 => {
+            match columns.iter().position(|column| *column == path[0] && !crate::rows::is_reserved(column)) {
+                Some(index) => Piece::Column(index),
+                None => Piece::Other(expr.clone()),
+            }
+        }
+        Expr::Filter(Filter::Pad, inner, args) if is_number(inner) => match args.as_slice() {
+            [Expr::Const(width)] if width.as_u64().is_some_and(|width| width <= 40) => {
+                Piece::Padded(width.as_u64().unwrap_or(0) as usize)
+            }
+            _ => Piece::Other(expr.clone()),
+        },
+        _ => Piece::Other(expr.clone()),
+    }
+}
+
+/// What a template looks at: paths, and whether it asks for the time.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) paths: Vec<Vec<String>>,
+    pub(crate) now: bool,
+}
+
+/// Adds what a template looks at.
+pub(crate) fn uses_of_template(template: &Template, uses: &mut Uses) {
+    template.paths(&mut |path| uses.paths.push(path.to_vec()));
+    template.calls(&mut |function| uses.now |= matches!(function, Function::Now));
+}
+
+/// Adds what a JSON template looks at.
+pub(crate) fn uses_of_json(template: &JsonTemplate, uses: &mut Uses) {
+    template.paths(&mut |path| uses.paths.push(path.to_vec()));
+    template.calls(&mut |function| uses.now |= matches!(function, Function::Now));
+}

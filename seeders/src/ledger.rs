@@ -1,0 +1,334 @@
+//! The ledger: `planc.ledger` in the seeded database remembers what each fixture made.
+//!
+//! The definition is a small execution graph with nothing in it but the fixture, the fixtures that it refers to and
+//! the inputs that it uses, so that old rows can be made again by the same code that made them.
+
+use crate::error::{ErrorKind, SeedError};
+use crate::generators::{uses_of_json, uses_of_template};
+use crate::rows::Inputs;
+use planc::graph::*;
+use planc::units::PartsPerMillion;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio_postgres::Client;
+
+/// One fixture's entry.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) definition: ExecutionGraph,
+    /// Earlier definitions of which rows may still be there.
+    pub(crate) previous: Vec<Past>,
+    pub(crate) content_hash: String,
+    pub(crate) base_micros: i64,
+    pub(crate) fingerprint: String,
+    /// At the time of seeding the table held nothing but the fixture's rows.
+    pub(crate) whole_table: bool,
+    /// Row numbers that were there already and are not ours.
+    pub(crate) foreign_rows: Vec<i64>,
+}
+
+/// An earlier definition.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Past {
+    pub(crate) definition: ExecutionGraph,
+    pub(crate) base_micros: i64,
+    pub(crate) foreign_rows: Vec<i64>,
+}
+
+impl Entry {
+    /// The definitions that made rows, the newest first.
+    pub(crate) fn pasts(&self) -> Vec<Past> {
+        let newest = Past {
+            definition: self.definition.clone(),
+            base_micros: self.base_micros,
+            foreign_rows: self.foreign_rows.clone(),
+        };
+        std::iter::once(newest).chain(self.previous.iter().cloned()).collect()
+    }
+}
+
+impl Past {
+    /// The fixture of the definition: always the last.
+    pub(crate) fn fixture(&self) -> Option<&Fixture> {
+        self.definition.fixtures.last()
+    }
+
+    /// Row numbers that are ours.
+    pub(crate) fn ours(&self) -> impl Iterator<Item = u64> + use<> {
+        let foreign: BTreeSet<u64> = self.foreign_rows.iter().map(|n| *n as u64).collect();
+        let rows = self.fixture().map_or(0, |fixture| fixture.rows);
+        (1..=rows).filter(move |n| !foreign.contains(n))
+    }
+}
+
+/// Identity of what a fixture makes: SHA-256 of its definition, without its alias, its `about` and any secret's value.
+pub fn content_hash(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inputs) -> String {
+    definition(graph, fixture, inputs).id()
+}
+
+/// The fixture and what it refers to as a graph of its own; the fixture stands last.
+pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inputs) -> ExecutionGraph {
+    let mut names = BTreeMap::new();
+    let mut order = Vec::new();
+    collect(graph, fixture, &mut names, &mut order);
+    let mut used = BTreeSet::new();
+    let fixtures: Vec<Fixture> = order
+        .iter()
+        .map(|found| {
+            let main = found.name == fixture.name;
+            let mut copy = (*found).clone();
+            copy.about.clear();
+            copy.name = names[&found.name].clone();
+            if !main {
+                copy.verify.clear();
+                let columns = found.columns().clone();
+                copy.kind = FixtureKind::Table(TableFixture {
+                    table: String::new(),
+                    identity: Vec::new(),
+                    on_conflict: OnConflict::Keep,
+                    adopt: false,
+                    columns,
+                });
+            }
+            rename(&mut copy, &names);
+            inputs_used(&copy, &mut used);
+            copy
+        })
+        .collect();
+    small_graph(graph, fixtures, &used, inputs)
+}
+
+/// Fixtures that `fixture` refers to, depth first, itself last; the names they get in a definition.
+fn collect<'a>(
+    graph: &'a ExecutionGraph,
+    fixture: &'a Fixture,
+    names: &mut BTreeMap<String, String>,
+    order: &mut Vec<&'a Fixture>,
+) {
+    if names.contains_key(&fixture.name) {
+        return;
+    }
+    let taken = names.values().any(|name| *name == fixture.fixture);
+    let name = if taken { fixture.name.clone() } else { fixture.fixture.clone() };
+    names.insert(fixture.name.clone(), name);
+    for column in fixture.columns().values() {
+        if let Generator::Fixture { fixture: other, .. } = &column.generator
+            && let Some(other) = graph.fixture(other)
+        {
+            collect(graph, other, names, order);
+        }
+    }
+    order.push(fixture);
+}
+
+fn rename(fixture: &mut Fixture, names: &BTreeMap<String, String>) {
+    let columns = match &mut fixture.kind {
+        FixtureKind::Table(table) => &mut table.columns,
+        FixtureKind::Http(http) => &mut http.columns,
+    };
+    for column in columns.values_mut() {
+        if let Generator::Fixture { fixture: other, .. } = &mut column.generator
+            && let Some(name) = names.get(other)
+        {
+            *other = name.clone();
+        }
+    }
+}
+
+/// Adds the names of inputs that a fixture's columns and request look at.
+fn inputs_used(fixture: &Fixture, used: &mut BTreeSet<String>) {
+    let mut uses = Default::default();
+    for column in fixture.columns().values() {
+        match &column.generator {
+            Generator::Value(value) | Generator::References { value, .. } => uses_of_json(value, &mut uses),
+            Generator::BeforeNow(text) | Generator::AfterNow(text) => uses_of_template(text, &mut uses),
+            _ => {}
+        }
+    }
+    if let FixtureKind::Http(http) = &fixture.kind {
+        uses_of_template(&http.create.url, &mut uses);
+        http.create
+            .query
+            .values()
+            .chain(http.create.headers.values())
+            .for_each(|t| uses_of_template(t, &mut uses));
+        match &http.create.body {
+            Some(Body::Json(json)) => uses_of_json(json, &mut uses),
+            Some(Body::Form(form)) => form.values().for_each(|t| uses_of_template(t, &mut uses)),
+            Some(Body::Text(text)) => uses_of_template(text, &mut uses),
+            _ => {}
+        }
+    }
+    used.extend(
+        uses.paths
+            .into_iter()
+            .filter(|path| path.len() > 1 && path[0] == "inputs")
+            .map(|path| path[1].clone()),
+    );
+}
+
+fn small_graph(
+    graph: &ExecutionGraph,
+    fixtures: Vec<Fixture>,
+    used: &BTreeSet<String>,
+    inputs: &Inputs,
+) -> ExecutionGraph {
+    let value = |name: &String| {
+        if graph.open_inputs.get(name).is_some_and(|input| input.secret) {
+            return None;
+        }
+        let value = graph.inputs.get(name).or_else(|| inputs.get(&format!("inputs.{name}")))?;
+        Some((name.clone(), value.clone()))
+    };
+    ExecutionGraph {
+        schema: SCHEMA,
+        plan: String::new(),
+        about: String::new(),
+        profile: String::new(),
+        seed: graph.seed,
+        inputs: used.iter().filter_map(value).collect(),
+        open_inputs: BTreeMap::new(),
+        target: None,
+        database: None,
+        guards: Vec::new(),
+        services: Vec::new(),
+        fixtures,
+        tokens: BTreeMap::new(),
+        preflight: Vec::new(),
+        metrics: BTreeMap::new(),
+        setup: Vec::new(),
+        teardown: Vec::new(),
+        scenarios: Vec::new(),
+        gates: Vec::new(),
+        health: HealthLimits { lateness_p99: Duration::ZERO, achieved: PartsPerMillion(0) },
+        report: Report::default(),
+    }
+}
+
+/// Waits for the right to change the fixture's rows, until the end of the transaction. `waiting` is called when somebody
+/// else has it.
+pub(crate) async fn lock(client: &Client, key: &str, waiting: &mut dyn FnMut()) -> Result<bool, SeedError> {
+    let key = lock_key(key);
+    if client.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&key]).await?.get(0) {
+        return Ok(false);
+    }
+    waiting();
+    client.execute("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
+    Ok(true)
+}
+
+/// Advisory locks are a database's own, so the key needs the fixture alone.
+fn lock_key(key: &str) -> i64 {
+    crate::hash::column_key(0, "planc ledger", key) as i64
+}
+
+/// Whether the ledger is there.
+pub(crate) async fn exists(client: &Client) -> Result<bool, SeedError> {
+    Ok(client.query_one("SELECT to_regclass('planc.ledger') IS NOT NULL", &[]).await?.get(0))
+}
+
+/// Makes the ledger when it is not there.
+pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
+    if exists(client).await? {
+        return Ok(());
+    }
+    // Two sessions that both make it would collide in the catalogue.
+    client.execute("SELECT pg_advisory_xact_lock($1)", &[&lock_key("")]).await?;
+    client
+        .batch_execute(
+            "CREATE SCHEMA IF NOT EXISTS planc; \
+             CREATE TABLE IF NOT EXISTS planc.ledger ( \
+                fixture text PRIMARY KEY, definition jsonb NOT NULL, previous jsonb NOT NULL DEFAULT '[]', \
+                content_hash text NOT NULL, rows bigint NOT NULL, base_micros bigint NOT NULL, \
+                fingerprint text NOT NULL, whole_table boolean NOT NULL, foreign_rows bigint[] NOT NULL DEFAULT '{}', \
+                note text NOT NULL DEFAULT '', who text NOT NULL, program text NOT NULL, \
+                applied_at timestamptz NOT NULL DEFAULT now()); \
+             COMMENT ON TABLE planc.ledger IS 'what load-test fixtures made in this database; written by planc/runner'",
+        )
+        .await
+        .map_err(|error| SeedError::from(error).help("the ledger needs a schema `planc`: CREATE SCHEMA planc AUTHORIZATION <role>"))
+}
+
+/// Reads a fixture's entry.
+pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, SeedError> {
+    if !exists(client).await? {
+        return Ok(None);
+    }
+    let row = client
+        .query_opt(
+            "SELECT definition, previous, content_hash, base_micros, fingerprint, whole_table, foreign_rows \
+             FROM planc.ledger WHERE fixture = $1",
+            &[&key],
+        )
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let unreadable = |error: serde_json::Error| {
+        SeedError::new(
+            ErrorKind::Other,
+            format!("the ledger's entry was written by another version: {error}"),
+        )
+        .help("reset the fixture with that version, or delete its row from planc.ledger and its rows by hand")
+    };
+    Ok(Some(Entry {
+        definition: serde_json::from_value(row.get(0)).map_err(unreadable)?,
+        previous: serde_json::from_value(row.get(1)).map_err(unreadable)?,
+        content_hash: row.get(2),
+        base_micros: row.get(3),
+        fingerprint: row.get(4),
+        whole_table: row.get(5),
+        foreign_rows: row.get(6),
+    }))
+}
+
+/// Writes a fixture's entry.
+pub(crate) async fn write(
+    client: &Client,
+    key: &str,
+    entry: &Entry,
+    who: &str,
+    program: &str,
+) -> Result<(), SeedError> {
+    let unwritable = |error: serde_json::Error| SeedError::new(ErrorKind::Other, error.to_string());
+    let definition = serde_json::to_value(&entry.definition).map_err(unwritable)?;
+    let previous = serde_json::to_value(&entry.previous).map_err(unwritable)?;
+    let rows = entry.definition.fixtures.last().map_or(0, |fixture| fixture.rows as i64);
+    client
+        .execute(
+            "INSERT INTO planc.ledger AS l (fixture, definition, previous, content_hash, rows, base_micros, fingerprint, \
+                whole_table, foreign_rows, who, program) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             ON CONFLICT (fixture) DO UPDATE SET definition = excluded.definition, previous = excluded.previous, \
+                content_hash = excluded.content_hash, rows = excluded.rows, base_micros = excluded.base_micros, \
+                fingerprint = excluded.fingerprint, whole_table = excluded.whole_table, \
+                foreign_rows = excluded.foreign_rows, who = excluded.who, program = excluded.program, applied_at = now()",
+            &[
+                &key,
+                &definition,
+                &previous,
+                &entry.content_hash,
+                &rows,
+                &entry.base_micros,
+                &entry.fingerprint,
+                &entry.whole_table,
+                &entry.foreign_rows,
+                &who,
+                &program,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes that a fixture's times were moved.
+pub(crate) async fn rebase(client: &Client, key: &str, base_micros: i64) -> Result<(), SeedError> {
+    let sql = "UPDATE planc.ledger SET base_micros = $2, applied_at = now() WHERE fixture = $1";
+    client.execute(sql, &[&key, &base_micros]).await?;
+    Ok(())
+}
+
+/// Forgets a fixture.
+pub(crate) async fn delete(client: &Client, key: &str) -> Result<(), SeedError> {
+    client.execute("DELETE FROM planc.ledger WHERE fixture = $1", &[&key]).await?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! How to seed.
+
+use crate::rows::Inputs;
+use planc::graph::ExecutionGraph;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What to do with a fixture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Make the table hold the fixture's rows, by its policy.
+    #[default]
+    Apply,
+    /// Recompute and compare; write nothing.
+    Verify,
+    /// Delete this fixture's rows and no others.
+    Reset,
+}
+
+/// How to seed.
+#[derive(Clone, Default)]
+pub struct SeedOptions {
+    /// What to do.
+    pub mode: Mode,
+    /// Believe the ledger when it knows this very fixture: rows are not compared.
+    pub trust_ledger: bool,
+    /// The present, microseconds since 1970: base of relative times.
+    pub base_micros: i64,
+    /// Who asked for it, for the ledger.
+    pub who: String,
+    /// Name and version of the program, for the ledger.
+    pub program: String,
+    /// Values that must not appear in any message; those of secret inputs are added by themselves.
+    pub secrets: Vec<String>,
+    /// Folder that relative `export:` paths are resolved against; none is the working directory.
+    pub export_dir: Option<PathBuf>,
+}
+
+impl fmt::Debug for SeedOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeedOptions")
+            .field("mode", &self.mode)
+            .field("trust_ledger", &self.trust_ledger)
+            .field("base_micros", &self.base_micros)
+            .field("who", &self.who)
+            .field("program", &self.program)
+            .field("secrets", &self.secrets.len())
+            .field("export_dir", &self.export_dir)
+            .finish()
+    }
+}
+
+/// Hides secret values in texts.
+#[derive(Clone, Default)]
+pub(crate) struct Mask(Vec<String>);
+
+impl Mask {
+    /// The values of all secret inputs, and some more.
+    pub(crate) fn new(graph: &ExecutionGraph, inputs: &Inputs, more: &[String]) -> Mask {
+        let secret = graph.open_inputs.iter().filter(|(_, input)| input.secret);
+        let mut values: Vec<String> = secret
+            .filter_map(|(name, _)| inputs.get(&format!("inputs.{name}")))
+            .map(planc::eval::to_text)
+            .chain(more.iter().cloned())
+            .filter(|value| !value.is_empty())
+            .collect();
+        // Longest first, so that a secret inside a longer one does not leave the rest of it readable.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.dedup();
+        Mask(values)
+    }
+
+    /// The text with each secret written as `•••`.
+    pub(crate) fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_string(), |text, secret| {
+            let escaped = serde_json::to_string(secret).unwrap_or_default();
+            let inner = escaped.trim_matches('"');
+            let text = text.replace(secret.as_str(), "•••");
+            if inner.is_empty() { text } else { text.replace(inner, "•••") }
+        })
+    }
+}

@@ -1,0 +1,473 @@
+//! Seeding one table fixture in one transaction: lock, ledger, compare, write, check, record.
+
+use crate::check;
+use crate::error::{ErrorKind, SeedError};
+use crate::fingerprint::{self, Fingerprint};
+use crate::inspect;
+use crate::ledger::{self, Entry, Past};
+use crate::merge::{self, Merge, Outcome};
+use crate::names;
+use crate::options::{Mask, Mode, SeedOptions};
+use crate::receipt::{Action, Progress, Receipt};
+use crate::reset;
+use crate::rows::{Inputs, OuterScope, RowSource};
+use crate::schema::{self, LiveTable};
+use crate::stage::{self, Target};
+use planc::graph::{Column, ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
+use planc::units::show_duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio_postgres::Client;
+
+/// One fixture to be seeded.
+pub(crate) struct Job<'a> {
+    pub(crate) graph: &'a ExecutionGraph,
+    pub(crate) fixture: &'a Fixture,
+    pub(crate) table: &'a TableFixture,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) options: &'a SeedOptions,
+    /// Key in the ledger.
+    pub(crate) key: &'a str,
+    pub(crate) hash: String,
+}
+
+impl Job<'_> {
+    fn source(&self, base_micros: i64) -> Result<RowSource, SeedError> {
+        Ok(RowSource::new(self.graph, &self.fixture.name, self.inputs, base_micros)?)
+    }
+}
+
+/// Seeds, verifies or resets one table fixture, in one transaction.
+///
+/// A second seeder of the same fixture waits (a [`Progress`] with a note says so). Whatever fails leaves the database as
+/// it was, a killed process included. The receipt's `base_micros` is the base time that scenarios must draw with.
+pub async fn seed_table(
+    client: &mut Client,
+    graph: &ExecutionGraph,
+    fixture: &Fixture,
+    inputs: &Inputs,
+    options: &SeedOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Receipt, SeedError> {
+    let started = Instant::now();
+    let mask = Mask::new(graph, inputs, &options.secrets);
+    let FixtureKind::Table(table) = &fixture.kind else {
+        return Err(SeedError::new(
+            ErrorKind::Other,
+            format!("fixture `{}` is not a table fixture", fixture.name),
+        ));
+    };
+    let hash = ledger::content_hash(graph, fixture, inputs);
+    let job = Job { graph, fixture, table, inputs, options, key: &fixture.fixture, hash };
+    match run(client, &job, progress).await {
+        Ok(mut receipt) => {
+            receipt.milliseconds = started.elapsed().as_millis() as u64;
+            receipt.notes = receipt.notes.iter().map(|note| mask.hide(note)).collect();
+            Ok(receipt)
+        }
+        Err(error) => Err(error.finish(&fixture.name, &mask)),
+    }
+}
+
+async fn run(
+    client: &mut Client,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Receipt, SeedError> {
+    watch_client(client).await;
+    let transaction = client.transaction().await?;
+    let client = transaction.client();
+    session(client).await?;
+    let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
+    let (name, total) = (job.fixture.name.clone(), job.fixture.rows);
+    let mut waiting = || {
+        let note = Some("another session is seeding this fixture: waiting for it".to_string());
+        progress(Progress { fixture: name.clone(), done: 0, total, note });
+    };
+    if ledger::lock(client, job.key, &mut waiting).await? {
+        receipt.notes.push("waited for another session that was seeding this fixture".into());
+    }
+    let keep = match job.options.mode {
+        Mode::Reset => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
+        Mode::Verify => verify(client, job, &mut receipt, progress).await.map(|()| false)?,
+        Mode::Apply => apply(client, job, &mut receipt, progress).await?,
+    };
+    match keep {
+        true => transaction.commit().await?,
+        false => transaction.rollback().await?,
+    }
+    Ok(receipt)
+}
+
+/// Lets the server notice within half a second that its client died, so that a killed seeder's statement ends.
+async fn watch_client(client: &Client) {
+    // Since Postgres 14, and not on every platform; seeding works without.
+    let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
+}
+
+/// Settings on which text output and endurance depend, for this transaction.
+async fn session(client: &Client) -> Result<(), SeedError> {
+    client
+        .batch_execute(
+            "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \
+             SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0; \
+             SET LOCAL lock_timeout = 0; SET LOCAL client_min_messages = error",
+        )
+        .await?;
+    Ok(())
+}
+
+/// Makes the table hold the fixture's rows. False when nothing must be kept of the transaction.
+async fn apply(
+    client: &Client,
+    job: &Job<'_>,
+    receipt: &mut Receipt,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<bool, SeedError> {
+    let entry = ledger::read(client, job.key).await?;
+    let known = entry.as_ref().is_some_and(|entry| entry.content_hash == job.hash);
+    if let Some(entry) = entry.as_ref().filter(|_| known) {
+        let source = job.source(entry.base_micros)?;
+        let same = as_recorded(client, job, entry, &source).await;
+        if job.options.trust_ledger || same.is_some() {
+            receipt.unchanged = job.fixture.rows;
+            receipt.fingerprint = entry.fingerprint.clone();
+            receipt.base_micros = entry.base_micros;
+            let whole = same == Some(true);
+            if freshen(client, job, &source, &entry.foreign_rows, whole, receipt).await? {
+                ledger::rebase(client, job.key, receipt.base_micros).await?;
+                receipt.action = Action::Rebased;
+            }
+            return Ok(true);
+        }
+        receipt.notes.push("the table no longer holds what was seeded".into());
+        if job.table.on_conflict == OnConflict::Fail {
+            compare(client, job, entry.base_micros, receipt, progress).await?;
+            receipt.notes.push("`on_conflict: fail` changes nothing that is there".into());
+            return Ok(false);
+        }
+    }
+    write(client, job, entry, known, receipt, progress).await?;
+    Ok(true)
+}
+
+/// Whether the fixture's rows are as the ledger recorded them: `Some(true)` when the whole table is theirs,
+/// `Some(false)` when other rows are there too, `None` when they changed or cannot be read.
+async fn as_recorded(client: &Client, job: &Job<'_>, entry: &Entry, source: &RowSource) -> Option<bool> {
+    if job.options.trust_ledger {
+        return None;
+    }
+    client.batch_execute("SAVEPOINT planc_compare").await.ok()?;
+    match compare_fingerprint(client, job, entry, source).await {
+        Ok(same) => same,
+        Err(_) => {
+            // A column that is gone, a type that changed: inspection will tell it in better words.
+            client.batch_execute("ROLLBACK TO SAVEPOINT planc_compare").await.ok()?;
+            None
+        }
+    }
+}
+
+async fn compare_fingerprint(
+    client: &Client,
+    job: &Job<'_>,
+    entry: &Entry,
+    source: &RowSource,
+) -> Result<Option<bool>, SeedError> {
+    let columns = fingerprint::stable_columns(&job.table.columns, source);
+    if entry.whole_table {
+        let table = schema::quoted_name(&job.table.table);
+        if fingerprint::whole(client, &table, &columns).await?.to_string() == entry.fingerprint {
+            return Ok(Some(true));
+        }
+    }
+    let Some(live) = schema::load(client, &job.table.table).await? else {
+        return Ok(None);
+    };
+    let lanes = stage::lanes(source, &live, &job.table.identity)?;
+    let ours = fingerprint::ours(client, &live, &lanes, &columns, source).await?;
+    Ok((ours.to_string() == entry.fingerprint).then_some(false))
+}
+
+/// Verify: recomputes all rows and compares them with the table; the transaction is rolled back.
+async fn verify(
+    client: &Client,
+    job: &Job<'_>,
+    receipt: &mut Receipt,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), SeedError> {
+    let entry = ledger::read(client, job.key).await?;
+    match &entry {
+        None => receipt.notes.push("the ledger knows nothing of this fixture".into()),
+        Some(entry) if entry.content_hash != job.hash => {
+            receipt.notes.push("the ledger holds another definition of this fixture".into());
+        }
+        Some(_) => {}
+    }
+    let base = entry.map_or(job.options.base_micros, |entry| entry.base_micros);
+    compare(client, job, base, receipt, progress).await?;
+    if receipt.action == Action::Verified {
+        checks(client, job, base).await?;
+    }
+    Ok(())
+}
+
+/// Stages all rows and compares; the receipt says `Verified` or `Drift`.
+async fn compare(
+    client: &Client,
+    job: &Job<'_>,
+    base: i64,
+    receipt: &mut Receipt,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), SeedError> {
+    let live = inspect::fitting(client, job, base, receipt).await?;
+    let source = job.source(base)?;
+    let compared = merge::compared(job, &live, &source, &BTreeSet::new());
+    let merge = Merge { client, job, live: &live, source: &source, compared };
+    merge.stage(progress).await?;
+    let (missing, different, notes) = merge.compare().await?;
+    receipt.notes.extend(notes);
+    receipt.base_micros = base;
+    receipt.unchanged = job.fixture.rows - missing - different;
+    receipt.action = if missing + different == 0 { Action::Verified } else { Action::Drift };
+    Ok(())
+}
+
+async fn checks(client: &Client, job: &Job<'_>, base: i64) -> Result<(), SeedError> {
+    let scope = OuterScope { inputs: job.inputs, graph: job.graph, rows: job.fixture.rows, now: base };
+    check::verify(client, &job.fixture.verify, &scope).await
+}
+
+/// Writes: straight or by merge, then checks, fingerprint and ledger.
+async fn write(
+    client: &Client,
+    job: &Job<'_>,
+    entry: Option<Entry>,
+    known: bool,
+    receipt: &mut Receipt,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), SeedError> {
+    let live = inspect::fitting(client, job, job.options.base_micros, receipt).await?;
+    ledger::create(client).await?;
+    let empty: bool =
+        client.query_one(&format!("SELECT NOT EXISTS (SELECT 1 FROM {})", live.quoted()), &[]).await?.get(0);
+    let newest = job.source(job.options.base_micros)?;
+    let pasts = entry.as_ref().map(Entry::pasts).unwrap_or_default();
+    let straight = empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
+    let (source, outcome) = if straight {
+        let outcome = merge::direct(client, job, &live, &newest, progress).await?;
+        (newest, outcome)
+    } else {
+        let changed = changed_columns(job, entry.as_ref(), &newest);
+        let moved = changed.iter().any(|name| newest.moves(name));
+        let source = match &entry {
+            Some(entry) if !moved => job.source(entry.base_micros)?,
+            _ => newest,
+        };
+        let compared = merge::compared(job, &live, &source, &changed);
+        let merge = Merge { client, job, live: &live, source: &source, compared };
+        merge.stage(progress).await?;
+        let outcome = merge.merge(&pasts).await?;
+        (source, outcome)
+    };
+    receipt.base_micros = source.base_micros();
+    if source.base_micros() != job.options.base_micros {
+        freshen(client, job, &source, &outcome.foreign, false, receipt).await?;
+    }
+    checks(client, job, receipt.base_micros).await?;
+    tell(receipt, &outcome, known);
+    if outcome.inserted + outcome.updated + outcome.deleted > 0 {
+        client.batch_execute(&format!("ANALYZE {}", live.quoted())).await?;
+    }
+    let (fingerprint, whole) = record_of(client, job, &live, &source, empty).await?;
+    receipt.fingerprint = fingerprint.to_string();
+    let previous: Vec<Past> = outcome.left.iter().filter_map(|index| pasts.get(*index).cloned()).collect();
+    let entry = Entry {
+        definition: ledger::definition(job.graph, job.fixture, job.inputs),
+        previous,
+        content_hash: job.hash.clone(),
+        base_micros: receipt.base_micros,
+        fingerprint: receipt.fingerprint.clone(),
+        whole_table: whole,
+        foreign_rows: outcome.foreign,
+    };
+    ledger::write(client, job.key, &entry, &job.options.who, &job.options.program).await
+}
+
+/// Columns outside the fingerprint whose definition is not the one in the ledger. When a time among them changed, the
+/// base time does too, and with it all columns that move with it.
+fn changed_columns(job: &Job<'_>, entry: Option<&Entry>, source: &RowSource) -> BTreeSet<String> {
+    let old = entry.and_then(|entry| entry.definition.fixtures.last()).map(|fixture| fixture.columns());
+    let mut changed: BTreeSet<String> = job
+        .table
+        .columns
+        .iter()
+        .filter(|(name, column)| match old.and_then(|old| old.get(*name)) {
+            None => true,
+            Some(before) => before.generator != column.generator,
+        })
+        // References to other fixtures are by alias here and by file name in the ledger: the fingerprint covers them.
+        .filter(|(name, column)| source.moves(name) || !matches!(column.generator, Generator::Fixture { .. }))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if changed.iter().any(|name| source.moves(name)) {
+        changed.extend(source.columns().iter().filter(|name| source.moves(name)).cloned());
+    }
+    changed
+}
+
+fn tell(receipt: &mut Receipt, outcome: &Outcome, known: bool) {
+    receipt.inserted = outcome.inserted;
+    receipt.updated = outcome.updated;
+    receipt.deleted = outcome.deleted;
+    receipt.kept = outcome.kept;
+    receipt.unchanged = outcome.unchanged;
+    receipt.notes.extend(outcome.notes.iter().cloned());
+    let mended = outcome.updated + outcome.deleted > 0;
+    receipt.action = if mended || (known && outcome.inserted > 0) {
+        Action::Refreshed
+    } else if outcome.inserted > 0 {
+        Action::Inserted
+    } else if receipt.rebased > 0 {
+        Action::Rebased
+    } else {
+        Action::NothingToDo
+    };
+    if outcome.differing > 0 {
+        receipt.notes.push(format!(
+            "{} rows that were there differ from the fixture and were kept (`on_conflict: keep`)",
+            outcome.differing
+        ));
+        if known {
+            receipt.action = Action::Drift;
+        }
+    }
+}
+
+/// The fingerprint of what is there now, and whether nothing else is in the table.
+async fn record_of(
+    client: &Client,
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+    was_empty: bool,
+) -> Result<(Fingerprint, bool), SeedError> {
+    let columns = fingerprint::stable_columns(&job.table.columns, source);
+    if was_empty {
+        return Ok((fingerprint::whole(client, &live.quoted(), &columns).await?, true));
+    }
+    let lanes = stage::lanes(source, live, &job.table.identity)?;
+    let ours = fingerprint::ours(client, live, &lanes, &columns, source).await?;
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) t", live.quoted(), ours.rows + 1);
+    let there: i64 = client.query_one(&sql, &[]).await?.get(0);
+    Ok((ours, there == ours.rows))
+}
+
+/// Moves the times of a fixture to the present when one that must be fresh no longer is. True when it did.
+async fn freshen(
+    client: &Client,
+    job: &Job<'_>,
+    source: &RowSource,
+    foreign: &[i64],
+    whole: bool,
+    receipt: &mut Receipt,
+) -> Result<bool, SeedError> {
+    let fresh: Vec<(&String, &Column, Duration)> = job
+        .table
+        .columns
+        .iter()
+        .filter_map(|(name, column)| column.fresh_within.map(|within| (name, column, within)))
+        .collect();
+    if fresh.is_empty() {
+        return Ok(false);
+    }
+    let Some(live) = schema::load(client, &job.table.table).await? else {
+        return Ok(false);
+    };
+    let mut stale = Vec::new();
+    for (name, column, within) in fresh {
+        let age = age(client, job, &live, source, (name, column), whole).await?;
+        if age > within.as_micros() as i64 {
+            let shown = show_duration(Duration::from_secs(age.max(0) as u64 / 1_000_000));
+            stale.push(format!("`{name}` is older than {} (by now {shown})", show_duration(within)));
+        }
+    }
+    if stale.is_empty() {
+        return Ok(false);
+    }
+    receipt.rebased = rebase(client, job, &live, foreign).await?;
+    receipt.base_micros = job.options.base_micros;
+    receipt.notes.push(format!(
+        "{}: {} rows moved by one UPDATE, because fixtures with fresh_within must be fresh at load start",
+        stale.join(", "),
+        receipt.rebased
+    ));
+    Ok(true)
+}
+
+/// How old a column is in microseconds: its oldest value where values lie in the past, else the base time.
+async fn age(
+    client: &Client,
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+    (name, column): (&String, &Column),
+    whole: bool,
+) -> Result<i64, SeedError> {
+    use crate::copy::Kind;
+    let now = job.options.base_micros;
+    let past =
+        !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. });
+    let timed = live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
+    if !past || !timed {
+        return Ok(now - source.base_micros());
+    }
+    let select = format!("SELECT (extract(epoch FROM min(t.{})) * 1000000)::bigint", names::ident(name));
+    let mut oldest: Option<i64> = None;
+    if whole {
+        oldest = client.query_one(&format!("{select} FROM {} t", live.quoted()), &[]).await?.get(0);
+    } else {
+        let keys = &job.table.identity;
+        let lanes = stage::lanes(source, live, keys)?;
+        let from = stage::unnest(&fingerprint::types(live, &lanes), "k", keys);
+        let sql = format!("{select} FROM {} t JOIN {from} ON {}", live.quoted(), names::same("t", "k", keys));
+        for from in (1..=source.rows()).step_by(stage::KEY_CHUNK as usize) {
+            let to = (from + stage::KEY_CHUNK - 1).min(source.rows());
+            let arrays = stage::arrays(source, &lanes, from..=to)?;
+            let part: Option<i64> = client.query_one(&sql, &stage::params(&arrays)).await?.get(0);
+            oldest = [oldest, part].into_iter().flatten().min();
+        }
+    }
+    Ok(oldest.map_or(0, |oldest| now - oldest))
+}
+
+/// One UPDATE of the columns that move with the base time.
+async fn rebase(client: &Client, job: &Job<'_>, live: &LiveTable, foreign: &[i64]) -> Result<u64, SeedError> {
+    let source = job.source(job.options.base_micros)?;
+    let identity = &job.table.identity;
+    let moved: Vec<String> = source
+        .columns()
+        .iter()
+        .filter(|name| source.moves(name) && !identity.contains(name))
+        .cloned()
+        .collect();
+    if moved.is_empty() {
+        return Ok(0);
+    }
+    let columns: Vec<String> = identity.iter().chain(&moved).cloned().collect();
+    let quoted = stage::temporary(client, "planc_rebase", &live.quoted(), &columns).await?;
+    let lanes = stage::lanes(&source, live, &columns)?;
+    let target = Target { table: &quoted, numbered: true, fixture: &job.fixture.name };
+    let foreign: BTreeSet<u64> = foreign.iter().map(|n| *n as u64).collect();
+    let mut rows = (1..=source.rows()).filter(|n| !foreign.contains(n));
+    stage::copy_rows(client, &target, &source, &lanes, &mut rows, &mut |_| {}).await?;
+    client.batch_execute(&format!("ANALYZE {quoted}")).await?;
+    let set: Vec<String> = moved.iter().map(|name| format!("{0} = s.{0}", names::ident(name))).collect();
+    let sql = format!(
+        "UPDATE {} t SET {} FROM {quoted} s WHERE {}",
+        live.quoted(),
+        set.join(", "),
+        names::same("t", "s", identity)
+    );
+    Ok(client.execute(&sql, &[]).await?)
+}

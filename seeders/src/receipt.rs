@@ -1,0 +1,92 @@
+//! What a seeding did, for people and for the evidence.
+
+use serde::{Deserialize, Serialize};
+
+/// What a seeding came down to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Rows were not there and were made.
+    Inserted,
+    /// Rows were brought in line with the fixture.
+    Refreshed,
+    /// Only times were moved to the present, by one UPDATE.
+    Rebased,
+    /// All was as it should be; no row was touched.
+    NothingToDo,
+    /// Verify: the table holds what the fixture says.
+    Verified,
+    /// The table differs from the fixture, and the mode or the policy forbids mending it.
+    Drift,
+    /// The fixture's rows were deleted.
+    Reset,
+}
+
+/// What seeding one fixture did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The fixture file's own name, key of the ledger.
+    pub fixture: String,
+    /// Its name in the plan.
+    pub name: String,
+    /// Rows of the fixture.
+    pub rows: u64,
+    /// Rows (or accounts) made.
+    pub inserted: u64,
+    /// Rows changed because a value differed.
+    pub updated: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Rows (or accounts) that were there and were left as they were by policy.
+    pub kept: u64,
+    /// Rows whose times were moved to the present.
+    pub rebased: u64,
+    /// Rows that were there already, equal to the fixture's.
+    pub unchanged: u64,
+    /// What it came down to.
+    pub action: Action,
+    /// Fingerprint of the fixture's rows as the server computed it; empty where there is none (HTTP, reset).
+    pub fingerprint: String,
+    /// Base time of the rows, microseconds since 1970: scenarios that draw from the fixture use this one.
+    pub base_micros: i64,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// What a person should know: lower case, no full stop.
+    pub notes: Vec<String>,
+}
+
+impl Receipt {
+    /// A receipt on which nothing has happened yet.
+    pub(crate) fn new(fixture: &planc::graph::Fixture, base_micros: i64) -> Receipt {
+        Receipt {
+            fixture: fixture.fixture.clone(),
+            name: fixture.name.clone(),
+            rows: fixture.rows,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            kept: 0,
+            rebased: 0,
+            unchanged: 0,
+            action: Action::NothingToDo,
+            fingerprint: String::new(),
+            base_micros,
+            milliseconds: 0,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The fixture's name in the plan.
+    pub fixture: String,
+    /// Rows done.
+    pub done: u64,
+    /// Rows in all.
+    pub total: u64,
+    /// What it waits for, when it waits.
+    pub note: Option<String>,
+}

@@ -50,7 +50,8 @@ pub struct Options {
     pub set: Vec<(String, String)>,
     /// The environment. Only variables that an input names are looked at.
     pub env: BTreeMap<String, String>,
-    /// An input without a value is an error. Otherwise it is one only where its value shapes the graph.
+    /// An input without a value is an error, secrets and late ones excepted: these are for the run to ask for. Otherwise
+    /// it is an error only where its value shapes the graph.
     pub require_inputs: bool,
 }
 

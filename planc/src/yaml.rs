@@ -57,6 +57,10 @@ pub const MAX_BYTES: usize = 4 << 20;
 pub const MAX_NODES: usize = 200_000;
 /// The deepest nesting.
 pub const MAX_DEPTH: usize = 64;
+/// So many mistakes of one sort are told in one place; the rest are likely the same one again.
+const MAX_TOLD: usize = 100;
+/// How often a block is mended and parsed again.
+const MAX_ROUNDS: usize = 8;
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,21 +132,20 @@ pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -
         );
         return None;
     }
-    let mut repair =
-        Repair { file, original: text, text: text.clone(), patches: Patches::new(), mended: false };
-    let tree = match load::load(&repair.text) {
+    let mut repair = Repair { file, original: text, patches: Patches::new(), told: 0 };
+    let tree = match load::load(text) {
         Ok(tree) => tree,
         Err(first) if first.too_large => {
             diagnostics.push(repair.describe(&first));
             return None;
         }
         Err(first) => {
-            repair.blocks(diagnostics);
-            match load::load(&repair.text) {
+            let mended = repair.text(diagnostics);
+            match load::load(&mended) {
                 Ok(tree) => tree,
                 Err(problem) => {
                     // Something that no block shows alone: tell what the parser said first.
-                    let untold = if repair.mended { &problem } else { &first };
+                    let untold = if mended == *text { &first } else { &problem };
                     diagnostics.push(repair.describe(untold));
                     return None;
                 }
@@ -160,56 +163,73 @@ type Patches = BTreeMap<usize, (usize, String)>;
 struct Repair<'a> {
     file: FileId,
     original: &'a str,
-    text: String,
     patches: Patches,
-    /// Whether anything was told and mended or blanked.
-    mended: bool,
+    told: usize,
 }
 
 impl Repair<'_> {
-    /// Parses each top-level block alone; reports and mends or blanks those that fail.
-    fn blocks(&mut self, diagnostics: &mut Diagnostics) {
+    /// The text with the mistakes of each top-level block, parsed alone, mended or the block blanked.
+    fn text(&mut self, diagnostics: &mut Diagnostics) -> String {
+        let mut text = String::with_capacity(self.original.len());
         for block in top_level_blocks(self.original) {
-            let Err(problem) = load::load(&self.text[block.clone()]) else { continue };
-            self.mended = true;
-            let (traps, quote) = traps::find(self.original, block.clone(), &problem);
-            for trap in &traps {
-                self.patch(trap.range.clone());
-                diagnostics.push(trap.diagnostic(self.file, self.original));
+            let mut piece = self.original[block.clone()].to_string();
+            if !self.block(&mut piece, &block, diagnostics) {
+                piece = blanked(&piece, |c| matches!(c, '\n' | '\r'));
+                // Blocks come in order: all patches from here on are this one's.
+                self.patches.split_off(&block.start);
             }
-            let Err(rest) = load::load(&self.text[block.clone()]) else { continue };
-            // What is left where something was mended may be an echo of it.
-            if traps.is_empty() {
-                diagnostics.push(self.describe(&match quote {
-                    Some(at) => Problem::unclosed_quote(at),
-                    None => rest.moved_by(block.start),
-                }));
-            }
-            self.replace(block.clone(), |byte| if matches!(byte, b'\n' | b'\r') { byte } else { b' ' });
-            self.patches.retain(|start, _| !block.contains(start));
+            text.push_str(&piece);
         }
+        text
+    }
+
+    /// Mends one block as far as its traps explain what is wrong; false when something else is.
+    fn block(&mut self, piece: &mut String, block: &Range<usize>, diagnostics: &mut Diagnostics) -> bool {
+        for _ in 0..MAX_ROUNDS {
+            let Err(problem) = load::load(piece) else { return true };
+            let problem = problem.moved_by(block.start);
+            let (mut traps, quote) = traps::find(self.original, block.clone(), &problem);
+            traps.retain(|trap| !self.patched(&trap.range));
+            if traps.is_empty() {
+                let problem = quote.map_or(problem, Problem::unclosed_quote);
+                // On a line that was mended it may be an echo.
+                if !self.patched(&line_of(self.original, problem.at)) {
+                    self.tell(self.describe(&problem), diagnostics);
+                }
+                return false;
+            }
+            let mut bytes = std::mem::take(piece).into_bytes();
+            for trap in &traps {
+                self.patch(&mut bytes, block.start, &trap.range);
+                self.tell(trap.diagnostic(self.file, self.original), diagnostics);
+            }
+            // Whole characters gave way to ASCII.
+            *piece = String::from_utf8(bytes).unwrap_or_default();
+        }
+        false
     }
 
     /// Puts quoted filler in the place of a value, and keeps the value as text.
-    fn patch(&mut self, range: Range<usize>) {
-        let last = range.end - 1;
-        let start = range.start;
-        let mut at = start;
-        self.replace(range.clone(), |_| {
-            let byte = if last > start && (at == start || at == last) { b'"' } else { b'x' };
-            at += 1;
-            byte
-        });
-        self.patches.insert(start, (range.end, self.original[range].to_string()));
+    fn patch(&mut self, bytes: &mut [u8], offset: usize, range: &Range<usize>) {
+        let filler = &mut bytes[range.start - offset..range.end - offset];
+        filler.fill(b'x');
+        if let [first, .., last] = filler {
+            (*first, *last) = (b'"', b'"');
+        }
+        self.patches.insert(range.start, (range.end, self.original[range.clone()].to_string()));
     }
 
-    fn replace(&mut self, range: Range<usize>, mut byte: impl FnMut(u8) -> u8) {
-        let mut bytes = std::mem::take(&mut self.text).into_bytes();
-        for at in range {
-            bytes[at] = byte(bytes[at]);
+    fn tell(&mut self, diagnostic: Diagnostic, diagnostics: &mut Diagnostics) {
+        self.told += 1;
+        if self.told <= MAX_TOLD {
+            diagnostics.push(diagnostic);
         }
-        // Only whole characters are replaced, each byte by an ASCII byte.
-        self.text = String::from_utf8(bytes).unwrap_or_default();
+    }
+
+    /// Whether a patch lies in or over a range.
+    fn patched(&self, range: &Range<usize>) -> bool {
+        let before = self.patches.range(..range.end).next_back();
+        before.is_some_and(|(start, (end, _))| *end > range.start || *start >= range.start)
     }
 
     /// The diagnostic of a problem that no trap explains.
@@ -239,6 +259,28 @@ impl Repair<'_> {
             None => diagnostic,
         }
     }
+}
+
+/// The text with an ASCII blank for each byte of all characters but those to keep.
+fn blanked(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if keep(c) {
+            out.push(c);
+        } else {
+            out.extend(std::iter::repeat_n(' ', c.len_utf8()));
+        }
+    }
+    out
+}
+
+/// The line around a byte.
+fn line_of(text: &str, at: usize) -> Range<usize> {
+    let bytes = text.as_bytes();
+    let at = at.min(bytes.len());
+    let start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let end = bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| at + i);
+    start..end
 }
 
 /// The ranges of the top-level blocks: from a line that starts in column 1 to the next such line.

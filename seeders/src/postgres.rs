@@ -52,7 +52,10 @@ pub async fn seed_table(
     let started = Instant::now();
     let mask = Mask::new(graph, inputs, &options.secrets);
     let FixtureKind::Table(table) = &fixture.kind else {
-        return Err(SeedError::new(ErrorKind::Other, format!("fixture `{}` is not a table fixture", fixture.name)));
+        return Err(SeedError::new(
+            ErrorKind::Other,
+            format!("fixture `{}` is not a table fixture", fixture.name),
+        ));
     };
     let hash = ledger::content_hash(graph, fixture, inputs);
     let job = Job { graph, fixture, table, inputs, options, key: &fixture.fixture, hash };
@@ -66,7 +69,11 @@ pub async fn seed_table(
     }
 }
 
-async fn run(client: &mut Client, job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Receipt, SeedError> {
+async fn run(
+    client: &mut Client,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Receipt, SeedError> {
     watch_client(client).await;
     let transaction = client.transaction().await?;
     let client = transaction.client();
@@ -215,7 +222,7 @@ async fn compare(
 ) -> Result<(), SeedError> {
     let live = inspect::fitting(client, job, base, receipt).await?;
     let source = job.source(base)?;
-    let compared = merge::compared(job, &source, &BTreeSet::new());
+    let compared = merge::compared(job, &live, &source, &BTreeSet::new());
     let merge = Merge { client, job, live: &live, source: &source, compared };
     merge.stage(progress).await?;
     let (missing, different, notes) = merge.compare().await?;
@@ -246,8 +253,7 @@ async fn write(
         client.query_one(&format!("SELECT NOT EXISTS (SELECT 1 FROM {})", live.quoted()), &[]).await?.get(0);
     let newest = job.source(job.options.base_micros)?;
     let pasts = entry.as_ref().map(Entry::pasts).unwrap_or_default();
-    let straight =
-        empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
+    let straight = empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
     let (source, outcome) = if straight {
         let outcome = merge::direct(client, job, &live, &newest, progress).await?;
         (newest, outcome)
@@ -258,7 +264,7 @@ async fn write(
             Some(entry) if !moved => job.source(entry.base_micros)?,
             _ => newest,
         };
-        let compared = merge::compared(job, &source, &changed);
+        let compared = merge::compared(job, &live, &source, &changed);
         let merge = Merge { client, job, live: &live, source: &source, compared };
         merge.stage(progress).await?;
         let outcome = merge.merge(&pasts).await?;
@@ -301,9 +307,7 @@ fn changed_columns(job: &Job<'_>, entry: Option<&Entry>, source: &RowSource) -> 
             Some(before) => before.generator != column.generator,
         })
         // References to other fixtures are by alias here and by file name in the ledger: the fingerprint covers them.
-        .filter(|(name, column)| {
-            source.moves(name) || !matches!(column.generator, Generator::Fixture { .. })
-        })
+        .filter(|(name, column)| source.moves(name) || !matches!(column.generator, Generator::Fixture { .. }))
         .map(|(name, _)| name.clone())
         .collect();
     if changed.iter().any(|name| source.moves(name)) {
@@ -412,9 +416,9 @@ async fn age(
 ) -> Result<i64, SeedError> {
     use crate::copy::Kind;
     let now = job.options.base_micros;
-    let past = !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. });
-    let timed =
-        live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
+    let past =
+        !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. });
+    let timed = live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
     if !past || !timed {
         return Ok(now - source.base_micros());
     }

@@ -1,7 +1,29 @@
 //! Lints: one file and one page each, one line here.
+//!
+//! A lint reads the resolved plan and never the text; it says nothing about what failed to resolve. What can give a
+//! false verdict is an error, what is likely not meant is a warning.
+
+mod host_not_allowed;
+mod latency_without_errors;
+mod literal_secret;
+mod no_gates;
+mod pool_decides;
+mod scope_missing;
+mod suspicious_unit;
+mod under_sampled;
+mod unguarded_write;
+mod unseeded_draw;
+mod unused_endpoint;
+mod unused_fixture;
+mod unused_input;
+mod unused_token;
+mod vacuous_threshold;
 
 use crate::diagnostic::{Code, Diagnostics};
+use crate::graph::{Demand, Gate, GateLevel};
 use crate::resolved::ResolvedPlan;
+use crate::units::Rate;
+use std::time::Duration;
 
 /// One lint.
 pub(crate) struct Lint {
@@ -11,12 +33,74 @@ pub(crate) struct Lint {
     pub(crate) check: fn(&ResolvedPlan, &mut Diagnostics),
 }
 
-/// All lints.
-pub(crate) const LINTS: &[Lint] = &[];
+/// All lints, in order of their codes.
+pub(crate) const LINTS: &[Lint] = &[
+    no_gates::LINT,
+    vacuous_threshold::LINT,
+    suspicious_unit::LINT,
+    latency_without_errors::LINT,
+    scope_missing::LINT,
+    unseeded_draw::LINT,
+    unguarded_write::LINT,
+    host_not_allowed::LINT,
+    under_sampled::LINT,
+    pool_decides::LINT,
+    unused_input::LINT,
+    unused_token::LINT,
+    unused_fixture::LINT,
+    unused_endpoint::LINT,
+    literal_secret::LINT,
+];
 
 /// Runs all lints.
 pub(crate) fn run(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for lint in LINTS {
         (lint.check)(plan, diagnostics);
     }
+}
+
+/// Whether a gate decides.
+fn decides(gate: &Gate) -> bool {
+    gate.level == GateLevel::Required
+}
+
+/// Iterations that a demand asks for; `None` when that hangs on how fast the target is.
+fn iterations(demand: &Demand) -> Option<f64> {
+    match demand {
+        Demand::Users { .. } => None,
+        Demand::Iterations { vus, iterations, shared, .. } => {
+            Some(*iterations as f64 * if *shared { 1.0 } else { f64::from(*vus) })
+        }
+        Demand::Arrivals { start_rate, pieces, .. } => {
+            let mut rate = start_rate.per_second();
+            let mut sum = 0.0;
+            for piece in pieces {
+                let target = piece.target.per_second();
+                sum += (rate + target) / 2.0 * piece.duration.as_secs_f64();
+                rate = target;
+            }
+            Some(sum)
+        }
+    }
+}
+
+/// The highest rate of an open model.
+fn peak(start_rate: &Rate, pieces: &[crate::graph::RatePiece]) -> f64 {
+    // A start rate that is left at once by a jump is never played.
+    let jumps = pieces.first().is_some_and(|piece| piece.duration == Duration::ZERO);
+    let start = if jumps { 0.0 } else { start_rate.per_second() };
+    pieces.iter().map(|piece| piece.target.per_second()).fold(start, f64::max)
+}
+
+/// `12,345`.
+fn thousands(number: f64) -> String {
+    let digits = format!("{}", number.max(0.0).round() as u64);
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }

@@ -99,7 +99,8 @@ fn value(
         diagnostics.push(diagnostic);
         return InputValue::Broken;
     }
-    if found.is_none() && options.require_inputs {
+    // Secrets and late inputs stay open in the graph, so that what is reviewed has no secret in it.
+    if found.is_none() && options.require_inputs && !secret && !input.late {
         let message = format!("input `{name}` has no value");
         let help = match &input.env {
             Some(env) => format!("set the environment variable `{}`, or pass `--set {name}=…`", env.value),

@@ -2,8 +2,8 @@
 
 use super::load::{Index, RawKind, RawNode, Tree};
 use super::{
-    DASH_WITHOUT_BLANK, DUPLICATE_KEY, Entry, MANY_DOCUMENTS, MAX_DEPTH, MAX_NODES, Node, NodeKind, Patches,
-    SYNTAX, TOO_LARGE, UNQUOTED_TEXT,
+    DASH_WITHOUT_BLANK, DUPLICATE_KEY, Entry, MANY_DOCUMENTS, MAX_DEPTH, MAX_NODES, MAX_TOLD, Node, NodeKind,
+    Patches, SYNTAX, TOO_LARGE, UNQUOTED_TEXT,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, Span, Spanned};
@@ -56,7 +56,7 @@ impl Expander<'_> {
         if let RawKind::Alias(id) = raw.kind {
             let target = self.tree.anchors.get(&id).copied().filter(|i| !self.path.contains(i));
             let Some(target) = target else {
-                self.diagnostics.push(Diagnostic::error(SYNTAX, span, "an anchor that holds itself"));
+                self.tell(Diagnostic::error(SYNTAX, span, "an anchor that holds itself"));
                 return Some(Node { span, kind: NodeKind::Null });
             };
             return self.node(target);
@@ -127,7 +127,7 @@ impl Expander<'_> {
         };
         for map in maps {
             let NodeKind::Mapping(inner) = map.kind else {
-                self.diagnostics.push(
+                self.tell(
                     Diagnostic::error(SYNTAX, span, format!("`<<` merges maps, not {}", map.describe()))
                         .help("write `<<: *anchor` with an anchor that names a map"),
                 );
@@ -153,7 +153,7 @@ impl Expander<'_> {
                 (format!("*{name}"), false)
             }
             _ => {
-                self.diagnostics.push(
+                self.tell(
                     Diagnostic::error(SYNTAX, span, "an empty key").help("write a name before the colon"),
                 );
                 return None;
@@ -161,7 +161,7 @@ impl Expander<'_> {
         };
         let dashed = text.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
         if let Some(rest) = dashed.filter(|_| plain && self.starts_line(span.range())) {
-            self.diagnostics.push(
+            self.tell(
                 Diagnostic::error(DASH_WITHOUT_BLANK, span, format!("`{text}` is a key, not a list entry"))
                     .help(format!("write a blank after the dash: `- {rest}`"))
                     .suggest(Span { end: span.start + 1, ..span }, "- "),
@@ -180,7 +180,7 @@ impl Expander<'_> {
             && text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic()))
             && self.starts_line(raw.range.clone());
         if dashed {
-            self.diagnostics.push(
+            self.tell(
                 Diagnostic::error(DASH_WITHOUT_BLANK, span, "a text, not a list")
                     .help("write a blank after each dash")
                     .suggest(Span { end: span.start + 1, ..span }, "- "),
@@ -215,7 +215,7 @@ impl Expander<'_> {
     fn check_tag(&mut self, raw: &RawNode, span: Span) {
         let known = ["!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq"];
         if let Some(tag) = raw.tag.as_deref().filter(|tag| !known.contains(tag)) {
-            self.diagnostics.push(
+            self.tell(
                 Diagnostic::error(UNQUOTED_TEXT, span, format!("the tag `{tag}` means nothing in a plan"))
                     .help("quote a text that starts with `!`, or leave the tag out"),
             );
@@ -224,7 +224,7 @@ impl Expander<'_> {
 
     fn unknown_alias(&mut self, name: &str, span: Span) {
         let quoted = format!("\"*{name}\"");
-        self.diagnostics.push(
+        self.tell(
             Diagnostic::error(
                 UNQUOTED_TEXT,
                 span,
@@ -236,12 +236,18 @@ impl Expander<'_> {
     }
 
     fn duplicate(&mut self, key: &Spanned<String>, first: Span) {
-        self.diagnostics.push(
+        self.tell(
             Diagnostic::error(DUPLICATE_KEY, key.span, format!("the key `{}` is there already", key.value))
                 .label("this one is not read")
                 .also(first, "first here")
                 .help("keep one of the two"),
         );
+    }
+
+    fn tell(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < MAX_TOLD {
+            self.diagnostics.push(diagnostic);
+        }
     }
 
     fn too_large(&mut self, raw: &RawNode) {

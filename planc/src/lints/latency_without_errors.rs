@@ -1,0 +1,88 @@
+//! A latency gate whose failures nobody counts.
+
+use super::{Lint, decides};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::graph::{Comparison, Demand, Gate};
+use crate::resolve::is_latency;
+use crate::resolved::ResolvedPlan;
+use std::collections::BTreeMap;
+
+pub(super) const LINT: Lint = Lint {
+    code: Code { id: "P0403", name: "latency-without-errors" },
+    page: include_str!("latency-without-errors.md"),
+    check,
+};
+
+fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    let gates = || plan.gates.iter().map(|gate| &gate.gate).filter(|gate| decides(gate));
+    let mut told: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
+    for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
+        if !gate.gate.metric.starts_with("http_req_") || !is_latency(&gate.gate.metric) {
+            continue;
+        }
+        let mut population = gate.gate.selector.clone();
+        let narrowed = population.remove("outcome").is_some() | population.remove("expected_response").is_some();
+        let key = (gate.gate.metric.as_str(), gate.gate.selector.clone());
+        if told.contains(&key) {
+            continue;
+        }
+        let shown = show(&population);
+        if !gates().any(|other| counts_errors(other) && covers(&other.selector, &population)) {
+            told.push(key.clone());
+            let message = format!("a gate on latency, and none on errors of the same requests{shown}");
+            let help = format!("write `http_req_failed{}: [\"rate < 1%\"]` beside it", braces(&population));
+            diagnostics.push(if narrowed {
+                Diagnostic::error(LINT.code, gate.metric_span, message)
+                    .note("only requests that went well are measured here, so a target that fails them all passes")
+                    .help(help)
+            } else {
+                Diagnostic::warning(LINT.code, gate.metric_span, message)
+                    .note("failed requests count as above every bound, but a share of them is let through unseen")
+                    .help(help)
+            });
+        }
+        let dropping = plan.scenarios.iter().any(|scenario| {
+            gate.expected.contains_key(&scenario.scenario.name)
+                && matches!(scenario.scenario.demand, Demand::Arrivals { .. })
+        });
+        let on_drops = |other: &Gate| other.metric == "dropped_iterations";
+        if narrowed && dropping && !gates().any(on_drops) && !told.contains(&key) {
+            told.push(key);
+            let message = "a gate on latency that dropped iterations do not enter, and none on them";
+            diagnostics.push(
+                Diagnostic::warning(LINT.code, gate.metric_span, message)
+                    .help("write `dropped_iterations: [\"count == 0\"]` beside it"),
+            );
+        }
+    }
+}
+
+fn counts_errors(gate: &Gate) -> bool {
+    let upper = matches!(gate.op, Comparison::Lt | Comparison::Le | Comparison::Eq);
+    let lower = matches!(gate.op, Comparison::Gt | Comparison::Ge | Comparison::Eq);
+    match gate.metric.as_str() {
+        "http_req_failed" | "http_server_errors" => upper,
+        "checks" => lower,
+        _ => false,
+    }
+}
+
+/// Whether a gate with this selector sees every request of the population.
+fn covers(selector: &BTreeMap<String, String>, population: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(tag, value)| population.get(tag) == Some(value))
+}
+
+fn braces(selector: &BTreeMap<String, String>) -> String {
+    if selector.is_empty() {
+        return String::new();
+    }
+    let pairs: Vec<String> = selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+fn show(selector: &BTreeMap<String, String>) -> String {
+    match braces(selector) {
+        braces if braces.is_empty() => braces,
+        braces => format!(" (`{braces}`)"),
+    }
+}

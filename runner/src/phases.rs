@@ -587,7 +587,16 @@ impl<'a> Run<'a> {
             run_id: self.run_id.clone(),
             workers: self.options.workers,
             stop,
+            abort: self.abort(),
         }
+    }
+
+    fn abort(&self) -> Option<Box<dyn Fn(&LoadRecord) -> Option<String> + Send>> {
+        let graph = Arc::clone(&self.graph);
+        let any = graph.gates.iter().any(|gate| gate.abort_on_fail);
+        any.then(|| -> Box<dyn Fn(&LoadRecord) -> Option<String> + Send> {
+            Box::new(move |so_far| judge::aborting_gate(&graph, so_far))
+        })
     }
 
     /// Names of the chosen scenarios that are wanted, those they need included.

@@ -6,12 +6,12 @@ use crate::judge::{self, Verdict};
 use crate::listen::Both;
 use crate::live::Live;
 use crate::orchestrate::{self, Options};
+use crate::output;
 use crate::phases::stamp;
 use crate::plan::{self, Disk, LoadError, Loaded};
 use crate::progress::Teller;
 use crate::report::{self, REPORTS, terminal};
 use crate::world::World;
-use crate::output;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::graph::{ExecutionGraph, Expr, Segment, Template};
@@ -399,7 +399,8 @@ fn take_database(graph: &mut ExecutionGraph, url: &str, set: &mut BTreeMap<Strin
 
 /// Evidence, and the reports that the plan asks for; why some could not be written.
 fn write_all(out: &Path, evidence: &Evidence, verdict: &Verdict) -> Vec<String> {
-    let mut lost: Vec<String> = output::write_evidence(&out.join("evidence.json"), evidence).err().into_iter().collect();
+    let mut lost: Vec<String> =
+        output::write_evidence(&out.join("evidence.json"), evidence).err().into_iter().collect();
     for (path, report) in report::asked(&evidence.graph.report) {
         let text = (report.render)(evidence, verdict);
         lost.extend(output::write(&out.join(path), &text).err());

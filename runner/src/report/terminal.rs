@@ -49,7 +49,11 @@ pub fn node(node: &NodeRecord) -> String {
         NodeOutcome::Failed => "failed: ",
         NodeOutcome::Skipped => "skipped: ",
     };
-    let time = if node.milliseconds >= 10 { format!(" {DIM}{} ms{RESET}", node.milliseconds) } else { String::new() };
+    let time = if node.milliseconds >= 10 {
+        format!(" {DIM}{} ms{RESET}", node.milliseconds)
+    } else {
+        String::new()
+    };
     let detail = node.detail.replace('\n', "\n      ");
     let dim = if node.outcome == NodeOutcome::Passed { DIM } else { "" };
     let mut out = format!("  {colour}{mark}{RESET} {}  {dim}{word}{detail}{RESET}{time}\n", node.name);
@@ -102,7 +106,8 @@ pub(crate) fn sums(evidence: &Evidence) -> Vec<String> {
     let mut out = Vec::new();
     let Some(load) = &evidence.load else { return out };
     for (name, record) in &load.scenarios {
-        let planned = record.planned.map(|planned| format!("planned {} = ", grouped(planned))).unwrap_or_default();
+        let planned =
+            record.planned.map(|planned| format!("planned {} = ", grouped(planned))).unwrap_or_default();
         out.push(format!(
             "{name}: {planned}started {} + dropped {} (target {}, generator {}); started = finished {} + failed {} + \
              cut off {}; up to {} VUs",
@@ -205,7 +210,8 @@ fn generator(evidence: &Evidence) -> Vec<String> {
     let health = &load.health;
     let late = load.ticks.iter().filter(|tick| tick.late).count();
     let mut lines = Vec::new();
-    for (what, trend) in [("lateness of starts", &health.lateness), ("delay of reading", &health.loop_delay)] {
+    for (what, trend) in [("lateness of starts", &health.lateness), ("delay of reading", &health.loop_delay)]
+    {
         if let Some((p99, max)) = p99_and_max(trend) {
             let limit = show_duration(evidence.graph.health.lateness_p99);
             lines.push(format!("{what}: p99 {p99}, max {max} (limit of p99 {limit})"));
@@ -228,7 +234,10 @@ fn resources(health: &HealthRecord) -> String {
     parts.extend(health.run_queue_delay_ppm.map(|ppm| format!("run-queue delay {}", share(ppm))));
     parts.extend(health.steal_ppm.map(|ppm| format!("steal {}", share(ppm))));
     parts.extend(
-        health.throttled_us.filter(|us| *us > 0).map(|us| format!("throttled {}", show(us as f64, Unit::Time))),
+        health
+            .throttled_us
+            .filter(|us| *us > 0)
+            .map(|us| format!("throttled {}", show(us as f64, Unit::Time))),
     );
     parts.extend(health.open_files.map(|(most, limit)| format!("{most} of {limit} open files")));
     parts.extend(health.peak_memory.map(|bytes| format!("{} MB of memory", bytes / 1_000_000)));

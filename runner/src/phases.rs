@@ -491,6 +491,7 @@ impl<'a> Run<'a> {
         let options = SeedOptions {
             mode: self.options.mode,
             trust_ledger: self.options.trust_ledger,
+            keep_stale: self.options.keep_stale,
             base_micros: (self.world.clock)(),
             who: self.world.env.get("USER").cloned().unwrap_or_default(),
             program: program(),

@@ -141,13 +141,25 @@ pub(crate) fn run_with(
     heard.map_err(LoadError::new)
 }
 
-/// The rows of all fixtures that scenarios draw from.
+/// The rows of all fixtures that the scenarios draw from.
 fn row_sources(input: &LoadInput) -> Result<RowSources, LoadError> {
-    let drawn = input.graph.scenarios.iter().flat_map(|scenario| &scenario.draw);
-    match drawn.map(|draw| &draw.fixture).next() {
-        None => Ok(RowSources::new()),
-        Some(fixture) => Err(LoadError::new(format!("no rows for `{fixture}` yet"))),
+    let mut sources = RowSources::new();
+    let played = input.graph.scenarios.iter().filter(|scenario| input.scenarios.contains(&scenario.name));
+    for draw in played.flat_map(|scenario| &scenario.draw) {
+        let name = &draw.fixture;
+        let no_rows = |why: String| LoadError::new(format!("the rows of `{name}`: {why}"));
+
+        // Without a receipt (a fixture that was not seeded by this run) times count from now.
+        let base = input.base_micros.get(name).copied().unwrap_or_else(now_micros);
+        let source = seeders::RowSource::new(&input.graph, name, &input.values, base);
+        sources.insert(name.clone(), Arc::new(source.map_err(|e| no_rows(e.to_string()))?));
     }
+    Ok(sources)
+}
+
+fn now_micros() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as i64)
 }
 
 /// One step's result when a scenario is rehearsed.

@@ -265,7 +265,7 @@ impl Program {
             let found = graph.scenarios.iter().find(|s| &s.name == name);
             wanted.push(found.ok_or_else(|| LoadError::new(format!("no scenario is named `{name}`")))?);
         }
-        let values = Arc::new(input.values.clone());
+        let values = Arc::new(known_values(input));
         for scenario in &wanted {
             let mut names =
                 Names { scenario: scenario.name.clone(), bound: Vec::new(), values: values.clone() };
@@ -297,7 +297,7 @@ impl Program {
     /// Prepares steps that are played once, under a name for people.
     pub(crate) fn once(input: &LoadInput, steps: &[Step], what: &str) -> Result<Program, LoadError> {
         let mut program = Program::empty(input)?;
-        let values = Arc::new(input.values.clone());
+        let values = Arc::new(known_values(input));
         let names = Names { scenario: what.to_owned(), bound: Vec::new(), values };
         let mut lowering = Lowering::new(input, names, what);
         let steps = lowering.program(steps, &format!("::{what}"))?;
@@ -343,6 +343,15 @@ impl Program {
             lateness_limit: graph.health.lateness_p99,
         })
     }
+}
+
+/// What was given, and the inputs that the graph itself has values of.
+fn known_values(input: &LoadInput) -> BTreeMap<String, Json> {
+    let mut values = input.values.clone();
+    for (name, value) in &input.graph.inputs {
+        values.entry(format!("inputs.{name}")).or_insert_with(|| value.clone());
+    }
+    values
 }
 
 fn highest_step(graph: &planc::graph::ExecutionGraph) -> u32 {

@@ -16,8 +16,24 @@ const KEPT: usize = 20_000;
 pub(crate) trait Rows: Send + Sync {
     /// Number of rows.
     fn rows(&self) -> u64;
-    /// Row `n`, from 1.
-    fn row(&self, n: u64) -> Result<Row, String>;
+    /// Row `n`, from 1; these columns of it, or all.
+    fn row(&self, n: u64, columns: Option<&[String]>) -> Result<Row, String>;
+}
+
+impl Rows for seeders::RowSource {
+    fn rows(&self) -> u64 {
+        seeders::RowSource::rows(self)
+    }
+
+    fn row(&self, n: u64, columns: Option<&[String]>) -> Result<Row, String> {
+        match columns {
+            None => self.row(n).map_err(|e| e.to_string()),
+            Some(columns) => columns
+                .iter()
+                .map(|column| Ok((column.clone(), self.value(n, column).map_err(|e| e.to_string())?)))
+                .collect(),
+        }
+    }
 }
 
 /// All fixtures that scenarios draw from, by name.
@@ -80,7 +96,7 @@ impl DrawPlan {
     /// The row that a rehearsal uses.
     pub(crate) fn rehearsed(&self) -> Result<Row, String> {
         let exclusive = self.order == DrawOrder::Exclusive;
-        self.rows.row(if exclusive { self.rows.rows() } else { 1 })
+        self.rows.row(if exclusive { self.rows.rows() } else { 1 }, self.columns.as_deref())
     }
 
     /// Draws for an iteration.
@@ -97,14 +113,10 @@ impl DrawPlan {
         if let Some(row) = drawn.kept.borrow().get(&n) {
             return Draw::Row(row.clone());
         }
-        let mut row = match self.rows.row(n) {
-            Ok(row) => row,
+        let row = match self.rows.row(n, self.columns.as_deref()) {
+            Ok(row) => Rc::new(row),
             Err(why) => return Draw::Failed(why),
         };
-        if let Some(columns) = &self.columns {
-            row.retain(|column, _| columns.contains(column));
-        }
-        let row = Rc::new(row);
         let mut kept = drawn.kept.borrow_mut();
         if kept.len() < KEPT {
             kept.insert(n, row.clone());
@@ -187,7 +199,7 @@ pub(crate) mod tests {
         fn rows(&self) -> u64 {
             self.0
         }
-        fn row(&self, n: u64) -> Result<Row, String> {
+        fn row(&self, n: u64, _: Option<&[String]>) -> Result<Row, String> {
             Ok(Row::from([("id".to_owned(), json!(format!("r{n}")))]))
         }
     }

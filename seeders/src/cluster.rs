@@ -583,6 +583,10 @@ fn initdb(
 
 fn minimal_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").env("TZ", "UTC");
+    // Unpacked builds without an rpath find their libraries by it.
+    if let Some(libraries) = std::env::var_os("LD_LIBRARY_PATH") {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
 }
 
 fn spawn_and_wait(mut command: Command) -> Result<std::process::Output, ClusterError> {

@@ -1,6 +1,7 @@
 //! Rows into a table: straight by COPY where nothing of them is there, else through a staging table and one set-based
 //! merge by the fixture's policy.
 
+use crate::copy::Kind;
 use crate::error::{ErrorKind, SeedError};
 use crate::fingerprint;
 use crate::ledger::Past;
@@ -361,6 +362,47 @@ pub(crate) async fn old_identities(
     stage::copy_rows(client, &target, &source, &lanes, &mut past.ours(), &mut |_| {}).await?;
     client.batch_execute(&format!("ANALYZE {quoted}")).await?;
     Ok(Some(table.identity.clone()))
+}
+
+/// Moves sequences past the numbers that the fixture supplied, so that the service's own inserts do not collide with
+/// them. Not undone by a rollback, which leaves nothing worse than a gap. Returns what was done or could not be.
+pub(crate) async fn advance_sequences(
+    client: &Client,
+    live: &LiveTable,
+    source: &RowSource,
+) -> Result<Vec<String>, SeedError> {
+    let mut notes = Vec::new();
+    let numbered = |column: &&crate::schema::LiveColumn| {
+        column.has_default
+            && matches!(column.kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
+            && source.columns().contains(&column.name)
+    };
+    for column in live.columns.iter().filter(numbered) {
+        let row = client
+            .query_one(
+                "SELECT s, coalesce(has_sequence_privilege(s, 'SELECT') AND has_sequence_privilege(s, 'UPDATE'), false) \
+                 FROM pg_get_serial_sequence($1, $2) s",
+                &[&live.quoted(), &column.name],
+            )
+            .await?;
+        let (Some(sequence), allowed) = (row.get::<_, Option<String>>(0), row.get::<_, bool>(1)) else {
+            continue;
+        };
+        if !allowed {
+            notes.push(format!(
+                "the sequence {sequence} was not moved past the seeded numbers: the role may not"
+            ));
+            continue;
+        }
+        let sql = format!(
+            "SELECT setval('{}'::regclass, m) FROM (SELECT max({})::bigint m FROM {}) t WHERE m >= (SELECT last_value FROM {sequence})",
+            sequence.replace('\'', "''"),
+            ident(&column.name),
+            live.quoted(),
+        );
+        client.query(&sql, &[]).await?;
+    }
+    Ok(notes)
 }
 
 /// Columns to compare and set: those inside the fingerprint, and those outside of it whose definition changed. Neither

@@ -255,7 +255,13 @@ async fn write(
     let pasts = entry.as_ref().map(Entry::pasts).unwrap_or_default();
     let straight = empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
     let (source, outcome) = if straight {
-        let outcome = merge::direct(client, job, &live, &newest, progress).await?;
+        let mut outcome = merge::direct(client, job, &live, &newest, progress).await?;
+        outcome.left = elsewhere(job, &pasts);
+        if !outcome.left.is_empty() {
+            outcome
+                .notes
+                .push("rows of an earlier definition lie in another table and were left there".into());
+        }
         (newest, outcome)
     } else {
         let changed = changed_columns(job, entry.as_ref(), &newest);
@@ -279,6 +285,9 @@ async fn write(
     if outcome.inserted + outcome.updated + outcome.deleted > 0 {
         client.batch_execute(&format!("ANALYZE {}", live.quoted())).await?;
     }
+    if outcome.inserted > 0 {
+        receipt.notes.extend(merge::advance_sequences(client, &live, &source).await?);
+    }
     let (fingerprint, whole) = record_of(client, job, &live, &source, empty).await?;
     receipt.fingerprint = fingerprint.to_string();
     let previous: Vec<Past> = outcome.left.iter().filter_map(|index| pasts.get(*index).cloned()).collect();
@@ -292,6 +301,15 @@ async fn write(
         foreign_rows: outcome.foreign,
     };
     ledger::write(client, job.key, &entry, &job.options.who, &job.options.program).await
+}
+
+/// Indices of earlier definitions that made rows in another table: reset must still find those.
+fn elsewhere(job: &Job<'_>, pasts: &[Past]) -> Vec<usize> {
+    let other = |past: &Past| match past.fixture().map(|fixture| &fixture.kind) {
+        Some(FixtureKind::Table(table)) => table.table != job.table.table,
+        _ => false,
+    };
+    (0..pasts.len()).filter(|index| other(&pasts[*index])).collect()
 }
 
 /// Columns outside the fingerprint whose definition is not the one in the ledger. When a time among them changed, the

@@ -156,10 +156,8 @@ async fn checks_unique_keys_and_duplicates() {
         &told(sql, &columns("u{{ n % 2 }}@x.test", "Gone")).await,
         "rows 1 and 3 collide in the unique key `t_email_key`",
     );
-    has(
-        &told(sql, &columns("v{{ n }}@x.test", "Gone")).await,
-        "warning: fixture `t`, column `email`: `t_email_key` (email) is another unique key that can still fire",
-    );
+    let free = told(sql, &columns("v{{ n }}@x.test", "Gone")).await;
+    assert!(!free.iter().any(|line| line.contains("t_email_key")), "nobody holds these values: {free:?}");
     let same = fixture("t", 5, "k", vec![("k", value(json!("{{ n % 2 }}")))]).alone();
     has(&told(sql, &same).await, "rows 1 and 3 have the same identity");
 }

@@ -190,3 +190,17 @@ async fn reset_is_refused_while_rows_hold_on() {
     let nothing = seed_with(&mut client, &graph, &mode(Mode::Reset)).await.unwrap();
     assert_eq!(nothing.action, Action::NothingToDo);
 }
+
+#[tokio::test]
+async fn a_fixture_that_moved_to_another_table_still_knows_its_old_rows() {
+    let mut client = with(&format!("{AGENTS}; CREATE TABLE fleet (LIKE agents INCLUDING ALL)")).await;
+    seed(&mut client, &agents(4).alone()).await;
+    let mut moved = agents(3).alone();
+    let planc::graph::FixtureKind::Table(table) = &mut moved.fixtures[0].kind else { panic!("a table") };
+    table.table = "fleet".into();
+    let receipt = seed(&mut client, &moved).await;
+    assert_eq!(receipt.inserted, 3);
+    assert!(receipt.notes.iter().any(|note| note.contains("another table")), "{:?}", receipt.notes);
+    let reset = seed_with(&mut client, &moved, &mode(Mode::Reset)).await.unwrap();
+    assert_eq!(reset.deleted, 7);
+}

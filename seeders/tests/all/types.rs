@@ -132,3 +132,47 @@ async fn identity_columns_and_composite_keys() {
     let two = fixture("t", 9, "a b", columns("y")).policy(OnConflict::Keep).alone();
     assert_eq!(counts(&seed(&mut client, &two).await), [0, 0, 0, 9, 0, 0]);
 }
+
+#[tokio::test]
+async fn sequences_move_past_what_was_seeded() {
+    let mut client = with("CREATE TABLE t (\"Id\" serial PRIMARY KEY, v text)").await;
+    let graph =
+        fixture("t", 40, "Id", vec![("Id", value(json!("{{ n }}"))), ("v", value(json!("x")))]).alone();
+    seed(&mut client, &graph).await;
+    client.batch_execute("INSERT INTO t (v) VALUES ('the service')").await.unwrap();
+    assert_eq!(number(&client, "SELECT max(\"Id\")::bigint FROM t").await, 41);
+    assert_eq!(seed(&mut client, &graph).await.action, Action::NothingToDo);
+}
+
+#[tokio::test]
+async fn fixtures_refer_to_each_other_and_schemas_are_named() {
+    let mut client = with(
+        "CREATE SCHEMA \"App\"; CREATE TABLE \"App\".users (email text PRIMARY KEY); \
+         CREATE TABLE \"App\".posts (id int PRIMARY KEY, author text REFERENCES \"App\".users)",
+    )
+    .await;
+    let mut users = fixture("users", 5, "email", vec![("email", value(json!("u{{ n }}")))]).fixture;
+    let author = Generator::Fixture { fixture: "people".into(), column: "email".into(), random: true };
+    let mut posts =
+        fixture("posts", 50, "id", vec![("id", value(json!("{{ n }}"))), ("author", author)]).fixture;
+    for (fixture, table) in [(&mut users, "App.users"), (&mut posts, "App.posts")] {
+        let planc::graph::FixtureKind::Table(of) = &mut fixture.kind else { panic!("a table") };
+        of.table = table.into();
+    }
+    users.name = "people".into();
+    let graph = graph(vec![users.clone(), posts]);
+    assert_eq!(seeders::inspect(&client, &graph, &Inputs::new()).await.unwrap(), vec![]);
+    seed(&mut client, &crate::build::graph(vec![users])).await;
+    assert_eq!(seed(&mut client, &graph).await.inserted, 50);
+    assert_eq!(number(&client, "SELECT count(DISTINCT author) FROM \"App\".posts").await, 5);
+    let smaller = {
+        let mut smaller = graph.clone();
+        smaller.fixtures[1].rows = 20;
+        let planc::graph::FixtureKind::Table(of) = &mut smaller.fixtures[1].kind else { panic!("a table") };
+        of.on_conflict = OnConflict::Exact;
+        smaller
+    };
+    assert_eq!(counts(&seed(&mut client, &smaller).await), [0, 0, 30, 0, 0, 20]);
+    let reset = seed_with(&mut client, &smaller, &mode(seeders::Mode::Reset)).await.unwrap();
+    assert_eq!(reset.deleted, 20);
+}

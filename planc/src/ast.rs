@@ -127,9 +127,19 @@ impl Quantity for String {
 /// A literal word of a closed list, or a name, as written.
 pub(crate) type Word = Spanned<String>;
 
+/// Parts that could not be read, which was reported. Nobody may conclude anything from what is not there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lost {
+    pub(crate) steps: bool,
+    pub(crate) thresholds: bool,
+    pub(crate) guards: bool,
+    pub(crate) fixtures: bool,
+}
+
 /// A plan file.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    pub(crate) lost: Lost,
     /// Start of the file, for what has no place of its own.
     pub(crate) span: Span,
     /// A fixture file on its own (`runner seed FIXTURE`): no load is asked for.
@@ -204,7 +214,6 @@ pub(crate) struct Profile {
 /// `target:`.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    pub(crate) span: Span,
     pub(crate) url: Option<Text>,
     pub(crate) allow_hosts: Option<Vec<Word>>,
     pub(crate) tls: Tls,
@@ -270,8 +279,6 @@ pub(crate) enum ExpectWhat {
 /// An HTTP request as written.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// The method key.
-    pub(crate) span: Span,
     pub(crate) method: &'static str,
     pub(crate) url: Text,
     pub(crate) query: Vec<(Word, Text)>,
@@ -588,7 +595,6 @@ impl Quantity for Weight {
 /// `http_req_duration{scenario:checkout,endpoint:*}`.
 #[derive(Debug, Clone)]
 pub(crate) struct Selector {
-    pub(crate) span: Span,
     pub(crate) metric: Word,
     /// Tag and value, sorted by tag.
     pub(crate) tags: Vec<(Word, Word)>,
@@ -597,9 +603,10 @@ pub(crate) struct Selector {
 /// One entry under a key of `thresholds:`.
 #[derive(Debug, Clone)]
 pub(crate) struct Threshold {
-    pub(crate) selector: Selector,
-    /// The condition.
-    pub(crate) text: Text,
+    /// `None` when it was wrong, and reported.
+    pub(crate) selector: Option<Selector>,
+    /// The condition; `None` when it was wrong, and reported.
+    pub(crate) text: Option<Text>,
     pub(crate) level: Option<Spanned<graph::GateLevel>>,
     pub(crate) abort_on_fail: Option<Typed<bool>>,
     pub(crate) delay_abort_eval: Option<Typed<Duration>>,

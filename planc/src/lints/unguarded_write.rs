@@ -11,7 +11,7 @@ pub(super) const LINT: Lint =
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     // Seeding alone has the guard of its own command line.
-    if plan.seed_only {
+    if plan.seed_only || plan.lost.guards {
         return;
     }
     let guarded = |which: fn(&Probe) -> bool| plan.guards.iter().any(|guard| which(&guard.check.probe));

@@ -8,6 +8,9 @@ pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0413", name: "unused-endpoint" }, page: include_str!("unused-endpoint.md"), check };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    if plan.lost.steps {
+        return;
+    }
     for (name, endpoint) in &plan.endpoints {
         if !plan.used.endpoints.contains(name) {
             diagnostics.push(

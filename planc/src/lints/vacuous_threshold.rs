@@ -14,7 +14,7 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
-    if plan.gates.iter().all(|gate| gate.reachable) {
+    if plan.lost.steps || plan.gates.iter().all(|gate| gate.reachable) {
         return;
     }
     let emitters = emitters(plan);

@@ -226,7 +226,7 @@ impl Parser<'_> {
         let timeout = self.typed_key(map, "timeout");
         let redirects = self.typed_key(map, "redirects");
         let url = Text { span, parsed: Parsed { value: Template::default(), uses: Vec::new() } };
-        Request { span, method, url, query, headers, body, timeout, redirects }
+        Request { method, url, query, headers, body, timeout, redirects }
     }
 
     fn header_name(&mut self, name: &str, span: Span) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Map, Parser};
 use crate::ast::{
-    Endpoint, Health, Input, InputType, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text, Tls, Token,
+    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text, Tls, Token,
     TokenSource,
 };
 use crate::codes;
@@ -73,6 +73,13 @@ impl Parser<'_> {
                 plan.thresholds.extend(found);
             }
         }
+        plan.lost = Lost {
+            steps: plan.scenarios.iter().any(|scenario| scenario.steps.is_empty())
+                || map.take("scenarios").is_none_or(|node| self.named(node, "`scenarios`").len() != plan.scenarios.len()),
+            thresholds: map.has_near("thresholds") && !map.has("thresholds"),
+            guards: map.has_near("guards") && !map.has("guards") || plan.guards.iter().any(|guard| guard.probe.is_none()),
+            fixtures: plan.fixtures.iter().any(|fixture| fixture.definition.is_none() && fixture.from.is_none()),
+        };
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
         self.finish(map);
@@ -131,7 +138,7 @@ impl Parser<'_> {
     fn target(&mut self, node: &Node, at: Span) -> Option<Target> {
         if matches!(node.kind, NodeKind::Scalar { .. }) {
             let url = self.text(node);
-            return Some(Target { span: at, url, allow_hosts: None, tls: Tls::default(), timeout: None, protocol: None });
+            return Some(Target { url, allow_hosts: None, tls: Tls::default(), timeout: None, protocol: None });
         }
         let mut map = self.map(node, "`target`", Some(at))?;
         let url = self.require(&mut map, "url").and_then(|node| self.text(node));
@@ -140,7 +147,7 @@ impl Parser<'_> {
         let timeout = self.typed_key(&mut map, "timeout");
         let protocol = map.take("protocol").and_then(|node| self.choice(node, "protocol", &PROTOCOLS));
         self.finish(map);
-        Some(Target { span: at, url, allow_hosts, tls, timeout, protocol })
+        Some(Target { url, allow_hosts, tls, timeout, protocol })
     }
 
     fn tls(&mut self, node: &Node) -> Tls {
@@ -343,6 +350,7 @@ fn no_entries(node: Option<&Node>) -> bool {
 /// A plan of which nothing is written.
 pub(super) fn empty_plan(span: Span) -> Plan {
     Plan {
+        lost: Lost::default(),
         span,
         seed_only: false,
         name: None,

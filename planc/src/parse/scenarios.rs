@@ -194,7 +194,7 @@ impl Parser<'_> {
             self.error(codes::MISSING_KEY, entry.key.span, "there is no condition under this selector");
         }
         let selector = self.selector(&entry.key);
-        items.iter().filter_map(|item| self.threshold(selector.as_ref(), item)).collect()
+        items.iter().map(|item| self.threshold(selector.as_ref(), item)).collect()
     }
 
     /// `metric{tag:value,…}`, each part with its place.
@@ -231,23 +231,23 @@ impl Parser<'_> {
             tags.push((part(tag.trim()), part(value)));
         }
         tags.sort_by(|a, b| a.0.value.cmp(&b.0.value));
-        Some(Selector { span: key.span, metric: part(metric), tags })
+        Some(Selector { metric: part(metric), tags })
     }
 
-    fn threshold(&mut self, selector: Option<&Selector>, node: &Node) -> Option<Threshold> {
+    fn threshold(&mut self, selector: Option<&Selector>, node: &Node) -> Threshold {
+        let bare = |text| Threshold {
+            selector: selector.cloned(),
+            text,
+            level: None,
+            abort_on_fail: None,
+            delay_abort_eval: None,
+            min_samples: None,
+            confident: None,
+        };
         if !matches!(node.kind, NodeKind::Mapping(_)) {
-            let text = self.text(node)?;
-            return Some(Threshold {
-                selector: selector?.clone(),
-                text,
-                level: None,
-                abort_on_fail: None,
-                delay_abort_eval: None,
-                min_samples: None,
-                confident: None,
-            });
+            return bare(self.text(node));
         }
-        let mut map = self.map(node, "a threshold", None)?;
+        let Some(mut map) = self.map(node, "a threshold", None) else { return bare(None) };
         let text = self.require(&mut map, "threshold").and_then(|node| self.text(node));
         let level = map.take("level").and_then(|node| self.choice(node, "level", &LEVELS));
         let abort_on_fail = self.typed_key(&mut map, "abort_on_fail");
@@ -258,7 +258,7 @@ impl Parser<'_> {
         self.not_yet(&mut map, "stage", "`stage` on a gate");
         self.not_yet(&mut map, "sql", "an SQL gate");
         self.finish(map);
-        Some(Threshold { selector: selector?.clone(), text: text?, level, abort_on_fail, delay_abort_eval, min_samples, confident })
+        Threshold { level, abort_on_fail, delay_abort_eval, min_samples, confident, ..bare(text) }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Map, Parser};
 use crate::ast::{Asked, Branch, HttpStep, Pause, Record, Step, StepKind, Tag, Text, Typed, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Expr, Parsed};
+use crate::expr::Expr;
 use crate::graph::{CaptureFrom, OnFailure};
 use crate::near::nearest;
 use crate::source::{Span, Spanned};
@@ -336,11 +336,6 @@ pub(crate) fn literal_count(count: &Expr) -> Option<u64> {
         Expr::Const(value) => value.as_u64(),
         _ => None,
     }
-}
-
-/// A value that needs no scope, for places that were left out.
-pub(crate) fn constant(value: u64) -> Parsed<Expr> {
-    Parsed { value: Expr::Const(value.into()), uses: Vec::new() }
 }
 
 /// A typed value that is known.

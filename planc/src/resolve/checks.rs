@@ -39,7 +39,7 @@ impl Resolver<'_> {
         let mut resolved = self.check_of(check, scope, None)?;
         resolved.static_guard =
             section == "guards" && matches!(resolved.probe, Probe::Command { .. } | Probe::File { .. });
-        Some(Check { check: resolved, span: check.span, url_span })
+        Some(Check { check: resolved, url_span })
     }
 
     /// Any check. `name` is used where it has none of its own.

@@ -53,7 +53,10 @@ impl Resolver<'_> {
     }
 
     fn fixture(&mut self, written: &ast::FixtureUse) -> Option<Fixture> {
-        let definition = written.definition.as_ref()?;
+        let Some(definition) = written.definition.as_ref() else {
+            self.lost.fixtures = true;
+            return None;
+        };
         let name = written.name.value.clone();
         let origin = format!("fixtures.{name}");
         self.origins.insert(origin.clone(), written.name.span);
@@ -70,7 +73,10 @@ impl Resolver<'_> {
             })
             .collect();
         let kind = match &definition.kind {
-            FixtureKind::Broken => return None,
+            FixtureKind::Broken => {
+                self.lost.fixtures = true;
+                return None;
+            }
             FixtureKind::Table { table, identity, on_conflict, adopt } => {
                 self.origins.insert(format!("{origin}.table"), table.span);
                 self.identity(identity, definition);

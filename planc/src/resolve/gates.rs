@@ -23,6 +23,13 @@ struct Condition {
     text: String,
 }
 
+/// A threshold of which both halves could be read.
+struct Written<'a> {
+    selector: &'a ast::Selector,
+    text: &'a ast::Text,
+    own_min_samples: bool,
+}
+
 /// Fills in the plan's gates, in the order of metric, selector and position.
 pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics: &mut Diagnostics) {
     let emitters = emitters(resolved);
@@ -34,9 +41,13 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         let Resolver { inputs, used, .. } = resolver;
         resolved.inputs = inputs;
         resolved.used.inputs.extend(used.inputs);
-        let Some(gate) = read else { continue };
-        for selector in expand(threshold, &gate.metric, &emitters, diagnostics) {
-            gates.push(reach(threshold, graph::Gate { selector, ..gate.clone() }, &emitters, resolved));
+        let (Some(gate), Some(selector), Some(text)) = (read, &threshold.selector, &threshold.text) else {
+            resolved.lost.thresholds = true;
+            continue;
+        };
+        let written = Written { selector, text, own_min_samples: threshold.min_samples.is_some() };
+        for selector in expand(selector, &emitters, diagnostics) {
+            gates.push(reach(&written, graph::Gate { selector, ..gate.clone() }, &emitters, resolved));
         }
     }
     // A stable sort: conditions under one selector stay in the order of writing.
@@ -75,15 +86,15 @@ impl Resolver<'_> {
         threshold: &ast::Threshold,
         custom: &BTreeMap<String, MetricKind>,
     ) -> Option<graph::Gate> {
-        let metric = &threshold.selector.metric;
-        let text = match threshold.text.parsed.value.as_literal() {
-            Some(text) => Some(text.to_string()),
-            None => self.known_text(&threshold.text, "a bound"),
-        };
+        let text = threshold.text.as_ref().and_then(|text| match text.parsed.value.as_literal() {
+            Some(literal) => Some(literal.to_string()),
+            None => self.known_text(text, "a bound"),
+        });
         let delay = self.typed_or(threshold.delay_abort_eval.as_ref(), Duration::ZERO);
         let abort_on_fail = self.typed_or(threshold.abort_on_fail.as_ref(), false);
         let confident = self.typed_or(threshold.confident.as_ref(), false);
         let min_samples = threshold.min_samples.as_ref().and_then(|samples| self.typed(samples));
+        let metric = &threshold.selector.as_ref()?.metric;
         let Some(kind) = kind_of(&metric.value, custom) else {
             self.unknown_metric(metric, custom);
             return None;
@@ -91,7 +102,8 @@ impl Resolver<'_> {
         let condition = match read_condition(&text?, kind) {
             Ok(condition) => condition,
             Err(problem) => {
-                let diagnostic = self.with_origin(problem.diagnostic(threshold.text.span), &threshold.text);
+                let written = threshold.text.as_ref()?;
+                let diagnostic = self.with_origin(problem.diagnostic(written.span), written);
                 self.diagnostics.push(diagnostic);
                 return None;
             }
@@ -291,17 +303,16 @@ fn needed(aggregate: Aggregate, op: Comparison, bound: Bound, kind: MetricKind) 
 
 /// One selector for each combination of values that `*` stands for.
 fn expand(
-    threshold: &ast::Threshold,
-    metric: &str,
+    selector: &ast::Selector,
     emitters: &[Emitter],
     diagnostics: &mut Diagnostics,
 ) -> Vec<BTreeMap<String, String>> {
-    let family = metrics::family(metric);
+    let family = metrics::family(&selector.metric.value);
     let mut out: Vec<BTreeMap<String, String>> = vec![BTreeMap::new()];
-    for (tag, value) in threshold.selector.tags.iter().filter(|(_, value)| value.value != "*") {
+    for (tag, value) in selector.tags.iter().filter(|(_, value)| value.value != "*") {
         out[0].insert(tag.value.clone(), value.value.clone());
     }
-    for (tag, value) in threshold.selector.tags.iter().filter(|(_, value)| value.value == "*") {
+    for (tag, value) in selector.tags.iter().filter(|(_, value)| value.value == "*") {
         let mut next = Vec::new();
         for selector in &out {
             let sources = emitters.iter().filter(|e| e.family == family && e.matches(selector));
@@ -348,7 +359,7 @@ fn open_wildcard(tag: &ast::Word, span: Span, known: &TagValue) -> Diagnostic {
 }
 
 /// Finds out which steps can emit into a gate, and what drops mean to it.
-fn reach(threshold: &ast::Threshold, mut gate: graph::Gate, emitters: &[Emitter], plan: &ResolvedPlan) -> Gate {
+fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], plan: &ResolvedPlan) -> Gate {
     let family = metrics::family(&gate.metric);
     let sources: Vec<&Emitter> =
         emitters.iter().filter(|e| e.family == family && e.matches(&gate.selector)).collect();
@@ -363,13 +374,13 @@ fn reach(threshold: &ast::Threshold, mut gate: graph::Gate, emitters: &[Emitter]
     gate.steps.sort();
     gate.steps.dedup();
     gate.drops = drops(&gate, &family, &expected, plan);
-    let tag_spans = threshold
+    let tag_spans = written
         .selector
         .tags
         .iter()
         .map(|(tag, value)| (tag.value.clone(), (tag.span, value.span)))
         .collect();
-    let bare = threshold
+    let bare = written
         .text
         .parsed
         .value
@@ -379,11 +390,11 @@ fn reach(threshold: &ast::Threshold, mut gate: graph::Gate, emitters: &[Emitter]
     Gate {
         reachable: !sources.is_empty(),
         gate,
-        span: threshold.text.span,
-        metric_span: threshold.selector.metric.span,
+        span: written.text.span,
+        metric_span: written.selector.metric.span,
         tag_spans,
         bare,
-        own_min_samples: threshold.min_samples.is_some(),
+        own_min_samples: written.own_min_samples,
         expected,
     }
 }

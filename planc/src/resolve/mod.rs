@@ -6,6 +6,7 @@ mod fixtures;
 mod gates;
 mod inputs;
 mod metrics;
+mod needs;
 mod scenarios;
 mod scope;
 mod services;
@@ -39,6 +40,7 @@ pub(crate) fn resolve(
     options: &Options,
     diagnostics: &mut Diagnostics,
 ) -> ResolvedPlan {
+    needs::check(plan, diagnostics);
     let inputs = inputs::resolve(plan, profile, options, diagnostics);
     let mut resolver = Resolver::new(plan, inputs, diagnostics);
     let seed = resolver.typed_or(plan.seed.as_ref(), 1);
@@ -56,9 +58,9 @@ pub(crate) fn resolve(
     let teardown = resolver.outer_steps(&plan.teardown, "teardown");
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
-    let Resolver { places, used, origins, inputs, diagnostics, .. } = resolver;
+    let Resolver { places, used, origins, inputs, diagnostics, lost, .. } = resolver;
     let mut resolved = ResolvedPlan {
-        span: plan.span,
+        lost,
         seed_only: plan.seed_only,
         name: plan.name.as_ref().map_or(String::new(), |name| name.value.clone()),
         about: plan.about.as_ref().map_or(String::new(), |about| about.value.clone()),
@@ -95,6 +97,7 @@ struct Resolver<'a> {
     plan: &'a ast::Plan,
     inputs: BTreeMap<String, Input>,
     diagnostics: &'a mut Diagnostics,
+    lost: ast::Lost,
     used: Used,
     places: Vec<StepPlace>,
     origins: BTreeMap<String, Span>,
@@ -108,6 +111,7 @@ impl<'a> Resolver<'a> {
             plan,
             inputs,
             diagnostics,
+            lost: plan.lost,
             used: Used::default(),
             places: Vec::new(),
             origins: BTreeMap::new(),
@@ -160,7 +164,11 @@ impl<'a> Resolver<'a> {
             if let [root, name, ..] = name_use.path.as_slice()
                 && root == "inputs"
             {
-                self.used.inputs.insert(name.clone());
+                let meant = match self.inputs.contains_key(name) {
+                    true => Some(name.as_str()),
+                    false => nearest(name, self.inputs.keys().map(String::as_str)),
+                };
+                self.used.inputs.extend(meant.map(str::to_string));
             }
         }
         scope.check(&parsed.uses, self.diagnostics)
@@ -256,13 +264,22 @@ impl<'a> Resolver<'a> {
         diagnostic
     }
 
-    /// An error for a name that refers to nothing, with the nearest that would.
+    /// An error for a name that refers to nothing, with the nearest that would; that one counts as used, since it was
+    /// likely meant.
     fn unknown<'n>(&mut self, kind: &str, word: &Spanned<String>, known: impl IntoIterator<Item = &'n str>) {
         let known: Vec<&str> = known.into_iter().collect();
         let diagnostic =
             Diagnostic::error(codes::UNKNOWN_REFERENCE, word.span, format!("unknown {kind} `{}`", word.value));
         self.diagnostics.push(match nearest(&word.value, known.iter().copied()) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near),
+            Some(near) => {
+                let used = match kind {
+                    "token" => &mut self.used.tokens,
+                    "fixture" => &mut self.used.fixtures,
+                    _ => &mut self.used.endpoints,
+                };
+                used.insert(near.to_string());
+                diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near)
+            }
             None if known.is_empty() => diagnostic.note(format!("this plan has no {kind}")),
             None => diagnostic.note(format!("known: {}", crate::near::listed(known, "and"))),
         });

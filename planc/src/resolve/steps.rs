@@ -61,11 +61,13 @@ impl Resolver<'_> {
         let own_name = step.name.as_ref().and_then(|name| self.typed(name));
         let (kind, default_name) = match &step.kind {
             StepKind::Broken => {
+                self.lost.steps = true;
                 self.places.truncate(id.0 as usize);
                 return None;
             }
             StepKind::Http(http) => {
                 let Some(http) = self.http_step(http, id, scope) else {
+                    self.lost.steps = true;
                     self.places.truncate(id.0 as usize);
                     return None;
                 };

@@ -58,7 +58,11 @@ impl Quantity for Duration {
 impl Quantity for Rate {
     const WHAT: &'static str = "a rate";
     fn read(text: &str) -> Result<Self, UnitError> {
-        units::parse_rate(text)
+        // `fast` lacks more than a unit.
+        units::parse_rate(text).map_err(|error| match text.contains('/') || units::parse_fixed(text).is_ok() {
+            true => error,
+            false => UnitError { suggestion: Some("50/s".into()), ..not_a(text, "a rate") },
+        })
     }
 }
 
@@ -130,6 +134,8 @@ pub(crate) type Word = Spanned<String>;
 /// Parts that could not be read, which was reported. Nobody may conclude anything from what is not there.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lost {
+    /// A whole block did not parse: nobody knows what it would have declared.
+    pub(crate) block: bool,
     pub(crate) steps: bool,
     pub(crate) thresholds: bool,
     pub(crate) guards: bool,

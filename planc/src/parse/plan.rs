@@ -35,12 +35,13 @@ const METRIC_KINDS: [(&str, MetricKind); 5] = [
 const PROTOCOLS: [(&str, Protocol); 2] = [("http/1.1", Protocol::Http1), ("http/2", Protocol::Http2)];
 
 impl Parser<'_> {
-    /// The whole plan. `start` is the file's first place.
-    pub(super) fn plan(&mut self, node: &Node, start: Span) -> Option<Plan> {
+    /// The whole plan. `start` is the file's first place; `torn` says that a block of it did not parse.
+    pub(super) fn plan(&mut self, node: &Node, start: Span, torn: bool) -> Option<Plan> {
         let mut map = self.map(node, "a plan", Some(start))?;
         self.not_yet(&mut map, "triage", "`triage`");
         let mut plan = empty_plan(start);
-        plan.name = self.require(&mut map, "plan").and_then(|node| self.word(node));
+        let name = if torn { map.take("plan") } else { self.require(&mut map, "plan") };
+        plan.name = name.and_then(|node| self.word(node));
         plan.about = self.word_key(&mut map, "about");
         plan.seed = self.typed_key(&mut map, "seed");
         plan.inputs_span = map.entries.iter().find(|e| e.key.value == "inputs").map(|e| e.key.span);
@@ -60,9 +61,10 @@ impl Parser<'_> {
         plan.setup = map.take("setup").map_or(Vec::new(), |node| self.steps(node));
         plan.teardown = map.take("teardown").map_or(Vec::new(), |node| self.steps(node));
         plan.scenarios_span = map.entries.iter().find(|e| e.key.value == "scenarios").map(|e| e.key.span);
-        if self.require(&mut map, "scenarios").is_some() {
+        let scenarios = if torn { map.take("scenarios") } else { self.require(&mut map, "scenarios") };
+        if scenarios.is_some() {
             plan.scenarios = self.each(&mut map, "scenarios", Self::scenario);
-            if plan.scenarios.is_empty() && no_entries(map.take("scenarios")) {
+            if plan.scenarios.is_empty() && !torn && no_entries(map.take("scenarios")) {
                 let span = plan.scenarios_span.unwrap_or(start);
                 self.error(codes::MISSING_KEY, span, "a plan needs at least one scenario");
             }
@@ -74,6 +76,7 @@ impl Parser<'_> {
             }
         }
         plan.lost = Lost {
+            block: torn,
             steps: plan.scenarios.iter().any(|scenario| scenario.steps.is_empty())
                 || map.take("scenarios").is_none_or(|node| self.named(node, "`scenarios`").len() != plan.scenarios.len()),
             thresholds: map.has_near("thresholds") && !map.has("thresholds"),

@@ -125,6 +125,9 @@ impl<'a> Resolver<'a> {
 
     /// A scope of inputs alone.
     fn inputs_scope(&self) -> Scope {
+        if self.plan.lost.block && self.inputs.is_empty() {
+            return Scope::default().with("inputs", Shape::Any);
+        }
         let fields = self.inputs.keys().map(|name| (name.clone(), Shape::Plain)).collect();
         Scope::default().with("inputs", Shape::Fields(fields))
     }
@@ -268,6 +271,9 @@ impl<'a> Resolver<'a> {
     /// likely meant.
     fn unknown<'n>(&mut self, kind: &str, word: &Spanned<String>, known: impl IntoIterator<Item = &'n str>) {
         let known: Vec<&str> = known.into_iter().collect();
+        if known.is_empty() && self.plan.lost.block {
+            return;
+        }
         let diagnostic =
             Diagnostic::error(codes::UNKNOWN_REFERENCE, word.span, format!("unknown {kind} `{}`", word.value));
         self.diagnostics.push(match nearest(&word.value, known.iter().copied()) {

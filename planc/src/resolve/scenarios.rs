@@ -94,6 +94,10 @@ impl Resolver<'_> {
         let mut scope =
             self.world_scope().plain(["run_id", "vu", "iteration", "iteration_global", "scenario"]);
         for draw in &scenario.draw {
+            // A binding that hides a name of the language was refused; the name keeps its meaning.
+            if scope.names.contains_key(&draw.binding.value) {
+                continue;
+            }
             if drawn(draw.order.map_or(DrawOrder::RoundRobin, |order| order.value)) {
                 let shape = self.columns.get(&draw.fixture.value).cloned().unwrap_or(Shape::Any);
                 scope.names.insert(draw.binding.value.clone(), shape);

@@ -1,5 +1,6 @@
 //! The command line: arguments, streams and exit codes.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // A test drives the program from outside.
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -58,12 +59,20 @@ fn json_is_one_object() {
     let plan = folder.file("broken.yaml", BROKEN);
     let done = folder.run(&["check", &plan, &plan, "--format", "json"]);
     let document: serde_json::Value = serde_json::from_str(&out(&done)).expect("json");
-    let first = &document["diagnostics"][0];
-    assert_eq!((first["code"].as_str(), first["line"].as_u64()), (Some("P0004"), Some(2)));
-    assert_eq!(document["summary"]["files"], 1);
-    // The same file twice is one file.
     let all = document["diagnostics"].as_array().expect("a list");
-    assert_eq!(all.iter().filter(|d| d["code"] == "P0004").count(), 1);
+    // The same file twice is one file, and told once.
+    let found: Vec<_> = all.iter().filter(|d| d["code"] == "P0004").collect();
+    assert_eq!(found.len(), 1);
+    let keys: Vec<&str> = found[0].as_object().expect("a map").keys().map(String::as_str).collect();
+    assert_eq!(
+        keys.join(" "),
+        "code column end_column end_line file help labels level line message name notes profiles suggestion"
+    );
+    assert_eq!(
+        (found[0]["line"].as_u64(), found[0]["suggestion"]["replacement"].as_str()),
+        (Some(2), Some("\"{{ x }}\""))
+    );
+    assert_eq!(document["summary"]["files"], 1);
 }
 
 #[test]
@@ -123,5 +132,90 @@ fn explain_schema_completions() {
         let done = folder.run(&args);
         assert_eq!(done.status.code(), Some(0), "{args:?}: {}", err(&done));
         assert!(out(&done).contains(told), "{args:?}");
+    }
+}
+
+/// The plans that ship, by path.
+fn shipped() -> Vec<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plans");
+    let mut folders = vec![root];
+    let mut plans = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("plans") {
+            let path = entry.expect("an entry").path();
+            match path.extension() {
+                None => folders.push(path),
+                Some(extension) if extension == "yaml" => plans.push(path),
+                Some(_) => {}
+            }
+        }
+    }
+    plans.sort();
+    plans
+}
+
+#[test]
+fn shipped_plans_are_drawn_in_every_view() {
+    let folder = Folder::new("views");
+    for plan in shipped() {
+        let plan = plan.to_string_lossy();
+        for (view, told) in
+            [("tree", "in all: "), ("mermaid", "flowchart TD"), ("dot", "digraph"), ("json", "\"totals\"")]
+        {
+            let done = folder.run(&["graph", &plan, "--format", view]);
+            assert_eq!(done.status.code(), Some(0), "{plan}: {}", err(&done));
+            assert!(out(&done).contains(told), "{plan} {view}");
+        }
+    }
+}
+
+#[test]
+fn a_compiled_graph_reads_back_as_the_same_graph() {
+    let folder = Folder::new("graph");
+    for plan in shipped() {
+        let plan = plan.to_string_lossy();
+        let done = folder.run(&["compile", &plan, "-o", "plan.graph.json"]);
+        assert_eq!(done.status.code(), Some(0), "{plan}: {}", err(&done));
+        let text = std::fs::read_to_string(folder.0.join("plan.graph.json")).expect("written");
+        let graph = planc::graph::ExecutionGraph::from_json(&text).expect("a graph");
+        assert!(err(&done).contains(&graph.id()), "{plan}");
+        // Standard output gets the very same bytes.
+        assert_eq!(out(&folder.run(&["compile", &plan, "-o", "-"])), text, "{plan}");
+    }
+}
+
+#[test]
+fn the_schemas_accept_what_ships() {
+    let (plans, fixtures) = (planc::schema::plan(), planc::schema::fixture());
+    let fixture_files = ["agents.yaml", "certificates.yaml", "chat/users.yaml"];
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let files = shipped().into_iter().map(|path| (path, &plans));
+    for (path, schema) in files.chain(fixture_files.iter().map(|name| (root.join(name), &fixtures))) {
+        let mut sources = planc::source::SourceMap::default();
+        let mut diagnostics = planc::diagnostic::Diagnostics::default();
+        let file = sources.add(path.to_string_lossy(), std::fs::read_to_string(&path).expect("a file"));
+        let node = planc::yaml::parse(&sources, file, &mut diagnostics).expect("yaml");
+        let validator = jsonschema::validator_for(schema).expect("a schema");
+        let errors: Vec<String> =
+            validator.iter_errors(&plain(&node)).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
+    }
+}
+
+/// A YAML tree as an editor's validator sees it.
+fn plain(node: &planc::yaml::Node) -> serde_json::Value {
+    use planc::yaml::NodeKind;
+    match &node.kind {
+        NodeKind::Null => serde_json::Value::Null,
+        NodeKind::Bool(value) => (*value).into(),
+        NodeKind::Scalar { text, plain: true } => match text.parse::<serde_json::Number>() {
+            Ok(number) => number.into(),
+            Err(_) => text.as_str().into(),
+        },
+        NodeKind::Scalar { text, .. } => text.as_str().into(),
+        NodeKind::Sequence(items) => items.iter().map(plain).collect(),
+        NodeKind::Mapping(entries) => {
+            entries.iter().map(|e| (e.key.value.clone(), plain(&e.value))).collect()
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn render(graph: &ExecutionGraph) -> String {
     let mut number = 0;
     for phase in &outline.phases {
         heading(&mut out, &mut number, phase.name);
-        let width = phase.items.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(40);
+        let width = phase.items.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(56);
         for (name, detail) in &phase.items {
             let line = format!("   {name:<width$}  {detail}");
             out.push_str(line.trim_end());

@@ -2,7 +2,7 @@
 
 use crate::executors::Executor;
 use crate::expr::{Expr, Parsed, Template};
-use crate::graph::{self, JsonTemplate, Json};
+use crate::graph::{self, Json, JsonTemplate};
 use crate::source::{Span, Spanned};
 use crate::units::{self, Fixed, PartsPerMillion, Rate, UnitError};
 use std::time::Duration;
@@ -59,9 +59,11 @@ impl Quantity for Rate {
     const WHAT: &'static str = "a rate";
     fn read(text: &str) -> Result<Self, UnitError> {
         // `fast` lacks more than a unit.
-        units::parse_rate(text).map_err(|error| match text.contains('/') || units::parse_fixed(text).is_ok() {
-            true => error,
-            false => UnitError { suggestion: Some("50/s".into()), ..not_a(text, "a rate") },
+        units::parse_rate(text).map_err(|error| {
+            match text.contains('/') || units::parse_fixed(text).is_ok() {
+                true => error,
+                false => UnitError { suggestion: Some("50/s".into()), ..not_a(text, "a rate") },
+            }
         })
     }
 }
@@ -323,7 +325,7 @@ pub(crate) enum ServiceKind {
         argv: Vec<Text>,
         env: Vec<(Word, Text)>,
         url: Option<Text>,
-        ready: Option<Check>,
+        ready: Option<Box<Check>>,
     },
     /// Reported already.
     Broken,
@@ -400,11 +402,23 @@ pub(crate) enum Generator {
     Decimal(Typed<Fixed>, Typed<Fixed>),
     BeforeNow(Text),
     AfterNow(Text),
-    TimeWithin { from: Typed<Duration>, to: Typed<Duration>, past: bool },
+    TimeWithin {
+        from: Typed<Duration>,
+        to: Typed<Duration>,
+        past: bool,
+    },
     Uuid,
     Hex(Typed<u32>),
-    References { table: String, column: String, value: Parsed<JsonTemplate> },
-    Fixture { fixture: Word, column: Word, random: bool },
+    References {
+        table: String,
+        column: String,
+        value: Parsed<JsonTemplate>,
+    },
+    Fixture {
+        fixture: Word,
+        column: Word,
+        random: bool,
+    },
     /// Reported already.
     Broken,
 }
@@ -521,10 +535,24 @@ pub(crate) enum StepKind {
     Http(Box<HttpStep>),
     Pause(Pause),
     Choose(Vec<Branch>),
-    Repeat { count: Parsed<Expr>, binding: Option<Word>, steps: Vec<Step> },
-    Each { list: Parsed<Expr>, binding: Word, steps: Vec<Step> },
-    When { condition: Parsed<Expr>, steps: Vec<Step> },
-    Group { name: Typed<String>, steps: Vec<Step> },
+    Repeat {
+        count: Parsed<Expr>,
+        binding: Option<Word>,
+        steps: Vec<Step>,
+    },
+    Each {
+        list: Parsed<Expr>,
+        binding: Word,
+        steps: Vec<Step>,
+    },
+    When {
+        condition: Parsed<Expr>,
+        steps: Vec<Step>,
+    },
+    Group {
+        name: Typed<String>,
+        steps: Vec<Step>,
+    },
     /// Reported already.
     Broken,
 }

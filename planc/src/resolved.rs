@@ -172,7 +172,9 @@ pub(crate) fn walk<'a>(steps: &'a [graph::Step], visit: &mut dyn FnMut(&'a graph
     for step in steps {
         visit(step);
         match &step.kind {
-            graph::StepKind::Choose(branches) => branches.iter().for_each(|branch| walk(&branch.steps, visit)),
+            graph::StepKind::Choose(branches) => {
+                branches.iter().for_each(|branch| walk(&branch.steps, visit))
+            }
             graph::StepKind::Repeat { steps, .. }
             | graph::StepKind::Each { steps, .. }
             | graph::StepKind::When { steps, .. }

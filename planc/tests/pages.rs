@@ -17,8 +17,11 @@ fn wrong_examples_give_their_code_and_right_ones_nothing() {
         if of_reading || WITHOUT_EXAMPLES.contains(&page.name) {
             continue;
         }
-        let examples: Vec<&str> = page.text.split("```yaml\n").skip(1).map(|e| e.split("```").next().unwrap_or("")).collect();
-        let [wrong, right] = examples.as_slice() else { panic!("{} needs a wrong and a right example", page.name) };
+        let examples: Vec<&str> =
+            page.text.split("```yaml\n").skip(1).map(|e| e.split("```").next().unwrap_or("")).collect();
+        let [wrong, right] = examples.as_slice() else {
+            panic!("{} needs a wrong and a right example", page.name)
+        };
         let told = check(wrong);
         let codes: Vec<&str> = told.lines().filter_map(|line| line.split(' ').nth(2)).collect();
         if codes.is_empty() || codes.iter().any(|code| *code != page.code) {

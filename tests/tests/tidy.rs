@@ -97,6 +97,7 @@ fn planc_points_down() {
             &["graph", "expr"],
             &["units"],
             &["yaml"],
+            &["codes", "near"],
             &["diagnostic"],
             &["source"],
         ],

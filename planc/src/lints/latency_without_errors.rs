@@ -24,7 +24,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             continue;
         }
         let mut population = gate.gate.selector.clone();
-        let narrowed = population.remove("outcome").is_some() | population.remove("expected_response").is_some();
+        let narrowed =
+            population.remove("outcome").is_some() | population.remove("expected_response").is_some();
         let key = (gate.gate.metric.as_str(), gate.gate.selector.clone());
         if told.contains(&key) {
             continue;

@@ -6,11 +6,15 @@ use crate::graph::Demand;
 use crate::resolve::{Family, emitters};
 use crate::resolved::ResolvedPlan;
 
-pub(super) const LINT: Lint =
-    Lint { code: Code { id: "P0415", name: "limit-exceeded" }, page: include_str!("limit-exceeded.md"), check };
+pub(super) const LINT: Lint = Lint {
+    code: Code { id: "P0415", name: "limit-exceeded" },
+    page: include_str!("limit-exceeded.md"),
+    check,
+};
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
-    let limited = || plan.endpoints.iter().filter_map(|(name, endpoint)| Some((name, endpoint, endpoint.limit?)));
+    let limited =
+        || plan.endpoints.iter().filter_map(|(name, endpoint)| Some((name, endpoint, endpoint.limit?)));
     if limited().next().is_none() {
         return;
     }
@@ -30,8 +34,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
                 continue;
             }
             let span = scenario.options.get("rate").or_else(|| scenario.options.get("stages"));
-            let message =
-                format!("`{name}` is offered {}/s, and its limit is {limit}", thousands(offered));
+            let message = format!("`{name}` is offered {}/s, and its limit is {limit}", thousands(offered));
             diagnostics.push(
                 Diagnostic::warning(LINT.code, span.copied().unwrap_or(scenario.span), message)
                     .also(endpoint.span, "the limit")

@@ -6,8 +6,11 @@ use crate::graph::{FixtureKind, Probe, StepKind};
 use crate::resolved::ResolvedPlan;
 use crate::source::Span;
 
-pub(super) const LINT: Lint =
-    Lint { code: Code { id: "P0406", name: "unguarded-write" }, page: include_str!("unguarded-write.md"), check };
+pub(super) const LINT: Lint = Lint {
+    code: Code { id: "P0406", name: "unguarded-write" },
+    page: include_str!("unguarded-write.md"),
+    check,
+};
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     // Seeding alone has the guard of its own command line.

@@ -90,7 +90,11 @@ impl<'a> Loader<'a> {
             Err(error) => {
                 let file = self.sources.add(path, "");
                 let message = format!("cannot read `{path}`: {error}");
-                self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, Span::new(file, 0..0), message));
+                self.diagnostics.push(Diagnostic::error(
+                    codes::UNREADABLE_FILE,
+                    Span::new(file, 0..0),
+                    message,
+                ));
                 None
             }
         }
@@ -108,7 +112,11 @@ impl<'a> Loader<'a> {
                         }
                         Err(error) => {
                             let message = format!("cannot read `{path}`: {error}");
-                            self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, from.span, message));
+                            self.diagnostics.push(Diagnostic::error(
+                                codes::UNREADABLE_FILE,
+                                from.span,
+                                message,
+                            ));
                             None
                         }
                     };

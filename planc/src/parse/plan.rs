@@ -2,8 +2,8 @@
 
 use super::{Map, Parser};
 use crate::ast::{
-    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text, Tls, Token,
-    TokenSource,
+    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text,
+    Tls, Token, TokenSource,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -78,10 +78,16 @@ impl Parser<'_> {
         plan.lost = Lost {
             block: torn,
             steps: plan.scenarios.iter().any(|scenario| scenario.steps.is_empty())
-                || map.take("scenarios").is_none_or(|node| self.named(node, "`scenarios`").len() != plan.scenarios.len()),
+                || map
+                    .take("scenarios")
+                    .is_none_or(|node| self.named(node, "`scenarios`").len() != plan.scenarios.len()),
             thresholds: map.has_near("thresholds") && !map.has("thresholds"),
-            guards: map.has_near("guards") && !map.has("guards") || plan.guards.iter().any(|guard| guard.probe.is_none()),
-            fixtures: plan.fixtures.iter().any(|fixture| fixture.definition.is_none() && fixture.from.is_none()),
+            guards: map.has_near("guards") && !map.has("guards")
+                || plan.guards.iter().any(|guard| guard.probe.is_none()),
+            fixtures: plan
+                .fixtures
+                .iter()
+                .any(|fixture| fixture.definition.is_none() && fixture.from.is_none()),
         };
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
@@ -90,7 +96,12 @@ impl Parser<'_> {
     }
 
     /// Reads each entry of a map of names, sorted by name: the order of writing means nothing.
-    fn each<T>(&mut self, map: &mut Map<'_>, key: &'static str, read: fn(&mut Self, &Entry) -> Option<T>) -> Vec<T> {
+    fn each<T>(
+        &mut self,
+        map: &mut Map<'_>,
+        key: &'static str,
+        read: fn(&mut Self, &Entry) -> Option<T>,
+    ) -> Vec<T> {
         let Some(node) = map.take(key) else { return Vec::new() };
         let what = match key {
             "inputs" => "`inputs`",
@@ -120,7 +131,9 @@ impl Parser<'_> {
         let test_only = map.take("test_only").is_some_and(|node| self.flag(node));
         self.word_key(&mut map, "about");
         let one_of = match map.take("one_of") {
-            Some(node) => self.list(node, "a list of values").iter().filter_map(|item| self.raw(item)).collect(),
+            Some(node) => {
+                self.list(node, "a list of values").iter().filter_map(|item| self.raw(item)).collect()
+            }
             None => Vec::new(),
         };
         self.finish(map);
@@ -141,7 +154,13 @@ impl Parser<'_> {
     fn target(&mut self, node: &Node, at: Span) -> Option<Target> {
         if matches!(node.kind, NodeKind::Scalar { .. }) {
             let url = self.text(node);
-            return Some(Target { url, allow_hosts: None, tls: Tls::default(), timeout: None, protocol: None });
+            return Some(Target {
+                url,
+                allow_hosts: None,
+                tls: Tls::default(),
+                timeout: None,
+                protocol: None,
+            });
         }
         let mut map = self.map(node, "`target`", Some(at))?;
         let url = self.require(&mut map, "url").and_then(|node| self.text(node));
@@ -206,7 +225,9 @@ impl Parser<'_> {
     }
 
     fn ephemeral(&mut self, map: &mut Map<'_>) -> ServiceKind {
-        let known = map.take("ephemeral").and_then(|node| self.choice(node, "ephemeral service", &[("postgres", ())]));
+        let known = map
+            .take("ephemeral")
+            .and_then(|node| self.choice(node, "ephemeral service", &[("postgres", ())]));
         let database = self.typed_key(map, "database");
         let keep = self.typed_key(map, "keep");
         let mut settings = Vec::new();
@@ -228,12 +249,16 @@ impl Parser<'_> {
             .and_then(|entry| self.check(&entry.value, "`ready`", false, Some(entry.key.span)));
         if !has_ready {
             let message = "a service without `ready` cannot be waited for";
-            self.diagnostics.push(
-                Diagnostic::error(codes::MISSING_KEY, at, message)
-                    .help("write `ready: { get: /health, within: 30s }` with a path that answers once it can serve"),
-            );
+            self.diagnostics.push(Diagnostic::error(codes::MISSING_KEY, at, message).help(
+                "write `ready: { get: /health, within: 30s }` with a path that answers once it can serve",
+            ));
         }
-        argv.map_or(ServiceKind::Broken, |argv| ServiceKind::Command { argv, env, url, ready })
+        argv.map_or(ServiceKind::Broken, |argv| ServiceKind::Command {
+            argv,
+            env,
+            url,
+            ready: ready.map(Box::new),
+        })
     }
 
     fn token(&mut self, entry: &Entry) -> Option<Token> {
@@ -243,7 +268,11 @@ impl Parser<'_> {
         let issue = map.entry("issue").map(|entry| self.issue(&entry.value, entry.key.span));
         let source = match (value, issue) {
             (Some(_), Some(_)) => {
-                self.error(codes::CONFLICTING_KEYS, name.span, "a token is given by `value` or by `issue`, not both");
+                self.error(
+                    codes::CONFLICTING_KEYS,
+                    name.span,
+                    "a token is given by `value` or by `issue`, not both",
+                );
                 None
             }
             (Some(value), None) => value.map(TokenSource::Given),
@@ -276,10 +305,12 @@ impl Parser<'_> {
 
     fn endpoints(&mut self, node: &Node) -> Vec<Endpoint> {
         if let NodeKind::Mapping(entries) = &node.kind
-            && let Some(entry) = entries.iter().find(|entry| ["openapi", "from"].contains(&entry.key.value.as_str()))
+            && let Some(entry) =
+                entries.iter().find(|entry| ["openapi", "from"].contains(&entry.key.value.as_str()))
             && matches!(entry.value.kind, NodeKind::Scalar { .. })
         {
-            self.diagnostics.push(super::not_yet(entry.key.span, "an endpoint catalogue from an OpenAPI file"));
+            self.diagnostics
+                .push(super::not_yet(entry.key.span, "an endpoint catalogue from an OpenAPI file"));
             return Vec::new();
         }
         let mut entries: Vec<&Entry> = self.named(node, "`endpoints`").iter().collect();
@@ -304,7 +335,8 @@ impl Parser<'_> {
                 if self.not_yet(&mut map, "scrape", "a scraped metric") {
                     return Some(Metric { name, kind: None });
                 }
-                let kind = self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &METRIC_KINDS));
+                let kind =
+                    self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &METRIC_KINDS));
                 let time = map.take("time").is_some_and(|node| self.flag(node));
                 self.word_key(&mut map, "about");
                 self.finish(map);

@@ -100,7 +100,8 @@ impl Parser<'_> {
             let value = self.setting(&entry.value, key.kind);
             out.push(Setting { key: Spanned::new(key.name, entry.key.span), value });
         }
-        let mut others: Vec<&'static str> = EXECUTORS.iter().flat_map(|e| e.keys).map(|key| key.name).collect();
+        let mut others: Vec<&'static str> =
+            EXECUTORS.iter().flat_map(|e| e.keys).map(|key| key.name).collect();
         others.sort_unstable();
         others.dedup();
         for key in others.into_iter().filter(|key| !own.iter().any(|own| own.name == *key)) {
@@ -110,7 +111,9 @@ impl Parser<'_> {
                 self.foreign_key(key, entry.key.span, executor, map);
             }
         }
-        if let Some(entry) = map.entries.iter().find(|entry| ["time_unit", "timeUnit"].contains(&entry.key.value.as_str())) {
+        if let Some(entry) =
+            map.entries.iter().find(|entry| ["time_unit", "timeUnit"].contains(&entry.key.value.as_str()))
+        {
             map.known.extend(["time_unit", "timeUnit"]);
             self.diagnostics.push(
                 Diagnostic::error(codes::UNKNOWN_KEY, entry.key.span, "the time unit belongs to the rate")
@@ -171,7 +174,9 @@ impl Parser<'_> {
             let Some(binding) = self.binding(entry.key.clone()) else { continue };
             let (fixture, order) = match &entry.value.kind {
                 NodeKind::Mapping(_) => {
-                    let Some(mut map) = self.map(&entry.value, "a draw", Some(entry.key.span)) else { continue };
+                    let Some(mut map) = self.map(&entry.value, "a draw", Some(entry.key.span)) else {
+                        continue;
+                    };
                     let fixture = self.require(&mut map, "from").and_then(|node| self.word(node));
                     let order = map.take("order").and_then(|node| self.choice(node, "order", &ORDERS));
                     self.finish(map);
@@ -261,4 +266,3 @@ impl Parser<'_> {
         Threshold { level, abort_on_fail, delay_abort_eval, min_samples, confident, ..bare(text) }
     }
 }
-

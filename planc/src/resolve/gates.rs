@@ -1,8 +1,8 @@
 //! Thresholds: k6's grammar with units, held against what the load can emit.
 
+use super::Resolver;
 use super::emits::{Emitter, TagValue, emitters};
 use super::metrics::{self, Family, is_latency};
-use super::Resolver;
 use crate::ast;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -116,7 +116,8 @@ impl Resolver<'_> {
             op: condition.op,
             bound: condition.bound,
             level: threshold.level.map_or(GateLevel::Required, |level| level.value),
-            min_samples: min_samples.unwrap_or_else(|| needed(condition.aggregate, condition.op, condition.bound, kind)),
+            min_samples: min_samples
+                .unwrap_or_else(|| needed(condition.aggregate, condition.op, condition.bound, kind)),
             abort_on_fail,
             delay_abort_eval: delay,
             confident,
@@ -178,9 +179,8 @@ fn read_condition(text: &str, kind: MetricKind) -> Result<Condition, Problem> {
     .into_iter()
     .find_map(|(sign, op)| rest.strip_prefix(sign).map(|right| (op, right.trim())))
     .ok_or_else(grammar)?;
-    let (aggregate, name) = read_aggregate(left.trim()).ok_or_else(|| {
-        Problem::Grammar(format!("`{}` is not an aggregate", left.trim()))
-    })?;
+    let (aggregate, name) = read_aggregate(left.trim())
+        .ok_or_else(|| Problem::Grammar(format!("`{}` is not an aggregate", left.trim())))?;
     allowed(aggregate, kind, &name)?;
     let (bound, bound_text) = read_bound(right, aggregate, kind)?;
     let text = format!("{name} {} {bound_text}", op.as_str());
@@ -219,7 +219,9 @@ fn allowed(aggregate: Aggregate, kind: MetricKind, name: &str) -> Result<(), Pro
         MetricKind::Counter => {
             (matches!(aggregate, Aggregate::Count | Aggregate::Rate), "a counter", "`count` and `rate`")
         }
-        MetricKind::Rate => (matches!(aggregate, Aggregate::Rate | Aggregate::Count), "a rate", "`rate` and `count`"),
+        MetricKind::Rate => {
+            (matches!(aggregate, Aggregate::Rate | Aggregate::Count), "a rate", "`rate` and `count`")
+        }
         MetricKind::Gauge => (
             matches!(aggregate, Aggregate::Value | Aggregate::Min | Aggregate::Max),
             "a gauge",
@@ -244,7 +246,9 @@ fn read_bound(text: &str, aggregate: Aggregate, kind: MetricKind) -> Result<(Bou
         (_, Aggregate::Count) => {
             // `data_sent: count < 10MiB` is a number of bytes.
             let number = match units::parse_size(text) {
-                Ok(bytes) => i64::try_from(bytes).ok().and_then(|bytes| bytes.checked_mul(1_000_000)).map(Fixed),
+                Ok(bytes) => {
+                    i64::try_from(bytes).ok().and_then(|bytes| bytes.checked_mul(1_000_000)).map(Fixed)
+                }
                 Err(_) => None,
             };
             let number = match number {
@@ -407,10 +411,8 @@ fn drops(
     plan: &ResolvedPlan,
 ) -> BTreeMap<String, u64> {
     let by_answer = ["outcome", "status", "error_code", "proto", "expected_response"];
-    let of_samples = matches!(
-        gate.aggregate,
-        Aggregate::Percentile(_) | Aggregate::Med | Aggregate::Max | Aggregate::Avg
-    );
+    let of_samples =
+        matches!(gate.aggregate, Aggregate::Percentile(_) | Aggregate::Med | Aggregate::Max | Aggregate::Avg);
     if !is_latency(&gate.metric)
         || !of_samples
         || *family == Family::Run
@@ -423,7 +425,11 @@ fn drops(
             .iter()
             .any(|s| s.scenario.name == *name && matches!(s.scenario.demand, Demand::Arrivals { .. }))
     };
-    expected.iter().filter(|(name, weight)| **weight > 0 && open(name)).map(|(n, w)| (n.clone(), *w)).collect()
+    expected
+        .iter()
+        .filter(|(name, weight)| **weight > 0 && open(name))
+        .map(|(n, w)| (n.clone(), *w))
+        .collect()
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ mod steps;
 mod tokens;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
-pub(crate) use services::url_host;
 pub(crate) use metrics::{Family, family, is_latency};
+pub(crate) use services::url_host;
 
 use crate::Options;
 use crate::ast::{self, InputType, Quantity, Text, Typed};
@@ -213,7 +213,9 @@ impl<'a> Resolver<'a> {
             let Some(name) = name_use.path.get(1) else { continue };
             match self.inputs.get(name).map(|input| &input.value) {
                 Some(InputValue::Broken) => return None,
-                Some(InputValue::Open { missing, .. }) => open = Some((name.clone(), name_use.span, *missing)),
+                Some(InputValue::Open { missing, .. }) => {
+                    open = Some((name.clone(), name_use.span, *missing))
+                }
                 _ => {}
             }
         }
@@ -242,7 +244,11 @@ impl<'a> Resolver<'a> {
             (codes::MISSING_INPUT, format!("`{name}` has no value, and {what} is needed here"), help)
         } else {
             let help = "use an input that is neither `late` nor a secret".to_string();
-            (codes::OPEN_VALUE, format!("`{name}` is known only when the run starts, and {what} is needed here"), help)
+            (
+                codes::OPEN_VALUE,
+                format!("`{name}` is known only when the run starts, and {what} is needed here"),
+                help,
+            )
         };
         let mut diagnostic = Diagnostic::error(code, span, message).help(help);
         if let Some(input) = input {
@@ -254,7 +260,8 @@ impl<'a> Resolver<'a> {
     /// Tells where the inputs behind a rendered text got their values.
     fn with_origin(&self, mut diagnostic: Diagnostic, text: &Text) -> Diagnostic {
         for name_use in &text.parsed.uses {
-            let Some((name, input)) = name_use.path.get(1).and_then(|name| Some((name, self.inputs.get(name)?)))
+            let Some((name, input)) =
+                name_use.path.get(1).and_then(|name| Some((name, self.inputs.get(name)?)))
             else {
                 continue;
             };
@@ -274,8 +281,11 @@ impl<'a> Resolver<'a> {
         if known.is_empty() && self.plan.lost.block {
             return;
         }
-        let diagnostic =
-            Diagnostic::error(codes::UNKNOWN_REFERENCE, word.span, format!("unknown {kind} `{}`", word.value));
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_REFERENCE,
+            word.span,
+            format!("unknown {kind} `{}`", word.value),
+        );
         self.diagnostics.push(match nearest(&word.value, known.iter().copied()) {
             Some(near) => {
                 let used = match kind {
@@ -332,9 +342,9 @@ fn topological(needs: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, Vec
     let mut out: Vec<String> = Vec::new();
     let mut rest: Vec<&String> = needs.keys().collect();
     while !rest.is_empty() {
-        let ready = rest.iter().position(|name| {
-            needs[*name].iter().all(|need| out.contains(need) || !needs.contains_key(need))
-        });
+        let ready = rest
+            .iter()
+            .position(|name| needs[*name].iter().all(|need| out.contains(need) || !needs.contains_key(need)));
         match ready {
             Some(at) => out.push(rest.remove(at).clone()),
             None => return Err(cycle(needs, rest[0])),
@@ -345,7 +355,12 @@ fn topological(needs: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, Vec
 
 /// Follows unmet needs from `start` until a name comes back.
 fn cycle(needs: &BTreeMap<String, Vec<String>>, start: &str) -> Vec<String> {
-    fn visit(needs: &BTreeMap<String, Vec<String>>, name: &str, path: &mut Vec<String>, dead: &mut Vec<String>) -> bool {
+    fn visit(
+        needs: &BTreeMap<String, Vec<String>>,
+        name: &str,
+        path: &mut Vec<String>,
+        dead: &mut Vec<String>,
+    ) -> bool {
         if let Some(at) = path.iter().position(|known| known == name) {
             path.drain(..at);
             return true;

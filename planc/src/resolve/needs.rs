@@ -1,7 +1,7 @@
 //! What a plan talks to must be there: a target for requests to paths, a database for rows.
 
-use crate::ast::{Check, FixtureKind, Plan, Probe, Request, Step, StepKind, TokenSource};
 use crate::ast::{Asked, ServiceKind};
+use crate::ast::{Check, FixtureKind, Plan, Probe, Request, Step, StepKind, TokenSource};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Segment;
@@ -17,16 +17,24 @@ pub(super) fn check(plan: &Plan, diagnostics: &mut Diagnostics) {
         && let Some(span) = first_request(plan)
     {
         diagnostics.push(
-            Diagnostic::error(codes::NOTHING_TO_TALK_TO, span, "this goes to a path, and the plan has no `target`")
-                .help("write `target: { url: \"http://127.0.0.1:8080\" }`"),
+            Diagnostic::error(
+                codes::NOTHING_TO_TALK_TO,
+                span,
+                "this goes to a path, and the plan has no `target`",
+            )
+            .help("write `target: { url: \"http://127.0.0.1:8080\" }`"),
         );
     }
     if plan.database.is_none()
         && let Some(span) = first_statement(plan)
     {
         diagnostics.push(
-            Diagnostic::error(codes::NOTHING_TO_TALK_TO, span, "this needs a database, and the plan has none")
-                .help("write `database: { url: \"{{ inputs.database_url }}\" }`"),
+            Diagnostic::error(
+                codes::NOTHING_TO_TALK_TO,
+                span,
+                "this needs a database, and the plan has none",
+            )
+            .help("write `database: { url: \"{{ inputs.database_url }}\" }`"),
         );
     }
 }
@@ -89,7 +97,7 @@ fn first_statement(plan: &Plan) -> Option<Span> {
     let asks = |check: &&Check| matches!(check.probe, Some(Probe::Sql(_) | Probe::Postgres(_)));
     let checks = plan.guards.iter().chain(&plan.preflight);
     let ready = plan.services.iter().filter_map(|service| match &service.kind {
-        ServiceKind::Command { ready, .. } => ready.as_ref(),
+        ServiceKind::Command { ready, .. } => ready.as_deref(),
         _ => None,
     });
     let check = checks.chain(ready).find(asks).map(|check| check.span);

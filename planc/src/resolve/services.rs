@@ -61,7 +61,8 @@ impl Resolver<'_> {
         }
         let allow_hosts = match &target.allow_hosts {
             Some(hosts) => {
-                let mut hosts: Vec<String> = hosts.iter().map(|host| host.value.to_ascii_lowercase()).collect();
+                let mut hosts: Vec<String> =
+                    hosts.iter().map(|host| host.value.to_ascii_lowercase()).collect();
                 hosts.sort();
                 hosts.dedup();
                 hosts
@@ -94,7 +95,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn default_hosts(&mut self, url: &Template, service: bool, sound: bool, span: crate::source::Span) -> Vec<String> {
+    fn default_hosts(
+        &mut self,
+        url: &Template,
+        service: bool,
+        sound: bool,
+        span: crate::source::Span,
+    ) -> Vec<String> {
         if service {
             return vec!["127.0.0.1".into(), "localhost".into()];
         }
@@ -135,7 +142,9 @@ impl Resolver<'_> {
                 if let Some(first) = first {
                     let message = match cycle.as_slice() {
                         [_] => format!("`{}` needs itself to start", first.name.value),
-                        _ => format!("{} wait for each other", listed(cycle.iter().map(String::as_str), "and")),
+                        _ => {
+                            format!("{} wait for each other", listed(cycle.iter().map(String::as_str), "and"))
+                        }
                     };
                     self.error(codes::CYCLE, first.name.span, message);
                 }
@@ -172,7 +181,8 @@ impl Resolver<'_> {
                 };
                 let ready = ready.as_ref().and_then(|ready| {
                     let scope = self.world_scope();
-                    let mut check = self.check_of(ready, &scope, Some(&format!("service {name} is ready")))?;
+                    let mut check =
+                        self.check_of(ready, &scope, Some(&format!("service {name} is ready")))?;
                     check.within.get_or_insert(READY_WITHIN);
                     Some(check)
                 });

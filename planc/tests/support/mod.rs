@@ -1,5 +1,5 @@
 //! What the tests of the compiler share.
-#![allow(dead_code)] // Each test crate uses a part.
+#![allow(dead_code, clippy::disallowed_methods)] // Each test crate uses a part, and tests read files.
 
 use planc::{Compilation, Files};
 

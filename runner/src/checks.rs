@@ -10,7 +10,9 @@ use crate::expect::{self, Observed, Outcome3, shorten};
 use crate::seeding;
 use crate::values::Values;
 use planc::eval;
-use planc::graph::{Check, ExecutionGraph, Expectation, Expected, Json, Matcher, PostgresFacts, Probe, Template};
+use planc::graph::{
+    Check, ExecutionGraph, Expectation, Expected, Json, Matcher, PostgresFacts, Probe, Template,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -65,7 +67,11 @@ impl Prober<'_> {
     }
 
     /// The same, giving up at once when `gone` tells a reason.
-    pub async fn evaluate_unless(&self, check: &Check, gone: &mut (dyn FnMut() -> Option<String> + Send)) -> Seen {
+    pub async fn evaluate_unless(
+        &self,
+        check: &Check,
+        gone: &mut (dyn FnMut() -> Option<String> + Send),
+    ) -> Seen {
         let start = Instant::now();
         let limit = check.within.unwrap_or_default();
         let mut pause = BACKOFF.0;
@@ -162,7 +168,8 @@ impl Prober<'_> {
             match seeding::foreign_rows(&client, self.graph, &self.values, table).await {
                 Ok(rows) if rows <= limit => told.push(format!("{rows} foreign rows in `{table}`")),
                 Ok(rows) => {
-                    let text = format!("`{table}` holds {rows} rows that are not ours, at most {limit} are allowed");
+                    let text =
+                        format!("`{table}` holds {rows} rows that are not ours, at most {limit} are allowed");
                     return Seen::new(NodeOutcome::Different, text);
                 }
                 Err(why) => return failed(why),
@@ -200,14 +207,17 @@ impl Prober<'_> {
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Seen::new(NodeOutcome::Absent, format!("program `{}` was not found", argv[0]));
             }
-            Ok(Err(error)) => return Seen::new(NodeOutcome::Failed, format!("cannot run `{}`: {error}", argv[0])),
+            Ok(Err(error)) => {
+                return Seen::new(NodeOutcome::Failed, format!("cannot run `{}`: {error}", argv[0]));
+            }
             Ok(Ok(output)) => output,
         };
         let code = output.status.code().map(Json::from);
         let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let told = || {
-            let code = output.status.code().map_or_else(|| output.status.to_string(), |c| format!("exit code {c}"));
+            let code =
+                output.status.code().map_or_else(|| output.status.to_string(), |c| format!("exit code {c}"));
             if stderr.is_empty() { code } else { format!("{code}: {}", shorten(&stderr, 200)) }
         };
         let mut seen = compare(expect, &self.values, |what| match what {
@@ -215,7 +225,8 @@ impl Prober<'_> {
             Expected::Stdout(matcher) => Some((matcher, Some(Json::from(stdout.clone())))),
             _ => None,
         });
-        let asks_for_code = expect.iter().any(|expectation| matches!(expectation.what, Expected::ExitCode(_)));
+        let asks_for_code =
+            expect.iter().any(|expectation| matches!(expectation.what, Expected::ExitCode(_)));
         if seen.is_none() && !asks_for_code && !output.status.success() {
             seen = Some(Seen::new(NodeOutcome::Different, told()));
         }
@@ -254,7 +265,9 @@ impl Prober<'_> {
         let text = match std::fs::read(&place) {
             Ok(bytes) => Some(Json::from(String::from_utf8_lossy(&bytes).trim_end().to_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Seen::new(NodeOutcome::Unreachable, format!("cannot read `{path}`: {error}")),
+            Err(error) => {
+                return Seen::new(NodeOutcome::Unreachable, format!("cannot read `{path}`: {error}"));
+            }
         };
         compare(expect, &self.values, |what| match what {
             Expected::Body(matcher) => Some((matcher, text.clone())),

@@ -3,15 +3,17 @@
 use crate::evidence::Evidence;
 use crate::exit::{self, Exit};
 use crate::judge::{self, Verdict};
+use crate::listen::Both;
+use crate::live::Live;
 use crate::orchestrate::{self, Options};
+use crate::output;
 use crate::phases::stamp;
 use crate::plan::{self, Disk, LoadError, Loaded};
 use crate::progress::Teller;
 use crate::report::{self, REPORTS, terminal};
 use crate::world::World;
-use crate::output;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::graph::{ExecutionGraph, Expr, Segment, Template};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -65,6 +67,9 @@ Examples:
     Judge {
         /// Evidence file, or the folder of a run
         evidence: PathBuf,
+        /// For people or for programs
+        #[arg(long, value_enum, default_value = "terminal")]
+        format: VerdictFormat,
     },
     /// Tells a run again, from its evidence
     #[command(after_help = "\
@@ -87,6 +92,14 @@ Examples:
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum VerdictFormat {
+    /// As `runner apply` prints it
+    Terminal,
+    /// The verdict alone, as JSON
+    Json,
 }
 
 #[derive(Args)]
@@ -198,7 +211,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -
         Command::Apply(args) => apply(&args, world),
         Command::Seed(args) => seed(&args, world),
         Command::Preflight(args) => preflight(&args, world),
-        Command::Judge { evidence } => judge_again(&evidence),
+        Command::Judge { evidence, format } => judge_again(&evidence, format),
         Command::Report { evidence, format, output } => report_again(&evidence, &format, output.as_deref()),
         Command::Completions { shell } => completions(shell),
     };
@@ -234,9 +247,9 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         mode: seeders::Mode::Apply,
         out: out.clone(),
     };
-    let mut teller = args.output.teller(written, &graph);
-    let evidence = orchestrate::apply(&graph, &options, world, &mut teller).map_err(internal)?;
-    drop(teller);
+    let mut listeners = Both(args.output.teller(written, &graph), Live::new(out.join("live.json")));
+    let evidence = orchestrate::apply(&graph, &options, world, &mut listeners).map_err(internal)?;
+    drop(listeners);
     let verdict = judge::judge(&evidence.graph, &evidence);
     let lost = write_all(&out, &evidence, &verdict);
     let verdict = verdict.with_lost_outputs(&lost);
@@ -244,6 +257,9 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         true => terminal::verdict_line(&evidence, &verdict),
         false => terminal::outcome(&evidence, &verdict),
     });
+    if args.output.out.is_none() {
+        output::point_latest(&out);
+    }
     if !args.output.quiet {
         print(&format!("  evidence and reports: {}\n", out.display()));
     }
@@ -301,10 +317,13 @@ fn preflight(args: &Preflight, world: &World) -> Result<Exit, Stop> {
     Ok(end_preparation(&evidence))
 }
 
-fn judge_again(path: &Path) -> Result<Exit, Stop> {
+fn judge_again(path: &Path, format: VerdictFormat) -> Result<Exit, Stop> {
     let evidence = read(path)?;
     let verdict = judge::judge(&evidence.graph, &evidence);
-    print(&terminal::outcome(&evidence, &verdict));
+    print(&match format {
+        VerdictFormat::Terminal => terminal::outcome(&evidence, &verdict),
+        VerdictFormat::Json => format!("{}\n", serde_json::to_string_pretty(&verdict).unwrap_or_default()),
+    });
     Ok(verdict.status)
 }
 
@@ -359,7 +378,8 @@ fn load(path: &str, inputs: &Inputs, world: &World) -> Result<Loaded, Stop> {
         profile: inputs.profile.clone(),
         set: inputs.set.clone(),
         env: world.env.clone(),
-        require_inputs: true,
+        // What is missing is a guard's refusal, told with all other guards.
+        require_inputs: false,
     };
     plan::load(&Disk, path, &options).map_err(|error| match error {
         LoadError::Usage(why) => Stop(Exit::Usage, format!("error: {why}\n")),
@@ -379,7 +399,8 @@ fn take_database(graph: &mut ExecutionGraph, url: &str, set: &mut BTreeMap<Strin
 
 /// Evidence, and the reports that the plan asks for; why some could not be written.
 fn write_all(out: &Path, evidence: &Evidence, verdict: &Verdict) -> Vec<String> {
-    let mut lost: Vec<String> = output::write_evidence(&out.join("evidence.json"), evidence).err().into_iter().collect();
+    let mut lost: Vec<String> =
+        output::write_evidence(&out.join("evidence.json"), evidence).err().into_iter().collect();
     for (path, report) in report::asked(&evidence.graph.report) {
         let text = (report.render)(evidence, verdict);
         lost.extend(output::write(&out.join(path), &text).err());

@@ -131,7 +131,9 @@ impl Web {
             let next = location.and_then(|to| url.join(to).ok());
             let status = answer.status().as_u16();
             match next {
-                Some(next) if matches!(status, 301 | 302 | 303 | 307 | 308) && redirects < request.redirects => {
+                Some(next)
+                    if matches!(status, 301 | 302 | 303 | 307 | 308) && redirects < request.redirects =>
+                {
                     redirects += 1;
                     if status < 307 && method != Method::GET && method != Method::HEAD {
                         method = Method::GET;

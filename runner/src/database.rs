@@ -26,7 +26,11 @@ pub struct Answer {
 struct AsText(String);
 
 impl ToSql for AsText {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         out.extend_from_slice(self.0.as_bytes());
         Ok(IsNull::No)
     }
@@ -44,12 +48,17 @@ impl ToSql for AsText {
 
 /// Connects; the error says what is wrong without the password.
 pub async fn connect(url: &str) -> Result<Client, String> {
-    let config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
+    let mut config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
+    if config.get_application_name().is_none() {
+        config.application_name("planc runner");
+    }
     let place = place(&config);
     let connecting = tokio::time::timeout(CONNECT_LIMIT, config.connect(NoTls));
     let (client, connection) = match connecting.await {
         Err(_) => return Err(format!("the database at {place} did not answer within 5s")),
-        Ok(Err(error)) => return Err(format!("the database at {place} cannot be reached: {}", chain(&error))),
+        Ok(Err(error)) => {
+            return Err(format!("the database at {place} cannot be reached: {}", chain(&error)));
+        }
         Ok(Ok(connected)) => connected,
     };
     tokio::spawn(async move {
@@ -95,10 +104,7 @@ pub async fn query(mut client: Client, statement: &Template, values: &Values) ->
     // Only the server can write a type that is unknown here as text.
     let column = prepared.columns()[0].name().replace('"', "\"\"");
     let number = *prepared.columns()[0].type_() == Type::NUMERIC;
-    let text = format!(
-        "select q.\"{column}\"::text from ({}) q",
-        text.trim().trim_end_matches(';')
-    );
+    let text = format!("select q.\"{column}\"::text from ({}) q", text.trim().trim_end_matches(';'));
     let rows = transaction.query(&text, &parameters).await.map_err(failed)?;
     let value = rows.first().map(|row| match row.try_get::<_, Option<String>>(0) {
         Ok(Some(text)) if number => serde_json::from_str(&text).unwrap_or(Json::from(text)),

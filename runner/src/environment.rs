@@ -20,7 +20,10 @@ pub fn fingerprint() -> BTreeMap<String, String> {
     put("cores", std::thread::available_parallelism().ok().map(|n| n.to_string()));
     put("kernel", read("/proc/sys/kernel/osrelease"));
     put("host", read("/proc/sys/kernel/hostname"));
-    put("load_before", read("/proc/loadavg").map(|text| text.split(' ').take(3).collect::<Vec<_>>().join(" ")));
+    put(
+        "load_before",
+        read("/proc/loadavg").map(|text| text.split(' ').take(3).collect::<Vec<_>>().join(" ")),
+    );
     put("memory", field(read("/proc/meminfo"), "MemTotal"));
     put("processor", field(read("/proc/cpuinfo"), "model name"));
     put("cgroup_cpu_max", read("/sys/fs/cgroup/cpu.max"));

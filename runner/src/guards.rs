@@ -85,7 +85,9 @@ pub fn database_address(graph: &ExecutionGraph, url: &str, given: Option<&str>) 
             || host_allowed(&patterns, &host, Some(port));
         let seen = match allowed {
             true => Seen::new(NodeOutcome::Passed, format!("`{host}`")),
-            false => Seen::new(NodeOutcome::Different, format!("`{host}` is neither local nor in `allow_hosts`")),
+            false => {
+                Seen::new(NodeOutcome::Different, format!("`{host}` is neither local nor in `allow_hosts`"))
+            }
         };
         let fix = "add the host to `target.allow_hosts`, or give the URL of a test database";
         out.push(record("guard", "the database's address", seen, Some(fix.into()), start));

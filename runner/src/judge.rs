@@ -236,7 +236,8 @@ impl Case<'_> {
     fn decide(&self) -> (Exit, Vec<Cause>) {
         let mut ranked: Vec<(Exit, Vec<Cause>)> = Vec::new();
         if let End::Interrupted { signal } = &self.evidence.end {
-            ranked.push((Exit::Interrupted, vec![cause(CauseKind::Operator, format!("stopped by {signal}"))]));
+            ranked
+                .push((Exit::Interrupted, vec![cause(CauseKind::Operator, format!("stopped by {signal}"))]));
         }
         ranked.push((Exit::Fail, self.failures()));
         ranked.push((Exit::Invalid, self.invalidities()));
@@ -269,7 +270,10 @@ impl Case<'_> {
             out.push(cause(CauseKind::Gate, gate_text(gate)));
         }
         if let End::AbortedByStep { step } = &self.evidence.end {
-            out.push(cause(CauseKind::Target, format!("step `{step}` failed and its `on_failure` ended the run")));
+            out.push(cause(
+                CauseKind::Target,
+                format!("step `{step}` failed and its `on_failure` ended the run"),
+            ));
         }
         let ungated = !self.graph.gates.iter().any(|gate| gate.level == GateLevel::Required);
         for (scenario, record) in self.scenarios() {
@@ -314,7 +318,10 @@ impl Case<'_> {
         if let End::AbortedByGate { gate } = &self.evidence.end
             && !self.required().any(|gate| gate.state == GateState::Fail)
         {
-            out.push(cause(CauseKind::Gate, format!("the run was aborted by `{gate}`, which holds in the end")));
+            out.push(cause(
+                CauseKind::Gate,
+                format!("the run was aborted by `{gate}`, which holds in the end"),
+            ));
         }
         out
     }
@@ -353,9 +360,7 @@ impl Case<'_> {
             "own CPU {}% of a core with {} workers",
             health.cpu_centicores_mean, health.workers
         )];
-        for (what, ppm) in
-            [("run-queue delay", health.run_queue_delay_ppm), ("steal", health.steal_ppm)]
-        {
+        for (what, ppm) in [("run-queue delay", health.run_queue_delay_ppm), ("steal", health.steal_ppm)] {
             if let Some(ppm) = ppm.filter(|ppm| *ppm >= 10_000) {
                 parts.push(format!("{what} {:.1}%", ppm as f64 / 1e4));
             }
@@ -438,8 +443,7 @@ impl Case<'_> {
             walk(steps, &mut |step| {
                 let played = self.load.steps_played.get(&step.id.0).copied().unwrap_or(0);
                 if matches!(step.kind, StepKind::Http(_)) && played == 0 {
-                    let text =
-                        format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
+                    let text = format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
                     out.push(cause(CauseKind::Load, text));
                 }
             });
@@ -477,9 +481,8 @@ fn stopped_before_load(evidence: &Evidence) -> Option<(Exit, Vec<Cause>)> {
 }
 
 fn skipped_scenarios(evidence: &Evidence) -> BTreeSet<String> {
-    let skipped = |node: &&crate::evidence::NodeRecord| {
-        node.kind == "scenario" && node.outcome == NodeOutcome::Skipped
-    };
+    let skipped =
+        |node: &&crate::evidence::NodeRecord| node.kind == "scenario" && node.outcome == NodeOutcome::Skipped;
     evidence.nodes.iter().filter(skipped).map(|node| node.name.clone()).collect()
 }
 

@@ -20,6 +20,41 @@ pub trait Listener: Send {
     fn event(&mut self, event: &Event);
 }
 
+/// Two listeners; the second hears after the first.
+pub struct Both<A, B>(pub A, pub B);
+
+impl<A: Listener, B: Listener> Listener for Both<A, B> {
+    fn part(&mut self, name: &str) {
+        self.0.part(name);
+        self.1.part(name);
+    }
+
+    fn node(&mut self, node: &NodeRecord) {
+        self.0.node(node);
+        self.1.node(node);
+    }
+
+    fn seeding(&mut self, progress: &Progress) {
+        self.0.seeding(progress);
+        self.1.seeding(progress);
+    }
+
+    fn receipt(&mut self, receipt: &Receipt) {
+        self.0.receipt(receipt);
+        self.1.receipt(receipt);
+    }
+
+    fn misfits(&mut self, misfits: &[Misfit]) {
+        self.0.misfits(misfits);
+        self.1.misfits(misfits);
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+}
+
 /// Hears nothing.
 pub struct Silent;
 

@@ -4,11 +4,19 @@
 //! connections and recorder, and merges their snapshots once a second. The engine never names
 //! `report`; whoever listens gets [`Event`]s of low rate.
 
+use crate::coordinator::Coordinator;
 use crate::evidence::{LoadRecord, Tick};
+use crate::prepare::Program;
+use crate::rows::RowSources;
+use crate::shared::Shared;
+use crate::{health, rehearse, worker};
 use planc::graph::{ExecutionGraph, Json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, mpsc};
+
+/// Open files that are not connections: timers, event queues, standard streams, reports.
+const SPARE_FILES: u64 = 64;
 
 /// What the engine needs beside the graph.
 pub struct LoadInput {
@@ -30,6 +38,9 @@ pub struct LoadInput {
     pub workers: usize,
     /// Set to [`STOP_GRACEFUL`] or [`STOP_NOW`] from outside.
     pub stop: Arc<AtomicU8>,
+    /// Asked once a second with all that was measured so far, when any gate has `abort_on_fail`: tells metric and
+    /// condition of a gate that broke, which ends the load.
+    pub abort: Option<Box<dyn Fn(&LoadRecord) -> Option<String> + Send>>,
 }
 
 /// Value of [`LoadInput::stop`]: iterations get their graceful stop.
@@ -81,10 +92,74 @@ pub struct LoadError {
     pub help: Option<String>,
 }
 
+impl LoadError {
+    /// An error whose message says all.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        LoadError { message: message.into(), help: None }
+    }
+}
+
 /// Runs scenarios to their end. Blocks; call it from a thread that may.
 pub fn run(input: LoadInput, on_event: &mut dyn FnMut(Event)) -> Result<(LoadRecord, LoadEnd), LoadError> {
-    let _ = (input, on_event);
-    Err(LoadError { message: "not yet".into(), help: None })
+    let rows = row_sources(&input)?;
+    run_with(input, &rows, on_event)
+}
+
+/// [`run`] over given rows.
+pub(crate) fn run_with(
+    mut input: LoadInput,
+    rows: &RowSources,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<(LoadRecord, LoadEnd), LoadError> {
+    let program = Arc::new(Program::new(&input, rows)?);
+    let users: u64 = program.scenarios.iter().map(|s| u64::from(s.demand.max_vus())).sum();
+    let files = health::raise_open_files();
+    if users + SPARE_FILES > files {
+        return Err(LoadError {
+            message: format!("{users} virtual users need more open files than the limit of {files}"),
+            help: Some(format!("raise it with `ulimit -n {}`, or lower the virtual users", users + 1_024)),
+        });
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = if input.workers == 0 { cores } else { input.workers };
+    let workers = wanted.min(users as usize).max(1);
+    let shared = Arc::new(Shared::new(&program, workers, input.stop.clone()));
+    let (to, from) = mpsc::channel();
+    let mut threads = Vec::new();
+    for number in 0..workers {
+        let (program, shared, to) = (program.clone(), shared.clone(), to.clone());
+        let thread = std::thread::Builder::new().name(format!("load-{number}"));
+        let spawned = thread.spawn(move || worker::main(number, program, shared, to));
+        threads.push(spawned.map_err(|e| LoadError::new(format!("cannot start a worker: {e}")))?);
+    }
+    drop(to);
+    let coordinator = Coordinator::new(program, shared, workers, input.abort.take());
+    let heard = coordinator.listen(&from, on_event);
+    for thread in threads {
+        thread.join().map_err(|_| LoadError::new("a worker panicked"))?;
+    }
+    heard.map_err(LoadError::new)
+}
+
+/// The rows of all fixtures that the scenarios draw from.
+fn row_sources(input: &LoadInput) -> Result<RowSources, LoadError> {
+    let mut sources = RowSources::new();
+    let played = input.graph.scenarios.iter().filter(|scenario| input.scenarios.contains(&scenario.name));
+    for draw in played.flat_map(|scenario| &scenario.draw) {
+        let name = &draw.fixture;
+        let no_rows = |why: String| LoadError::new(format!("the rows of `{name}`: {why}"));
+
+        // Without a receipt (a fixture that was not seeded by this run) times count from now.
+        let base = input.base_micros.get(name).copied().unwrap_or_else(now_micros);
+        let source = seeders::RowSource::new(&input.graph, name, &input.values, base);
+        sources.insert(name.clone(), Arc::new(source.map_err(|e| no_rows(e.to_string()))?));
+    }
+    Ok(sources)
+}
+
+fn now_micros() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as i64)
 }
 
 /// One step's result when a scenario is rehearsed.
@@ -102,8 +177,7 @@ pub struct RehearsalFailure {
 /// any load. Draws row 1 of each fixture, or the last row where `exclusive`; nothing of it is counted.
 /// `run_id` is `<run_id>-rehearsal`.
 pub fn rehearse(input: &LoadInput) -> Result<Vec<RehearsalFailure>, LoadError> {
-    let _ = input;
-    Err(LoadError { message: "not yet".into(), help: None })
+    rehearse::scenarios(input, &row_sources(input)?)
 }
 
 /// Plays top-level `setup` or `teardown` steps once; captures are added to `values`.
@@ -112,6 +186,8 @@ pub fn play_once(
     steps: &[planc::graph::Step],
     what: &str,
 ) -> Result<Vec<RehearsalFailure>, LoadError> {
-    let _ = (input, steps, what);
-    Err(LoadError { message: "not yet".into(), help: None })
+    rehearse::once(input, steps, what)
 }
+
+#[cfg(test)]
+mod tests;

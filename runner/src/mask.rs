@@ -43,7 +43,11 @@ impl Masker {
     pub fn hide(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| {
             if secret.chars().count() >= 4 {
-                return if text.contains(secret.as_str()) { text.replace(secret.as_str(), HIDDEN) } else { text };
+                return if text.contains(secret.as_str()) {
+                    text.replace(secret.as_str(), HIDDEN)
+                } else {
+                    text
+                };
             }
             // A short secret is hidden where it stands alone: replacing every `a` would hide everything else.
             hide_word(&text, secret)
@@ -130,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(masker.hide(text), want);
         }
-        assert_eq!(format!("{masker:?}").contains("s3cr"), false);
+        assert!(!format!("{masker:?}").contains("s3cr"));
     }
 
     #[test]

@@ -7,6 +7,15 @@ use std::path::Path;
 
 /// Writes a text to a path, making its folder.
 pub fn write(path: &Path, text: &str) -> Result<(), String> {
+    write_with(path, text, File::sync_all)
+}
+
+/// The same without waiting for the disk, for what is rewritten each second while something is measured.
+pub fn write_unsynced(path: &Path, text: &str) -> Result<(), String> {
+    write_with(path, text, |_| Ok(()))
+}
+
+fn write_with(path: &Path, text: &str, sync: fn(&File) -> std::io::Result<()>) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
     let name = path.file_name().ok_or_else(|| format!("`{}` names no file", path.display()))?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -17,7 +26,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), String> {
     hidden.push(".tmp");
     let beside = path.with_file_name(hidden);
     let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| sync(&file)))
         .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         let _ = fs::remove_file(&beside);
@@ -29,6 +38,17 @@ pub fn write(path: &Path, text: &str) -> Result<(), String> {
 pub fn write_evidence(path: &Path, evidence: &Evidence) -> Result<(), String> {
     let text = serde_json::to_string(evidence).map_err(|e| format!("cannot write the evidence: {e}"))?;
     write(path, &text)
+}
+
+/// Lets `latest` beside a run's folder point to it, for people and for the next command. A help, not an output: where
+/// it cannot be made, nothing is lost.
+pub fn point_latest(run: &Path) {
+    let (Some(runs), Some(name)) = (run.parent(), run.file_name()) else { return };
+    let beside = runs.join(".latest.tmp");
+    let _ = fs::remove_file(&beside);
+    if std::os::unix::fs::symlink(name, &beside).is_ok() {
+        let _ = fs::rename(&beside, runs.join("latest"));
+    }
 }
 
 /// Reads evidence: a file, or the folder of a run.

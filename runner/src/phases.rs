@@ -217,7 +217,13 @@ impl<'a> Run<'a> {
         })?;
         match found {
             Err(why) => {
-                self.note(record("fixture", "database", Seen::new(NodeOutcome::Unreachable, why), None, start));
+                self.note(record(
+                    "fixture",
+                    "database",
+                    Seen::new(NodeOutcome::Unreachable, why),
+                    None,
+                    start,
+                ));
                 Err(Halt(End::SeedingFailed))
             }
             Ok((misfits, version)) => {
@@ -226,7 +232,8 @@ impl<'a> Run<'a> {
                     self.listener.misfits(&misfits);
                 }
                 for misfit in misfits.iter().filter(|misfit| !misfit.warning) {
-                    let column = misfit.column.as_ref().map(|c| format!("column `{c}`: ")).unwrap_or_default();
+                    let column =
+                        misfit.column.as_ref().map(|c| format!("column `{c}`: ")).unwrap_or_default();
                     let seen = Seen::new(NodeOutcome::Different, format!("{column}{}", misfit.message));
                     self.note_quietly(record("fixture", &misfit.fixture, seen, misfit.help.clone(), start));
                 }
@@ -557,7 +564,8 @@ impl<'a> Run<'a> {
         match load::run(input, &mut |event| listener.event(&event)) {
             Ok(done) => Ok(done),
             Err(error) => {
-                let seen = Seen::new(NodeOutcome::Failed, format!("the load could not begin: {}", error.message));
+                let seen =
+                    Seen::new(NodeOutcome::Failed, format!("the load could not begin: {}", error.message));
                 self.note(record("preflight", &names.join(", "), seen, error.help, start));
                 Err(Halt(End::PreflightRefused))
             }
@@ -579,7 +587,16 @@ impl<'a> Run<'a> {
             run_id: self.run_id.clone(),
             workers: self.options.workers,
             stop,
+            abort: self.abort(),
         }
+    }
+
+    fn abort(&self) -> Option<Box<dyn Fn(&LoadRecord) -> Option<String> + Send>> {
+        let graph = Arc::clone(&self.graph);
+        let any = graph.gates.iter().any(|gate| gate.abort_on_fail);
+        any.then(|| -> Box<dyn Fn(&LoadRecord) -> Option<String> + Send> {
+            Box::new(move |so_far| judge::aborting_gate(&graph, so_far))
+        })
     }
 
     /// Names of the chosen scenarios that are wanted, those they need included.
@@ -615,7 +632,10 @@ impl<'a> Run<'a> {
     }
 
     /// Runs something with a prober until it is done or the run is interrupted.
-    fn block_with<'s, T, F: Future<Output = T>>(&'s self, work: impl FnOnce(Prober<'s>) -> F) -> Result<T, Halt> {
+    fn block_with<'s, T, F: Future<Output = T>>(
+        &'s self,
+        work: impl FnOnce(Prober<'s>) -> F,
+    ) -> Result<T, Halt> {
         self.block(work(self.prober()))
     }
 
@@ -644,7 +664,8 @@ impl<'a> Run<'a> {
 
     fn halt_if_failed(&self, kind: &str, end: End) -> Part {
         let failed = self.nodes.iter().any(|node| {
-            let held = matches!(node.outcome, NodeOutcome::Passed | NodeOutcome::Overridden | NodeOutcome::Skipped);
+            let held =
+                matches!(node.outcome, NodeOutcome::Passed | NodeOutcome::Overridden | NodeOutcome::Skipped);
             node.kind == kind && !held
         });
         if failed { Err(Halt(end)) } else { Ok(()) }

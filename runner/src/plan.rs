@@ -52,7 +52,8 @@ pub struct Disk;
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<String, String> {
         let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-        String::from_utf8(bytes).map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
+        String::from_utf8(bytes)
+            .map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
     }
 }
 
@@ -103,12 +104,13 @@ impl Written {
             match self.place(misfit) {
                 None => rest.push(misfit.clone()),
                 Some(span) => {
-                    let message = format!("{}, in the live database", misfit.message);
+                    let message = misfit.message.clone();
                     let mut diagnostic = match misfit.warning {
                         true => Diagnostic::warning(MISFIT, span, message),
                         false => Diagnostic::error(MISFIT, span, message),
                     };
                     diagnostic.help = misfit.help.clone();
+                    diagnostic.notes.push("this is seen in the live database".into());
                     placed.push(diagnostic);
                 }
             }
@@ -128,7 +130,8 @@ impl Written {
 fn finish(path: &str, compilation: Compilation) -> Result<Loaded, LoadError> {
     let Compilation { sources, diagnostics, graph, origins } = compilation;
     let rejected = diagnostics.has_errors();
-    let told = if diagnostics.is_empty() { String::new() } else { terminal(&sources, &diagnostics.into_sorted()) };
+    let told =
+        if diagnostics.is_empty() { String::new() } else { terminal(&sources, &diagnostics.into_sorted()) };
     match graph {
         Some(graph) if !rejected => {
             Ok(Loaded { graph, written: Some(Written { sources, origins }), warnings: told })

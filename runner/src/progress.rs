@@ -23,18 +23,21 @@ pub struct Teller {
     bar: Option<ProgressBar>,
     ticks: u64,
     part: String,
+    /// A title that is printed with the first line under it.
+    title: Option<String>,
 }
 
 impl Teller {
     /// `planned` is the longest scenario's time; `interactive` allows a bar.
     pub fn new(quiet: bool, interactive: bool, written: Option<Written>, planned: Duration) -> Self {
-        Teller { quiet, interactive, written, planned, bar: None, ticks: 0, part: String::new() }
+        Teller { quiet, interactive, written, planned, bar: None, ticks: 0, part: String::new(), title: None }
     }
 
-    fn print(&self, text: &str) {
+    fn print(&mut self, text: &str) {
         if self.quiet {
             return;
         }
+        let text = self.title.take().unwrap_or_default() + text;
         let write = || {
             let _ = anstream::stdout().write_all(text.as_bytes());
         };
@@ -84,7 +87,7 @@ impl Listener for Teller {
         self.end_bar();
         if self.part != name {
             self.part = name.to_owned();
-            self.print(&terminal::heading(name));
+            self.title = Some(terminal::heading(name));
         }
     }
 

@@ -2,12 +2,14 @@
 
 use crate::client::{Filled, Web, chain};
 use crate::database;
+use crate::report::terminal::grouped;
 use crate::values::Values;
-use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
 use planc::expr::Scope;
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
 use seeders::rows::RowSource;
 use seeders::{
-    Action, Answer, BoxFuture, ErrorKind, HttpSender, PreparedRequest, Progress, Receipt, SeedError, SeedOptions,
+    Action, Answer, BoxFuture, ErrorKind, HttpSender, PreparedRequest, Progress, Receipt, SeedError,
+    SeedOptions,
 };
 use std::sync::Arc;
 use tokio_postgres::Client;
@@ -36,7 +38,8 @@ pub async fn seed(
     let inputs = ground.values.map();
     match &fixture.kind {
         FixtureKind::Table(_) => {
-            let url = ground.database.as_deref().ok_or_else(|| failed("the plan has no `database`".into()))?;
+            let url =
+                ground.database.as_deref().ok_or_else(|| failed("the plan has no `database`".into()))?;
             let mut client = database::connect(url).await.map_err(failed)?;
             seeders::seed_table(&mut client, &ground.graph, fixture, inputs, options, progress).await
         }
@@ -61,7 +64,8 @@ struct Sender<'a> {
 
 impl HttpSender for Sender<'_> {
     fn send(&self, request: PreparedRequest) -> BoxFuture<'_, Result<Answer, String>> {
-        let base = if request.url.starts_with('/') { self.base.unwrap_or("").trim_end_matches('/') } else { "" };
+        let base =
+            if request.url.starts_with('/') { self.base.unwrap_or("").trim_end_matches('/') } else { "" };
         let filled = Filled {
             url: format!("{base}{}", request.url),
             method: request.method,
@@ -98,15 +102,18 @@ pub fn told(receipt: &Receipt) -> String {
         (receipt.rebased, "re-based"),
         (receipt.kept, "kept"),
     ];
-    let mut parts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let mut parts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(*count)))
+        .collect();
     match receipt.action {
         Action::NothingToDo => parts.push("nothing to do".into()),
         Action::Verified => parts.push("verified".into()),
         Action::Drift => parts.push("differs from the fixture".into()),
         _ => {}
     }
-    let mut text = format!("{} rows: {}", receipt.rows, parts.join(", "));
+    let mut text = format!("{} rows: {}", grouped(receipt.rows), parts.join(", "));
     for note in &receipt.notes {
         text.push_str("; ");
         text.push_str(note);
@@ -127,7 +134,8 @@ pub async fn foreign_rows(
         return Ok(0);
     }
     let count = format!("select count(*) from {relation}");
-    let all: i64 = client.query_one(&count, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))?;
+    let all: i64 =
+        client.query_one(&count, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))?;
     let mut ours = 0;
     for fixture in &graph.fixtures {
         if let FixtureKind::Table(made) = &fixture.kind

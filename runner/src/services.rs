@@ -93,8 +93,10 @@ impl Services {
                     Some(spawner) => spawner,
                     None => self.spawner.insert(Spawner::start()?),
                 };
-                let child =
-                    spawner.spawn(command::Order { argv, env: full, folder: ground.folder.into(), log }, ground.masker)?;
+                let child = spawner.spawn(
+                    command::Order { argv, env: full, folder: ground.folder.into(), log },
+                    ground.masker,
+                )?;
                 // In the list before it is ready, so that it is stopped whatever happens while waiting.
                 self.running.push(Running::Command(child));
                 let (host, _) = host_of(&url).unwrap_or_default();

@@ -75,10 +75,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             tags: BTreeMap::new(),
         }],
         gates,
-        health: HealthLimits {
-            lateness_p99: Duration::from_millis(10),
-            achieved: PartsPerMillion(990_000),
-        },
+        health: HealthLimits { lateness_p99: Duration::from_millis(10), achieved: PartsPerMillion(990_000) },
         report: Report::default(),
     }
 }

@@ -19,7 +19,11 @@ pub struct Ready {
 }
 
 /// Gets a token and verifies it. Its value is masked from here on.
-pub async fn obtain(token: &Token, prober: &Prober<'_>, masker: &mut Masker) -> Result<(Ready, String), Seen> {
+pub async fn obtain(
+    token: &Token,
+    prober: &Prober<'_>,
+    masker: &mut Masker,
+) -> Result<(Ready, String), Seen> {
     let mut scoped = prober.clone();
     scoped.values = prober.values.with("scopes", token.scopes.clone());
     let value = match &token.source {
@@ -72,6 +76,8 @@ fn take_from(body: &[u8], path: &str) -> Result<String, Seen> {
     let path = PreparedPath::new(path).map_err(|why| Seen::new(NodeOutcome::Failed, why))?;
     match path.first(&body) {
         Some(value) => Ok(eval::to_text(value)),
-        None => Err(Seen::new(NodeOutcome::Absent, "the answer has nothing where `take` looks for the token")),
+        None => {
+            Err(Seen::new(NodeOutcome::Absent, "the answer has nothing where `take` looks for the token"))
+        }
     }
 }

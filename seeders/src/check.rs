@@ -25,7 +25,8 @@ pub fn matches(matcher: &Matcher, value: Option<&Json>, scope: &dyn Scope) -> Re
         Matcher::Present => true,
         Matcher::Absent => false,
         Matcher::Matches(pattern) => {
-            let regex = regex::Regex::new(pattern).map_err(|e| format!("`{pattern}` is not a pattern: {e}"))?;
+            let regex =
+                regex::Regex::new(pattern).map_err(|e| format!("`{pattern}` is not a pattern: {e}"))?;
             regex.is_match(&eval::to_text(value))
         }
         Matcher::Contains(template) => contains(value, &wanted(template)?),
@@ -114,7 +115,11 @@ fn has_type(value: &Json, wanted: JsonType) -> bool {
 }
 
 /// Runs a fixture's checks; the error lists all that do not hold.
-pub(crate) async fn verify(client: &Client, checks: &[Check], scope: &OuterScope<'_>) -> Result<(), SeedError> {
+pub(crate) async fn verify(
+    client: &Client,
+    checks: &[Check],
+    scope: &OuterScope<'_>,
+) -> Result<(), SeedError> {
     let mut failures = Vec::new();
     let mut fixes = Vec::new();
     for check in checks {
@@ -127,7 +132,10 @@ pub(crate) async fn verify(client: &Client, checks: &[Check], scope: &OuterScope
         let params: Vec<&(dyn ToSql + Sync)> = bound.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
         let rows = client.query(&sql, &params).await.map_err(|error| {
             let inner = SeedError::from(error);
-            SeedError::new(ErrorKind::Verify, format!("check `{}` cannot be made: {}", check.name, inner.message))
+            SeedError::new(
+                ErrorKind::Verify,
+                format!("check `{}` cannot be made: {}", check.name, inner.message),
+            )
         })?;
         let before = failures.len();
         for expectation in &check.expect {

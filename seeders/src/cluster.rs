@@ -19,7 +19,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// Environment variable with the folder of `initdb` and `postgres`.
@@ -100,7 +100,15 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Server {
     pid: u32,
-    ended: mpsc::Receiver<String>,
+    /// Says once that the server ended.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Server {
+    fn has_ended(&self, within: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        ended.recv_timeout(within) != Err(mpsc::RecvTimeoutError::Timeout)
+    }
 }
 
 impl Cluster {
@@ -226,12 +234,12 @@ impl Cluster {
         if let Some(server) = self.server.take() {
             let polite = if self.temporary { libc::SIGQUIT } else { libc::SIGINT };
             for (signal, patience) in [(polite, STOP_WITHIN), (libc::SIGKILL, STOP_WITHIN)] {
-                if server.ended.try_recv().is_ok() {
+                if server.has_ended(Duration::ZERO) {
                     break;
                 }
                 // The waiting thread has not reaped it, so the id is still its own.
                 send(server.pid, signal);
-                if server.ended.recv_timeout(patience).is_ok() {
+                if server.has_ended(patience) {
                     break;
                 }
             }
@@ -280,7 +288,10 @@ impl Owner {
                 return Ok(Owner { switch: Some((user.uid.as_raw(), user.gid.as_raw())) });
             }
         }
-        fail("Postgres does not run as root, and there is no user `postgres` or `nobody`", "run as an ordinary user")
+        fail(
+            "Postgres does not run as root, and there is no user `postgres` or `nobody`",
+            "run as an ordinary user",
+        )
     }
 
     fn own(&self, path: &Path) -> Result<(), ClusterError> {
@@ -296,9 +307,10 @@ impl Owner {
         let Some((uid, _)) = self.switch else {
             return true;
         };
-        folder.ancestors().filter_map(|part| fs::metadata(part).ok()).all(|meta| {
-            meta.mode() & 0o001 != 0 || (meta.uid() == uid && meta.mode() & 0o100 != 0)
-        })
+        folder
+            .ancestors()
+            .filter_map(|part| fs::metadata(part).ok())
+            .all(|meta| meta.mode() & 0o001 != 0 || (meta.uid() == uid && meta.mode() & 0o100 != 0))
     }
 }
 
@@ -333,9 +345,12 @@ fn find_binaries(given: Option<&Path>) -> Result<PathBuf, ClusterError> {
         }
     }
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
-    for (parent, prefix) in
-        [("/usr/lib/postgresql", ""), ("/usr", "pgsql-"), ("/opt/homebrew/opt", "postgresql@"), ("/usr/local/opt", "postgresql@")]
-    {
+    for (parent, prefix) in [
+        ("/usr/lib/postgresql", ""),
+        ("/usr", "pgsql-"),
+        ("/opt/homebrew/opt", "postgresql@"),
+        ("/usr/local/opt", "postgresql@"),
+    ] {
         for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let version = name.strip_prefix(prefix).and_then(|version| version.parse().ok());
@@ -371,7 +386,10 @@ fn make_base(owner: &Owner) -> Result<PathBuf, ClusterError> {
     }
     let meta = doing(fs::symlink_metadata(&base), "looking at", &base)?;
     if !meta.is_dir() || meta.uid() != nix::unistd::geteuid().as_raw() {
-        return fail(format!("`{}` belongs to somebody else", base.display()), "remove it, or set XDG_CACHE_HOME");
+        return fail(
+            format!("`{}` belongs to somebody else", base.display()),
+            "remove it, or set XDG_CACHE_HOME",
+        );
     }
     Ok(base)
 }
@@ -433,7 +451,11 @@ fn kept_folder(folder: &Path, owner: &Owner) -> Result<(File, PathBuf), ClusterE
         }
         doing(fs::create_dir_all(parent), "making", parent)?;
         if owner.switch.is_some() && parent.starts_with(base_folder(owner)) {
-            doing(fs::set_permissions(parent, fs::Permissions::from_mode(0o711)), "setting the mode of", parent)?;
+            doing(
+                fs::set_permissions(parent, fs::Permissions::from_mode(0o711)),
+                "setting the mode of",
+                parent,
+            )?;
         }
     }
     make_folder(folder, 0o700, owner)?;
@@ -457,17 +479,26 @@ fn kept_folder(folder: &Path, owner: &Owner) -> Result<(File, PathBuf), ClusterE
 
 fn same_major(data: &Path, bin: &Path, folder: &Path) -> Result<(), ClusterError> {
     let of_data = doing(fs::read_to_string(data.join("PG_VERSION")), "reading PG_VERSION in", data)?;
-    let output = doing(Command::new(bin.join("postgres")).arg("--version").output(), "running", &bin.join("postgres"))?;
+    let output = doing(
+        Command::new(bin.join("postgres")).arg("--version").output(),
+        "running",
+        &bin.join("postgres"),
+    )?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or("");
-    let major = |version: &str| -> String {
-        version.trim().chars().take_while(char::is_ascii_digit).collect()
-    };
+    let number =
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or("");
+    let major =
+        |version: &str| -> String { version.trim().chars().take_while(char::is_ascii_digit).collect() };
     if major(number) == major(&of_data) || number.is_empty() {
         return Ok(());
     }
     fail(
-        format!("`{}` was made by Postgres {}; the programs here are {}", folder.display(), of_data.trim(), number),
+        format!(
+            "`{}` was made by Postgres {}; the programs here are {}",
+            folder.display(),
+            of_data.trim(),
+            number
+        ),
         "remove that folder to start afresh, or set PLANC_POSTGRES_BIN to the programs of that version",
     )
 }
@@ -482,19 +513,28 @@ fn previous_is_gone(data: &Path) -> Result<(), ClusterError> {
             return Ok(());
         };
         let pid = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok());
-        let alive = pid.is_some_and(|pid| {
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            comm.trim() == "postgres" && working_in(pid, data)
-        });
+        let alive = pid.is_some_and(|pid| is_server(pid) && working_in(pid, data));
         if !alive {
             let _ = fs::remove_file(&pid_file);
             return Ok(());
         }
         if Instant::now() > deadline {
-            return fail(format!("a server (process {}) still runs in `{}`", pid.unwrap_or(0), data.display()), "stop it");
+            return fail(
+                format!("a server (process {}) still runs in `{}`", pid.unwrap_or(0), data.display()),
+                "stop it",
+            );
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether a process is a Postgres server that still lives; one that waits to be reaped does not.
+fn is_server(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((head, tail)) = stat.rsplit_once(')') else {
+        return false;
+    };
+    head.ends_with("(postgres") && !tail.trim_start().starts_with(['Z', 'X'])
 }
 
 /// Whether a process works in this folder: a server's working directory is its data folder.
@@ -506,7 +546,13 @@ fn working_in(pid: u32, data: &Path) -> bool {
     }
 }
 
-fn initdb(folder: &Path, data: &Path, password_file: &Path, bin: &Path, owner: &Owner) -> Result<(), ClusterError> {
+fn initdb(
+    folder: &Path,
+    data: &Path,
+    password_file: &Path,
+    bin: &Path,
+    owner: &Owner,
+) -> Result<(), ClusterError> {
     // Made beside and renamed, so that an interrupted initdb is not taken for a cluster.
     let fresh = folder.join("data.new");
     let _ = fs::remove_dir_all(&fresh);
@@ -537,6 +583,10 @@ fn initdb(folder: &Path, data: &Path, password_file: &Path, bin: &Path, owner: &
 
 fn minimal_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").env("TZ", "UTC");
+    // Unpacked builds without an rpath find their libraries by it.
+    if let Some(libraries) = std::env::var_os("LD_LIBRARY_PATH") {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
 }
 
 fn spawn_and_wait(mut command: Command) -> Result<std::process::Output, ClusterError> {
@@ -585,7 +635,8 @@ fn socket_folder(folder: &Path, owner: &Owner) -> Result<PathBuf, ClusterError> 
 }
 
 fn free_port() -> Result<u16, ClusterError> {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map(|addr| addr.port());
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map(|addr| addr.port());
     port.or_else(|error| fail(format!("no free port on 127.0.0.1: {error}"), ""))
 }
 
@@ -634,18 +685,17 @@ fn postgres(
 fn launch(mut command: Command, data: &Path, log: &Path) -> Result<Server, ClusterError> {
     let (started, pid) = mpsc::channel();
     let (ending, ended) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("planc-postgres".into()).spawn(move || {
-        match command.spawn() {
+    let thread =
+        std::thread::Builder::new().name("planc-postgres".into()).spawn(move || match command.spawn() {
             Ok(mut child) => {
                 let _ = started.send(Ok(child.id()));
-                let status = child.wait();
-                let _ = ending.send(format!("{status:?}"));
+                let _ = child.wait();
+                let _ = ending.send(());
             }
             Err(error) => {
                 let _ = started.send(Err(error));
             }
-        }
-    });
+        });
     if let Err(error) = thread {
         return fail(format!("no thread for the server: {error}"), "");
     }
@@ -654,13 +704,13 @@ fn launch(mut command: Command, data: &Path, log: &Path) -> Result<Server, Clust
         Ok(Err(error)) => return fail(format!("postgres cannot be started: {error}"), ""),
         Err(_) => return fail("postgres cannot be started", ""),
     };
-    let server = Server { pid, ended };
+    let server = Server { pid, ended: Mutex::new(ended) };
     let deadline = Instant::now() + START_WITHIN;
     loop {
         if is_ready(data, pid) {
             return Ok(server);
         }
-        if server.ended.recv_timeout(Duration::from_millis(4)).is_ok() {
+        if server.has_ended(Duration::from_millis(4)) {
             let said = fs::read_to_string(log).unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(6).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
@@ -668,7 +718,10 @@ fn launch(mut command: Command, data: &Path, log: &Path) -> Result<Server, Clust
         }
         if Instant::now() > deadline {
             send(pid, libc::SIGKILL);
-            return fail(format!("postgres was not ready within {} s", START_WITHIN.as_secs()), "look at its log");
+            return fail(
+                format!("postgres was not ready within {} s", START_WITHIN.as_secs()),
+                "look at its log",
+            );
         }
     }
 }

@@ -144,9 +144,9 @@ fn boolean(cell: &Cell) -> Result<bool, String> {
 
 fn narrow<T: TryFrom<i64>>(cell: &Cell, name: &str) -> Result<T, String> {
     let value = match cell {
-        Cell::Json(Json::Number(number)) => number.as_i64().or_else(|| {
-            number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9.0e15).map(|f| f as i64)
-        }),
+        Cell::Json(Json::Number(number)) => number
+            .as_i64()
+            .or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9.0e15).map(|f| f as i64)),
         Cell::Json(Json::String(text)) => text.parse::<i64>().ok(),
         Cell::Fixed(millionths) if millionths % 1_000_000 == 0 => Some(millionths / 1_000_000),
         _ => None,
@@ -344,7 +344,8 @@ fn network(cell: &Cell, cidr: bool, out: &mut Vec<u8>) -> Result<(), String> {
         Some(Some(bits)) if bits <= most => bits,
         Some(_) => return wrong(cell, wanted),
     };
-    let host_bits = (usize::from(bits)..octets.len() * 8).any(|bit| octets[bit / 8] & (0x80 >> (bit % 8)) != 0);
+    let host_bits =
+        (usize::from(bits)..octets.len() * 8).any(|bit| octets[bit / 8] & (0x80 >> (bit % 8)) != 0);
     if cidr && host_bits {
         return Err(format!("{} has bits set to the right of its mask", shown(cell)));
     }

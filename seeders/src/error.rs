@@ -103,8 +103,11 @@ impl SeedError {
 
     pub(crate) fn misfits(misfits: Vec<Misfit>) -> SeedError {
         let count = misfits.len();
-        let message =
-            if count == 1 { "the fixture does not fit".into() } else { format!("{count} misfits with the live database") };
+        let message = if count == 1 {
+            "the fixture does not fit".into()
+        } else {
+            format!("{count} misfits with the live database")
+        };
         SeedError::new(ErrorKind::Misfit(misfits), message)
     }
 
@@ -140,10 +143,16 @@ impl From<tokio_postgres::Error> for SeedError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => from_server(db),
-            None if error.is_closed() => SeedError::new(ErrorKind::Connection, "the database closed the connection")
-                .help("look at the server's log: it was restarted, ran out of memory or ended this session"),
-            None => SeedError::new(ErrorKind::Connection, format!("the database cannot be talked to: {}", chain(&error)))
-                .help("check that it runs and that the URL, the user and the password are right"),
+            None if error.is_closed() => {
+                SeedError::new(ErrorKind::Connection, "the database closed the connection").help(
+                    "look at the server's log: it was restarted, ran out of memory or ended this session",
+                )
+            }
+            None => SeedError::new(
+                ErrorKind::Connection,
+                format!("the database cannot be talked to: {}", chain(&error)),
+            )
+            .help("check that it runs and that the URL, the user and the password are right"),
         }
     }
 }
@@ -167,7 +176,11 @@ fn from_server(db: &DbError) -> SeedError {
     let said = said(db);
     let of_class = |class: &str| code.code().starts_with(class);
     let (kind, message, help) = if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        (ErrorKind::Privilege, said, "grant the role what the message names, or seed with the role that owns the table")
+        (
+            ErrorKind::Privilege,
+            said,
+            "grant the role what the message names, or seed with the role that owns the table",
+        )
     } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         (
             ErrorKind::ReadOnly,
@@ -183,18 +196,34 @@ fn from_server(db: &DbError) -> SeedError {
             "the identity is not the only unique key: make the values of that key differ, or delete the row that has it",
         )
     } else if *code == SqlState::FOREIGN_KEY_VIOLATION {
-        (ErrorKind::Conflict, said, "seed the parent rows first (or delete the rows that still refer to these)")
+        (
+            ErrorKind::Conflict,
+            said,
+            "seed the parent rows first (or delete the rows that still refer to these)",
+        )
     } else if *code == SqlState::CHECK_VIOLATION || *code == SqlState::NOT_NULL_VIOLATION || of_class("23") {
         (ErrorKind::Conflict, said, "give the column a value that the constraint allows")
     } else if of_class("40") || *code == SqlState::LOCK_NOT_AVAILABLE {
         (ErrorKind::Conflict, said, "another session wrote the same rows: run it again")
     } else if of_class("22") {
         (ErrorKind::Row, said, "change the column's generator so that it gives values of the column's type")
-    } else if of_class("08") || of_class("57P") || of_class("28") || of_class("3D") || *code == SqlState::TOO_MANY_CONNECTIONS
+    } else if of_class("08")
+        || of_class("57P")
+        || of_class("28")
+        || of_class("3D")
+        || *code == SqlState::TOO_MANY_CONNECTIONS
     {
-        (ErrorKind::Connection, said, "check that the database runs, takes connections, and that the URL is right")
+        (
+            ErrorKind::Connection,
+            said,
+            "check that the database runs, takes connections, and that the URL is right",
+        )
     } else if *code == SqlState::RAISE_EXCEPTION {
-        (ErrorKind::Conflict, format!("a trigger or function refused: {said}"), "ask what the trigger protects before going round it")
+        (
+            ErrorKind::Conflict,
+            format!("a trigger or function refused: {said}"),
+            "ask what the trigger protects before going round it",
+        )
     } else {
         return SeedError::new(ErrorKind::Other, format!("{said} (SQLSTATE {})", code.code()));
     };

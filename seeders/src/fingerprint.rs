@@ -35,7 +35,8 @@ pub(crate) fn stable_columns(columns: &Columns, source: &RowSource) -> Vec<Strin
 }
 
 fn aggregate(columns: &[String]) -> String {
-    let row = if columns.is_empty() { "ROW(0)".into() } else { format!("ROW({})", names::list("t", columns)) };
+    let row =
+        if columns.is_empty() { "ROW(0)".into() } else { format!("ROW({})", names::list("t", columns)) };
     format!("count(*), coalesce(sum(hashtextextended({row}::text, 0)), 0)::text")
 }
 
@@ -45,7 +46,11 @@ fn read(row: &tokio_postgres::Row) -> Fingerprint {
 }
 
 /// Over the whole table.
-pub(crate) async fn whole(client: &Client, table: &str, columns: &[String]) -> Result<Fingerprint, SeedError> {
+pub(crate) async fn whole(
+    client: &Client,
+    table: &str,
+    columns: &[String],
+) -> Result<Fingerprint, SeedError> {
     let sql = format!("SELECT {} FROM {table} t", aggregate(columns));
     Ok(read(&client.query_one(&sql, &[]).await?))
 }

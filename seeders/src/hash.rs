@@ -52,7 +52,12 @@ mod tests {
         );
     }
 
-    const GOLDEN_AGENTS_OS: (u64, u64, u64, u64) = (0, 0, 0, 0);
+    const GOLDEN_AGENTS_OS: (u64, u64, u64, u64) = (
+        7_699_052_242_301_900_570,
+        3_859_814_363_981_006_836,
+        16_937_609_517_959_413_978,
+        5_499_074_243_149_674_474,
+    );
 
     #[test]
     fn columns_and_rows_are_independent() {

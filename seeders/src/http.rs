@@ -72,9 +72,13 @@ pub async fn seed_http(
     let started = Instant::now();
     let mask = Mask::new(graph, inputs, &options.secrets);
     let FixtureKind::Http(http) = &fixture.kind else {
-        return Err(SeedError::new(ErrorKind::Other, format!("fixture `{}` is not an HTTP fixture", fixture.name)));
+        return Err(SeedError::new(
+            ErrorKind::Other,
+            format!("fixture `{}` is not an HTTP fixture", fixture.name),
+        ));
     };
-    let run = run(sender, ledger.map(|client| &*client), graph, (fixture, http), inputs, options, &mask, progress);
+    let run =
+        run(sender, ledger.map(|client| &*client), graph, (fixture, http), inputs, options, &mask, progress);
     let mut receipt = run.await.map_err(|error| error.finish(&fixture.name, &mask))?;
     receipt.milliseconds = started.elapsed().as_millis() as u64;
     Ok(receipt)
@@ -110,12 +114,16 @@ async fn run(
     let source = RowSource::new(graph, &fixture.name, inputs, base)?;
     match options.mode {
         Mode::Verify => {
-            receipt.notes.push("accounts cannot be compared with the service: only the ledger was read".into());
+            receipt
+                .notes
+                .push("accounts cannot be compared with the service: only the ledger was read".into());
             receipt.action = if known { Action::Verified } else { Action::Drift };
             return Ok(receipt);
         }
         Mode::Reset => {
-            receipt.notes.push("accounts made over HTTP cannot be deleted: only the ledger's entry was".into());
+            receipt
+                .notes
+                .push("accounts made over HTTP cannot be deleted: only the ledger's entry was".into());
             if let Some(client) = client.filter(|_| entry.is_some()) {
                 ledger::delete(client, &key).await?;
                 receipt.action = Action::Reset;
@@ -240,7 +248,11 @@ async fn create_all(
 }
 
 /// The next row: one whose wait is over first, then a new one, then the one that waits least.
-fn next_task(waiting: &mut Vec<Task>, fresh: &mut std::ops::RangeInclusive<u64>, hold: Instant) -> Option<Task> {
+fn next_task(
+    waiting: &mut Vec<Task>,
+    fresh: &mut std::ops::RangeInclusive<u64>,
+    hold: Instant,
+) -> Option<Task> {
     let now = Instant::now();
     let first = (0..waiting.len()).min_by_key(|index| waiting[*index].not_before);
     match first {
@@ -312,7 +324,8 @@ fn judge(http: &HttpFixture, task: Task, answer: Result<Answer, String>) -> Outc
 /// 100 ms doubled with each attempt, at most 10 s, and up to a quarter more so that retries do not march in step.
 fn backoff(task: Task) -> Duration {
     let base = 100u64.saturating_mul(1 << (task.attempt - 1).min(10)).min(10_000);
-    let jitter = hash::below(hash::mix(task.n ^ (u64::from(task.attempt) << 48)), u128::from(base / 4 + 1)) as u64;
+    let jitter =
+        hash::below(hash::mix(task.n ^ (u64::from(task.attempt) << 48)), u128::from(base / 4 + 1)) as u64;
     Duration::from_millis(base + jitter)
 }
 
@@ -420,7 +433,9 @@ fn export(source: &RowSource, path: &Path) -> Result<(), Box<dyn std::error::Err
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let secretive = source.columns().iter().any(|name| {
         let name = name.to_lowercase();
-        ["password", "passwd", "secret", "token", "api_key", "apikey", "private"].iter().any(|word| name.contains(word))
+        ["password", "passwd", "secret", "token", "api_key", "apikey", "private"]
+            .iter()
+            .any(|word| name.contains(word))
     });
     let mode = if secretive { 0o600 } else { 0o644 };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -429,7 +444,8 @@ fn export(source: &RowSource, path: &Path) -> Result<(), Box<dyn std::error::Err
     let mut name = path.file_name().ok_or("it is not a file's path")?.to_os_string();
     name.push(format!(".{}.part", std::process::id()));
     let beside = path.with_file_name(name);
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    let file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     let mut out = std::io::BufWriter::new(file);
     out.write_all(b"[")?;
@@ -457,10 +473,8 @@ mod tests {
         };
         let seconds = |s| Some(Duration::from_secs(s));
         assert_eq!(retry_after(&answer(&[("retry-after", "3")])), seconds(3));
-        let dated = [
-            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
-            ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"),
-        ];
+        let dated =
+            [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")];
         assert_eq!(retry_after(&answer(&dated)), seconds(10));
         assert_eq!(retry_after(&answer(&[("retry-after", "99999999")])), seconds(3_600));
         assert_eq!(retry_after(&answer(&[])), None);

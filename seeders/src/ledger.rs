@@ -147,7 +147,11 @@ fn inputs_used(fixture: &Fixture, used: &mut BTreeSet<String>) {
     }
     if let FixtureKind::Http(http) = &fixture.kind {
         uses_of_template(&http.create.url, &mut uses);
-        http.create.query.values().chain(http.create.headers.values()).for_each(|t| uses_of_template(t, &mut uses));
+        http.create
+            .query
+            .values()
+            .chain(http.create.headers.values())
+            .for_each(|t| uses_of_template(t, &mut uses));
         match &http.create.body {
             Some(Body::Json(json)) => uses_of_json(json, &mut uses),
             Some(Body::Form(form)) => form.values().for_each(|t| uses_of_template(t, &mut uses)),
@@ -155,7 +159,12 @@ fn inputs_used(fixture: &Fixture, used: &mut BTreeSet<String>) {
             _ => {}
         }
     }
-    used.extend(uses.paths.into_iter().filter(|path| path.len() > 1 && path[0] == "inputs").map(|path| path[1].clone()));
+    used.extend(
+        uses.paths
+            .into_iter()
+            .filter(|path| path.len() > 1 && path[0] == "inputs")
+            .map(|path| path[1].clone()),
+    );
 }
 
 fn small_graph(
@@ -256,8 +265,11 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
         return Ok(None);
     };
     let unreadable = |error: serde_json::Error| {
-        SeedError::new(ErrorKind::Other, format!("the ledger's entry was written by another version: {error}"))
-            .help("reset the fixture with that version, or delete its row from planc.ledger and its rows by hand")
+        SeedError::new(
+            ErrorKind::Other,
+            format!("the ledger's entry was written by another version: {error}"),
+        )
+        .help("reset the fixture with that version, or delete its row from planc.ledger and its rows by hand")
     };
     Ok(Some(Entry {
         definition: serde_json::from_value(row.get(0)).map_err(unreadable)?,

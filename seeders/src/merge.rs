@@ -1,6 +1,7 @@
 //! Rows into a table: straight by COPY where nothing of them is there, else through a staging table and one set-based
 //! merge by the fixture's policy.
 
+use crate::copy::Kind;
 use crate::error::{ErrorKind, SeedError};
 use crate::fingerprint;
 use crate::ledger::Past;
@@ -44,7 +45,12 @@ pub(crate) struct Merge<'a> {
 const STAGE: &str = "pg_temp.planc_stage";
 
 /// Whether any of the fixture's identities is in the table.
-pub(crate) async fn any_there(client: &Client, job: &Job<'_>, live: &LiveTable, source: &RowSource) -> Result<bool, SeedError> {
+pub(crate) async fn any_there(
+    client: &Client,
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+) -> Result<bool, SeedError> {
     let lanes = stage::lanes(source, live, &job.table.identity)?;
     let keys = &job.table.identity;
     let sql = format!(
@@ -98,7 +104,9 @@ impl Merge<'_> {
         let mut outcome = Outcome::default();
         let olds = self.stage_olds(pasts, &mut outcome).await?;
         let keys = &self.job.table.identity;
-        let there = self.count(&format!("{} t JOIN {STAGE} s ON {}", self.live.quoted(), same("t", "s", keys))).await?;
+        let there = self
+            .count(&format!("{} t JOIN {STAGE} s ON {}", self.live.quoted(), same("t", "s", keys)))
+            .await?;
         let foreign = self.not_ours(&olds).await?;
         match self.job.table.on_conflict {
             OnConflict::Fail if there > 0 => return Err(self.fail(there).await?),
@@ -113,7 +121,10 @@ impl Merge<'_> {
                     return Err(self.not_ours_error(&foreign).await?);
                 }
                 if !foreign.is_empty() {
-                    outcome.notes.push(format!("{} rows that were there already are ours from now on (adopt)", foreign.len()));
+                    outcome.notes.push(format!(
+                        "{} rows that were there already are ours from now on (adopt)",
+                        foreign.len()
+                    ));
                 }
                 self.leftovers(&olds, &mut outcome).await?;
                 outcome.updated = self.update().await?;
@@ -175,7 +186,12 @@ impl Merge<'_> {
 
     fn differing(&self) -> String {
         let keys = &self.job.table.identity;
-        format!("{} t JOIN {STAGE} s ON {} WHERE {}", self.live.quoted(), same("t", "s", keys), self.differs())
+        format!(
+            "{} t JOIN {STAGE} s ON {} WHERE {}",
+            self.live.quoted(),
+            same("t", "s", keys),
+            self.differs()
+        )
     }
 
     /// One temporary table for each earlier definition on this table: the identities that it made.
@@ -189,7 +205,9 @@ impl Merge<'_> {
                 }
                 None => {
                     outcome.left.push(index);
-                    outcome.notes.push("rows of an earlier definition lie in another table and were left there".into());
+                    outcome.notes.push(
+                        "rows of an earlier definition lie in another table and were left there".into(),
+                    );
                 }
             }
         }
@@ -200,7 +218,13 @@ impl Merge<'_> {
     async fn not_ours(&self, olds: &[Old]) -> Result<Vec<i64>, SeedError> {
         let ours: String = olds
             .iter()
-            .map(|old| format!(" AND NOT EXISTS (SELECT 1 FROM {} o WHERE {})", old.table, same("o", "t", &old.identity)))
+            .map(|old| {
+                format!(
+                    " AND NOT EXISTS (SELECT 1 FROM {} o WHERE {})",
+                    old.table,
+                    same("o", "t", &old.identity)
+                )
+            })
             .collect();
         let sql = format!(
             "SELECT s.{number} FROM {} t JOIN {STAGE} s ON {}{ours} ORDER BY s.{number}",
@@ -225,7 +249,8 @@ impl Merge<'_> {
                 outcome.deleted += self.client.execute(&sql, &[]).await?;
                 continue;
             }
-            let count = self.count(&format!("{} t JOIN {} o ON {gone}", self.live.quoted(), old.table)).await?;
+            let count =
+                self.count(&format!("{} t JOIN {} o ON {gone}", self.live.quoted(), old.table)).await?;
             if count > 0 {
                 left += count;
                 outcome.left.push(old.index);
@@ -270,7 +295,11 @@ impl Merge<'_> {
     }
 
     async fn fail(&self, there: u64) -> Result<SeedError, SeedError> {
-        let from = format!("{} t JOIN {STAGE} s ON {}", self.live.quoted(), same("t", "s", &self.job.table.identity));
+        let from = format!(
+            "{} t JOIN {STAGE} s ON {}",
+            self.live.quoted(),
+            same("t", "s", &self.job.table.identity)
+        );
         let examples = self.examples(&from).await?;
         Ok(SeedError::conflict(format!(
             "{there} of its rows are in `{}` already: {examples}; nothing was written",
@@ -317,7 +346,10 @@ pub(crate) async fn old_identities(
         return Ok(None);
     };
     let same_table: bool = client
-        .query_one("SELECT coalesce(to_regclass($1)::oid = $2, false)", &[&crate::schema::quoted_name(&table.table), &live.oid])
+        .query_one(
+            "SELECT coalesce(to_regclass($1)::oid = $2, false)",
+            &[&crate::schema::quoted_name(&table.table), &live.oid],
+        )
         .await?
         .get(0);
     if !same_table || table.identity.iter().any(|column| live.column(column).is_none()) {
@@ -332,9 +364,59 @@ pub(crate) async fn old_identities(
     Ok(Some(table.identity.clone()))
 }
 
-/// Columns to compare and set: those inside the fingerprint, and those outside of it whose definition changed.
-pub(crate) fn compared(job: &Job<'_>, source: &RowSource, changed: &BTreeSet<String>) -> Vec<String> {
+/// Moves sequences past the numbers that the fixture supplied, so that the service's own inserts do not collide with
+/// them. Not undone by a rollback, which leaves nothing worse than a gap. Returns what was done or could not be.
+pub(crate) async fn advance_sequences(
+    client: &Client,
+    live: &LiveTable,
+    source: &RowSource,
+) -> Result<Vec<String>, SeedError> {
+    let mut notes = Vec::new();
+    let numbered = |column: &&crate::schema::LiveColumn| {
+        column.has_default
+            && matches!(column.kind, Kind::Int2 | Kind::Int4 | Kind::Int8)
+            && source.columns().contains(&column.name)
+    };
+    for column in live.columns.iter().filter(numbered) {
+        let row = client
+            .query_one(
+                "SELECT s, coalesce(has_sequence_privilege(s, 'SELECT') AND has_sequence_privilege(s, 'UPDATE'), false) \
+                 FROM pg_get_serial_sequence($1, $2) s",
+                &[&live.quoted(), &column.name],
+            )
+            .await?;
+        let (Some(sequence), allowed) = (row.get::<_, Option<String>>(0), row.get::<_, bool>(1)) else {
+            continue;
+        };
+        if !allowed {
+            notes.push(format!(
+                "the sequence {sequence} was not moved past the seeded numbers: the role may not"
+            ));
+            continue;
+        }
+        let sql = format!(
+            "SELECT setval('{}'::regclass, m) FROM (SELECT max({})::bigint m FROM {}) t WHERE m >= (SELECT last_value FROM {sequence})",
+            sequence.replace('\'', "''"),
+            ident(&column.name),
+            live.quoted(),
+        );
+        client.query(&sql, &[]).await?;
+    }
+    Ok(notes)
+}
+
+/// Columns to compare and set: those inside the fingerprint, and those outside of it whose definition changed. Neither
+/// the identity nor what Postgres never lets be updated (`GENERATED ALWAYS AS IDENTITY`).
+pub(crate) fn compared(
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+    changed: &BTreeSet<String>,
+) -> Vec<String> {
     let stable = fingerprint::stable_columns(&job.table.columns, source);
     let wanted = |name: &&String| stable.contains(name) || changed.contains(*name);
-    source.columns().iter().filter(wanted).filter(|name| !job.table.identity.contains(name)).cloned().collect()
+    let fixed = |name: &String| {
+        job.table.identity.contains(name) || live.column(name).is_some_and(|column| column.always_identity)
+    };
+    source.columns().iter().filter(wanted).filter(|name| !fixed(name)).cloned().collect()
 }

@@ -41,7 +41,9 @@ pub(crate) fn array_element(out: &mut String, text: Option<&str>) {
 /// The candidate nearest to `name`, if it is near enough to be meant.
 pub(crate) fn did_you_mean<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate)
+        })
         .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1))
         .min()
         .map(|(_, candidate)| candidate)

@@ -52,7 +52,10 @@ pub async fn seed_table(
     let started = Instant::now();
     let mask = Mask::new(graph, inputs, &options.secrets);
     let FixtureKind::Table(table) = &fixture.kind else {
-        return Err(SeedError::new(ErrorKind::Other, format!("fixture `{}` is not a table fixture", fixture.name)));
+        return Err(SeedError::new(
+            ErrorKind::Other,
+            format!("fixture `{}` is not a table fixture", fixture.name),
+        ));
     };
     let hash = ledger::content_hash(graph, fixture, inputs);
     let job = Job { graph, fixture, table, inputs, options, key: &fixture.fixture, hash };
@@ -66,7 +69,11 @@ pub async fn seed_table(
     }
 }
 
-async fn run(client: &mut Client, job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Receipt, SeedError> {
+async fn run(
+    client: &mut Client,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Receipt, SeedError> {
     watch_client(client).await;
     let transaction = client.transaction().await?;
     let client = transaction.client();
@@ -215,7 +222,7 @@ async fn compare(
 ) -> Result<(), SeedError> {
     let live = inspect::fitting(client, job, base, receipt).await?;
     let source = job.source(base)?;
-    let compared = merge::compared(job, &source, &BTreeSet::new());
+    let compared = merge::compared(job, &live, &source, &BTreeSet::new());
     let merge = Merge { client, job, live: &live, source: &source, compared };
     merge.stage(progress).await?;
     let (missing, different, notes) = merge.compare().await?;
@@ -246,10 +253,15 @@ async fn write(
         client.query_one(&format!("SELECT NOT EXISTS (SELECT 1 FROM {})", live.quoted()), &[]).await?.get(0);
     let newest = job.source(job.options.base_micros)?;
     let pasts = entry.as_ref().map(Entry::pasts).unwrap_or_default();
-    let straight =
-        empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
+    let straight = empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
     let (source, outcome) = if straight {
-        let outcome = merge::direct(client, job, &live, &newest, progress).await?;
+        let mut outcome = merge::direct(client, job, &live, &newest, progress).await?;
+        outcome.left = elsewhere(job, &pasts);
+        if !outcome.left.is_empty() {
+            outcome
+                .notes
+                .push("rows of an earlier definition lie in another table and were left there".into());
+        }
         (newest, outcome)
     } else {
         let changed = changed_columns(job, entry.as_ref(), &newest);
@@ -258,7 +270,7 @@ async fn write(
             Some(entry) if !moved => job.source(entry.base_micros)?,
             _ => newest,
         };
-        let compared = merge::compared(job, &source, &changed);
+        let compared = merge::compared(job, &live, &source, &changed);
         let merge = Merge { client, job, live: &live, source: &source, compared };
         merge.stage(progress).await?;
         let outcome = merge.merge(&pasts).await?;
@@ -272,6 +284,9 @@ async fn write(
     tell(receipt, &outcome, known);
     if outcome.inserted + outcome.updated + outcome.deleted > 0 {
         client.batch_execute(&format!("ANALYZE {}", live.quoted())).await?;
+    }
+    if outcome.inserted > 0 {
+        receipt.notes.extend(merge::advance_sequences(client, &live, &source).await?);
     }
     let (fingerprint, whole) = record_of(client, job, &live, &source, empty).await?;
     receipt.fingerprint = fingerprint.to_string();
@@ -288,6 +303,15 @@ async fn write(
     ledger::write(client, job.key, &entry, &job.options.who, &job.options.program).await
 }
 
+/// Indices of earlier definitions that made rows in another table: reset must still find those.
+fn elsewhere(job: &Job<'_>, pasts: &[Past]) -> Vec<usize> {
+    let other = |past: &Past| match past.fixture().map(|fixture| &fixture.kind) {
+        Some(FixtureKind::Table(table)) => table.table != job.table.table,
+        _ => false,
+    };
+    (0..pasts.len()).filter(|index| other(&pasts[*index])).collect()
+}
+
 /// Columns outside the fingerprint whose definition is not the one in the ledger. When a time among them changed, the
 /// base time does too, and with it all columns that move with it.
 fn changed_columns(job: &Job<'_>, entry: Option<&Entry>, source: &RowSource) -> BTreeSet<String> {
@@ -301,9 +325,7 @@ fn changed_columns(job: &Job<'_>, entry: Option<&Entry>, source: &RowSource) -> 
             Some(before) => before.generator != column.generator,
         })
         // References to other fixtures are by alias here and by file name in the ledger: the fingerprint covers them.
-        .filter(|(name, column)| {
-            source.moves(name) || !matches!(column.generator, Generator::Fixture { .. })
-        })
+        .filter(|(name, column)| source.moves(name) || !matches!(column.generator, Generator::Fixture { .. }))
         .map(|(name, _)| name.clone())
         .collect();
     if changed.iter().any(|name| source.moves(name)) {
@@ -412,9 +434,9 @@ async fn age(
 ) -> Result<i64, SeedError> {
     use crate::copy::Kind;
     let now = job.options.base_micros;
-    let past = !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. });
-    let timed =
-        live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
+    let past =
+        !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. });
+    let timed = live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
     if !past || !timed {
         return Ok(now - source.base_micros());
     }

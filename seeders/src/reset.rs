@@ -26,15 +26,21 @@ pub(crate) async fn reset(client: &Client, job: &Job<'_>, receipt: &mut Receipt)
         };
         let name = format!("planc_reset_{index}");
         let Some(identity) = old_identities(client, job, &live, past, &name).await? else {
-            receipt.notes.push(format!("the identity columns of `{}` are gone: its rows were left", table.table));
+            receipt
+                .notes
+                .push(format!("the identity columns of `{}` are gone: its rows were left", table.table));
             continue;
         };
         let old = format!("pg_temp.{}", ident(&name));
         blockers(client, &live, &old, &identity, receipt).await?;
-        let sql = format!("DELETE FROM {} t USING {old} o WHERE {}", live.quoted(), same("t", "o", &identity));
+        let sql =
+            format!("DELETE FROM {} t USING {old} o WHERE {}", live.quoted(), same("t", "o", &identity));
         receipt.deleted += client.execute(&sql, &[]).await?;
         if !past.foreign_rows.is_empty() {
-            receipt.notes.push(format!("{} rows that were there before the fixture were left", past.foreign_rows.len()));
+            receipt.notes.push(format!(
+                "{} rows that were there before the fixture were left",
+                past.foreign_rows.len()
+            ));
         }
     }
     ledger::delete(client, job.key).await?;
@@ -58,15 +64,21 @@ async fn blockers(
         }
         match key.on_delete.as_str() {
             "a" | "r" => holding.push(format!("{count} rows of `{}` (`{}`)", key.child, key.name)),
-            "c" => receipt.notes.push(format!("{count} rows of `{}` went with them (ON DELETE CASCADE)", key.child)),
+            "c" => receipt
+                .notes
+                .push(format!("{count} rows of `{}` went with them (ON DELETE CASCADE)", key.child)),
             _ => receipt.notes.push(format!("{count} rows of `{}` no longer refer to them", key.child)),
         }
     }
     if holding.is_empty() {
         return Ok(());
     }
-    Err(SeedError::conflict(format!("rows of `{}` are referred to by {}; nothing was deleted", live.name, holding.join(", ")))
-        .help("reset the fixtures of those tables first, or delete those rows"))
+    Err(SeedError::conflict(format!(
+        "rows of `{}` are referred to by {}; nothing was deleted",
+        live.name,
+        holding.join(", ")
+    ))
+    .help("reset the fixtures of those tables first, or delete those rows"))
 }
 
 async fn referring(

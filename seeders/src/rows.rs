@@ -300,9 +300,8 @@ fn build(
     }
     above.pop();
     let (needs, mut moves) = dependencies(columns, &names, &makers);
-    let (order, plans) = arrange(&needs).map_err(|index| {
-        fail(Some(&names[index]), "columns need each other in a circle".into())
-    })?;
+    let (order, plans) = arrange(&needs)
+        .map_err(|index| fail(Some(&names[index]), "columns need each other in a circle".into()))?;
     for &index in &order {
         moves[index] |= needs[index].iter().any(|need| moves[*need]);
     }
@@ -353,7 +352,12 @@ fn dependencies(columns: &Columns, names: &[String], makers: &[Maker]) -> (Vec<V
 /// An order of all columns, and the closure of each; the error is a column on a circle.
 #[allow(clippy::type_complexity)]
 fn arrange(needs: &[Vec<usize>]) -> Result<(Vec<usize>, Vec<Vec<usize>>), usize> {
-    fn visit(index: usize, needs: &[Vec<usize>], state: &mut [u8], out: &mut Vec<usize>) -> Result<(), usize> {
+    fn visit(
+        index: usize,
+        needs: &[Vec<usize>],
+        state: &mut [u8],
+        out: &mut Vec<usize>,
+    ) -> Result<(), usize> {
         match state[index] {
             2 => return Ok(()),
             1 => return Err(index),
@@ -381,10 +385,6 @@ fn arrange(needs: &[Vec<usize>]) -> Result<(Vec<usize>, Vec<Vec<usize>>), usize>
 }
 
 /// A text template over what is known outside of rows, for callers in this crate.
-pub(crate) fn render_outer(
-    template: &planc::expr::Template,
-    scope: &dyn Scope,
-) -> Result<String, String> {
+pub(crate) fn render_outer(template: &planc::expr::Template, scope: &dyn Scope) -> Result<String, String> {
     planc::eval::render(template, scope).map_err(|e| e.0)
 }
-

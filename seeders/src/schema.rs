@@ -165,7 +165,9 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<LiveColumn>, SeedError
             type_name: row.get(7),
             kind: types.kind(type_oid, typmod),
             not_null: row.get::<_, bool>(1) || domain.is_some_and(|d| d.not_null),
-            has_default: row.get::<_, bool>(2) || !identity.is_empty() || domain.is_some_and(|d| d.has_default),
+            has_default: row.get::<_, bool>(2)
+                || !identity.is_empty()
+                || domain.is_some_and(|d| d.has_default),
             always_identity: identity == "a",
             generated: !generated.is_empty(),
             comparable: types.comparable(type_oid),
@@ -288,7 +290,8 @@ async fn uniques(client: &Client, oid: u32) -> Result<Vec<Unique>, SeedError> {
             &[&oid],
         )
         .await?;
-    let unique = |row: &tokio_postgres::Row| Unique { name: row.get(0), plain: row.get(1), columns: row.get(2) };
+    let unique =
+        |row: &tokio_postgres::Row| Unique { name: row.get(0), plain: row.get(1), columns: row.get(2) };
     Ok(rows.iter().map(unique).collect())
 }
 

@@ -135,7 +135,8 @@ impl<'a> Encoder<'a> {
 
     fn encoded(&mut self, lane: &Lane, cell: &Cell, n: u64) -> Result<Vec<u8>, SeedError> {
         let mut out = Vec::new();
-        field(lane, cell, self.binary, &mut out, &mut self.scratch).map_err(|message| misfit(self.target.fixture, lane, n, &message))?;
+        field(lane, cell, self.binary, &mut out, &mut self.scratch)
+            .map_err(|message| misfit(self.target.fixture, lane, n, &message))?;
         Ok(out)
     }
 
@@ -173,8 +174,10 @@ impl<'a> Encoder<'a> {
             }
             match constant {
                 Some(bytes) => self.buffer.extend_from_slice(bytes),
-                None => field(lane, &self.cells[lane.index], self.binary, &mut self.buffer, &mut self.scratch)
-                    .map_err(|message| misfit(self.target.fixture, lane, n, &message))?,
+                None => {
+                    field(lane, &self.cells[lane.index], self.binary, &mut self.buffer, &mut self.scratch)
+                        .map_err(|message| misfit(self.target.fixture, lane, n, &message))?
+                }
             }
         }
         if !self.binary {
@@ -185,7 +188,13 @@ impl<'a> Encoder<'a> {
 }
 
 /// One field; in text format values of types that we know are checked all the same.
-fn field(lane: &Lane, cell: &Cell, binary: bool, out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<(), String> {
+fn field(
+    lane: &Lane,
+    cell: &Cell,
+    binary: bool,
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), String> {
     if binary {
         return copy::binary(&lane.kind, cell, out);
     }

@@ -93,6 +93,7 @@ fn planc_points_down() {
             &["ast"],
             &["executors"],
             &["render", "show", "schema"],
+            &["codes", "near"],
             &["eval"],
             &["graph", "expr"],
             &["units"],

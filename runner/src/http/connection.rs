@@ -75,6 +75,24 @@ pub(crate) struct Phases {
     pub(crate) bytes_received: u64,
 }
 
+impl Phases {
+    /// Nothing was sent at all.
+    pub(crate) fn none() -> Self {
+        Phases::at(Instant::now())
+    }
+
+    /// Nothing was sent since this moment.
+    pub(crate) fn at(sent: Instant) -> Self {
+        let none = Duration::ZERO;
+        Phases { sent, sending: none, waiting: none, receiving: none, bytes_sent: 0, bytes_received: 0 }
+    }
+
+    /// First write to last byte.
+    pub(crate) fn service(&self) -> Duration {
+        self.sending + self.waiting + self.receiving
+    }
+}
+
 enum Wire {
     Http1 {
         sender: http1::SendRequest<Payload>,
@@ -142,28 +160,31 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads the answer to its end.
+    /// Sends a request and reads the answer to its end. A request of which nothing was written is given back.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Payload>,
         keep_body: bool,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, (Failure, Option<Request<Payload>>)> {
         self.clock.begin();
         match &mut self.wire {
             Wire::Http1 { sender, driver } => {
                 let mut answered = pin!(sender.try_send_request(request));
                 let response = driven(driver, |cx| answered.as_mut().poll(cx)).await;
                 let response = response.map_err(|mut error| {
-                    let unsent = error.take_message().is_some();
-                    Failure { unsent, ..Failure::exchange(error.error()) }
+                    let unsent = error.take_message();
+                    (Failure::exchange(error.error()), unsent)
                 })?;
-                read_answer(response, keep_body, driver).await
+                read_answer(response, keep_body, driver).await.map_err(|failure| (failure, None))
             }
             Wire::Http2 { sender, .. } => {
-                let response = sender.send_request(request).await.map_err(|e| Failure::exchange(&e))?;
+                let response = sender.try_send_request(request).await.map_err(|mut error| {
+                    let unsent = error.take_message();
+                    (Failure::exchange(error.error()), unsent)
+                })?;
                 // The connection's own frames are read too; only this is a byte of the answer.
                 self.clock.first_read.set(Some(Instant::now()));
-                read_answer(response, keep_body, &mut None).await
+                read_answer(response, keep_body, &mut None).await.map_err(|failure| (failure, None))
             }
         }
     }

@@ -25,9 +25,9 @@ impl Jar {
     /// Keeps the cookies that a response sets.
     pub(crate) fn store(&mut self, headers: &HeaderMap, host: &str, path: &str, now: i64) {
         for header in headers.get_all(SET_COOKIE) {
-            let Some(cookie) = std::str::from_utf8(header.as_bytes()).ok().and_then(|text| {
-                parse(text, host, path, now)
-            }) else {
+            let Some(cookie) =
+                std::str::from_utf8(header.as_bytes()).ok().and_then(|text| parse(text, host, path, now))
+            else {
                 continue;
             };
             self.cookies.retain(|old| {
@@ -67,9 +67,9 @@ impl Cookie {
         } else {
             domain_matches(host, &self.domain)
         };
-        let below = path.strip_prefix(self.path.as_str()).is_some_and(|rest| {
-            rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
-        });
+        let below = path
+            .strip_prefix(self.path.as_str())
+            .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'));
         domain && below && (secure || !self.secure) && self.expires.is_none_or(|at| at > now)
     }
 }
@@ -157,7 +157,13 @@ mod tests {
             ("a=1; Path=/; Secure", "app.example.com", "/", true, Some("a=1")),
             ("a=1; Path=/; Max-Age=0", "app.example.com", "/", false, None),
             ("a=1; Path=/; Max-Age=5", "app.example.com", "/", false, Some("a=1")),
-            ("a=1; Path=/; Expires=Wed, 21 Oct 2015 07:28:00 GMT", "app.example.com", "/", false, Some("a=1")),
+            (
+                "a=1; Path=/; Expires=Wed, 21 Oct 2015 07:28:00 GMT",
+                "app.example.com",
+                "/",
+                false,
+                Some("a=1"),
+            ),
             ("a=b=c; Path=/", "app.example.com", "/", false, Some("a=b=c")),
         ];
         for (cookie, host, path, secure, sent) in table {
@@ -169,7 +175,10 @@ mod tests {
 
     #[test]
     fn a_cookie_replaces_its_namesake_and_expiry_removes_it() {
-        assert_eq!(jar(&["a=1; Path=/", "a=2; Path=/"]).header("app.example.com", "/", false, 0).unwrap(), "a=2");
+        assert_eq!(
+            jar(&["a=1; Path=/", "a=2; Path=/"]).header("app.example.com", "/", false, 0).unwrap(),
+            "a=2"
+        );
         let gone = jar(&["a=1; Path=/", "a=; Path=/; Max-Age=0"]);
         assert_eq!(gone.header("app.example.com", "/", false, 0), None);
         let both = jar(&["a=1; Path=/", "b=2; Path=/auth"]);

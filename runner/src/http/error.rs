@@ -12,8 +12,6 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The text under which want of files or ports is counted.
     pub(crate) exhausted: Option<&'static str>,
-    /// Nothing of the request was written: it may be sent again on another connection.
-    pub(crate) unsent: bool,
 }
 
 /// The `error_code` tag.
@@ -65,7 +63,7 @@ impl Code {
 impl Failure {
     /// A failure without more to it.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Failure { code, message: message.into(), exhausted: None, unsent: false }
+        Failure { code, message: message.into(), exhausted: None }
     }
 
     /// A failure to connect.

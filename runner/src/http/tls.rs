@@ -22,7 +22,8 @@ pub(crate) fn configuration(tls: &Tls, protocol: Protocol) -> Result<Arc<ClientC
     let mut config = match (&tls.client_cert, &tls.client_key) {
         (Some(chain), Some(key)) => {
             let key_file = key;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("cannot read `{key_file}`: {e}"))?;
+            let key =
+                PrivateKeyDer::from_pem_file(key).map_err(|e| format!("cannot read `{key_file}`: {e}"))?;
             builder
                 .with_client_auth_cert(certificates(chain)?, key)
                 .map_err(|e| format!("client certificate `{chain}`: {e}"))?

@@ -3,7 +3,9 @@
 use super::stats::{Distribution, wilson};
 use super::{Figure, GateResult, GateState};
 use crate::evidence::{LoadRecord, Population, Samples, ScenarioRecord};
-use planc::graph::{Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Step, StepKind};
+use planc::graph::{
+    Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Step, StepKind,
+};
 use planc::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -291,11 +293,7 @@ fn measure_trend(aggregate: Aggregate, samples: &Distribution, added: u64, scale
         Aggregate::Max => (samples.max(), None),
         Aggregate::Count => {
             let own = total - added;
-            return Measured {
-                value: (own > 0).then_some(own as f64),
-                samples: own,
-                ..Measured::default()
-            };
+            return Measured { value: (own > 0).then_some(own as f64), samples: own, ..Measured::default() };
         }
         _ => {
             if samples.infinite > 0 {

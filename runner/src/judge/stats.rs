@@ -192,7 +192,11 @@ mod tests {
             (&[], 3, 95, Some(f64::INFINITY)),
             (&[], 0, 95, None),
         ] {
-            assert_eq!(of(values, infinite).percentile(p * 1_000_000), want, "p({p}) of {values:?}+{infinite}");
+            assert_eq!(
+                of(values, infinite).percentile(p * 1_000_000),
+                want,
+                "p({p}) of {values:?}+{infinite}"
+            );
         }
     }
 

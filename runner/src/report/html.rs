@@ -112,7 +112,9 @@ fn charts(out: &mut String, evidence: &Evidence) {
     if ticks.is_empty() {
         return;
     }
-    out.push_str("<h2>Second by second</h2>\n<p><small>Shaded seconds: the generator was late.</small></p>\n");
+    out.push_str(
+        "<h2>Second by second</h2>\n<p><small>Shaded seconds: the generator was late.</small></p>\n",
+    );
     let line = |name, colour, value| Line { name, colour, value };
     chart(
         out,

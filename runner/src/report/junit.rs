@@ -37,7 +37,8 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         let causes: Vec<&str> = verdict.causes.iter().map(|cause| cause.text.as_str()).collect();
         let message = escape(verdict.status.meaning());
         let body = escape(&causes.join("\n"));
-        inner = format!("\n      <failure message=\"exit {}: {message}\">{body}</failure>\n    ", verdict.exit);
+        inner =
+            format!("\n      <failure message=\"exit {}: {message}\">{body}</failure>\n    ", verdict.exit);
     }
     cases.push_str(&format!("    <testcase classname=\"{plan}\" name=\"verdict\">{inner}</testcase>\n"));
     let tests = verdict.gates.len() + 1;
@@ -69,5 +70,8 @@ pub(super) fn escape(text: &str) -> String {
 
 fn told(gate: &GateResult) -> String {
     let note = gate.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-    format!("measured {} over {} samples, 95% interval {}{note}", gate.value_text, gate.samples, gate.interval_text)
+    format!(
+        "measured {} over {} samples, 95% interval {}{note}",
+        gate.value_text, gate.samples, gate.interval_text
+    )
 }

@@ -49,7 +49,11 @@ pub fn node(node: &NodeRecord) -> String {
         NodeOutcome::Failed => "failed: ",
         NodeOutcome::Skipped => "skipped: ",
     };
-    let time = if node.milliseconds >= 10 { format!(" {DIM}{} ms{RESET}", node.milliseconds) } else { String::new() };
+    let time = if node.milliseconds >= 10 {
+        format!(" {DIM}{} ms{RESET}", node.milliseconds)
+    } else {
+        String::new()
+    };
     let detail = node.detail.replace('\n', "\n      ");
     let dim = if node.outcome == NodeOutcome::Passed { DIM } else { "" };
     let mut out = format!("  {colour}{mark}{RESET} {}  {dim}{word}{detail}{RESET}{time}\n", node.name);
@@ -79,21 +83,21 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
 /// A verdict in one word.
 pub(crate) fn word(status: Exit) -> &'static str {
     match status {
-        Exit::Pass => "PASS",
-        Exit::Usage => "USAGE",
-        Exit::Internal => "INTERNAL ERROR",
-        Exit::Fail => "FAIL",
-        Exit::SetupFailed => "SET-UP FAILED",
-        Exit::TeardownFailed => "TEARDOWN FAILED",
-        Exit::PlanRejected => "PLAN REJECTED",
-        Exit::Interrupted => "INTERRUPTED",
-        Exit::Invalid => "INVALID",
-        Exit::Inconclusive => "INCONCLUSIVE",
-        Exit::Refused => "REFUSED",
-        Exit::SeedingFailed => "SEEDING FAILED",
-        Exit::PreflightRefused => "PREFLIGHT REFUSED",
-        Exit::ServiceNotReady => "SERVICE NOT READY",
-        Exit::OutputLost => "OUTPUT LOST",
+        Exit::Pass => "pass",
+        Exit::Usage => "usage",
+        Exit::Internal => "internal error",
+        Exit::Fail => "fail",
+        Exit::SetupFailed => "set-up failed",
+        Exit::TeardownFailed => "teardown failed",
+        Exit::PlanRejected => "plan rejected",
+        Exit::Interrupted => "interrupted",
+        Exit::Invalid => "invalid",
+        Exit::Inconclusive => "inconclusive",
+        Exit::Refused => "refused",
+        Exit::SeedingFailed => "seeding failed",
+        Exit::PreflightRefused => "preflight refused",
+        Exit::ServiceNotReady => "service not ready",
+        Exit::OutputLost => "output lost",
     }
 }
 
@@ -102,26 +106,42 @@ pub(crate) fn sums(evidence: &Evidence) -> Vec<String> {
     let mut out = Vec::new();
     let Some(load) = &evidence.load else { return out };
     for (name, record) in &load.scenarios {
-        let planned = record.planned.map(|planned| format!("planned {planned} = ")).unwrap_or_default();
+        let planned =
+            record.planned.map(|planned| format!("planned {} = ", grouped(planned))).unwrap_or_default();
         out.push(format!(
             "{name}: {planned}started {} + dropped {} (target {}, generator {}); started = finished {} + failed {} + \
              cut off {}; up to {} VUs",
-            record.started,
-            record.dropped_by_target + record.dropped_by_generator,
-            record.dropped_by_target,
-            record.dropped_by_generator,
-            record.finished,
-            record.failed,
-            record.interrupted,
+            grouped(record.started),
+            grouped(record.dropped_by_target + record.dropped_by_generator),
+            grouped(record.dropped_by_target),
+            grouped(record.dropped_by_generator),
+            grouped(record.finished),
+            grouped(record.failed),
+            grouped(record.interrupted),
             record.vus_max
         ));
         for (binding, coverage) in &record.coverage {
             let share = coverage.distinct as f64 / coverage.rows.max(1) as f64 * 100.0;
             out.push(format!(
                 "{name}: `{binding}` drew {} of {} rows ({share:.0}%), one of them {} times",
-                coverage.distinct, coverage.rows, coverage.most_hits
+                grouped(coverage.distinct),
+                grouped(coverage.rows),
+                grouped(coverage.most_hits)
             ));
         }
+    }
+    out
+}
+
+/// A count with its thousands apart: `10,000`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
     }
     out
 }
@@ -190,7 +210,8 @@ fn generator(evidence: &Evidence) -> Vec<String> {
     let health = &load.health;
     let late = load.ticks.iter().filter(|tick| tick.late).count();
     let mut lines = Vec::new();
-    for (what, trend) in [("lateness of starts", &health.lateness), ("delay of reading", &health.loop_delay)] {
+    for (what, trend) in [("lateness of starts", &health.lateness), ("delay of reading", &health.loop_delay)]
+    {
         if let Some((p99, max)) = p99_and_max(trend) {
             let limit = show_duration(evidence.graph.health.lateness_p99);
             lines.push(format!("{what}: p99 {p99}, max {max} (limit of p99 {limit})"));
@@ -213,7 +234,10 @@ fn resources(health: &HealthRecord) -> String {
     parts.extend(health.run_queue_delay_ppm.map(|ppm| format!("run-queue delay {}", share(ppm))));
     parts.extend(health.steal_ppm.map(|ppm| format!("steal {}", share(ppm))));
     parts.extend(
-        health.throttled_us.filter(|us| *us > 0).map(|us| format!("throttled {}", show(us as f64, Unit::Time))),
+        health
+            .throttled_us
+            .filter(|us| *us > 0)
+            .map(|us| format!("throttled {}", show(us as f64, Unit::Time))),
     );
     parts.extend(health.open_files.map(|(most, limit)| format!("{most} of {limit} open files")));
     parts.extend(health.peak_memory.map(|bytes| format!("{} MB of memory", bytes / 1_000_000)));
@@ -233,7 +257,7 @@ fn gate_line(gate: &GateResult) -> String {
         GateState::Skipped => ("–", DIM),
         _ => ("?", YELLOW),
     };
-    let mut facts = vec![format!("{BOLD}{}{RESET}", gate.value_text), format!("n={}", gate.samples)];
+    let mut facts = vec![format!("{BOLD}{}{RESET}", gate.value_text), format!("n={}", grouped(gate.samples))];
     if gate.interval.is_some() {
         facts.push(format!("95% [{}]", gate.interval_text));
     }

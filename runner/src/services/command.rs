@@ -77,8 +77,9 @@ impl Spawner {
         let name = order.argv.first().cloned().unwrap_or_default();
         let failed = |error: std::io::Error| ServiceError {
             message: format!("cannot start `{name}`: {error}"),
-            help: (error.kind() == std::io::ErrorKind::NotFound)
-                .then(|| format!("build or install `{name}`; the path is relative to {}", order.folder.display())),
+            help: (error.kind() == std::io::ErrorKind::NotFound).then(|| {
+                format!("build or install `{name}`; the path is relative to {}", order.folder.display())
+            }),
         };
         let file = log_file(&order.log).map_err(failed)?;
         let (output, input) = std::io::pipe().map_err(failed)?;
@@ -192,7 +193,7 @@ mod tests {
     fn start(script: &str, folder: &Path, masker: &Masker) -> Child {
         let order = Order {
             argv: ["sh", "-c", script].map(String::from).into(),
-            env: std::env::vars().filter(|(name, _)| name == "PATH").collect(),
+            env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
             folder: folder.into(),
             log: folder.join("logs/it.log"),
         };
@@ -210,7 +211,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut masker = Masker::default();
         masker.add("hunter22");
-        let mut child = start("sleep 60 & echo $! > inner; echo key=hunter22; echo done; wait", folder.path(), &masker);
+        let mut child =
+            start("sleep 60 & echo $! > inner; echo key=hunter22; echo done; wait", folder.path(), &masker);
         let deadline = Instant::now() + Duration::from_secs(5);
         while child.tail().len() < 2 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));

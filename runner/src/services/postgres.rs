@@ -24,7 +24,8 @@ impl Server {
         let options = ClusterOptions { data, settings: settings.clone(), bin: None };
         // initdb and the wait for the server block for up to a second.
         let started = tokio::task::spawn_blocking(move || Cluster::start(options)).await;
-        let cluster = started.map_err(|e| ServiceError::new(format!("starting Postgres broke off: {e}")))??;
+        let cluster =
+            started.map_err(|e| ServiceError::new(format!("starting Postgres broke off: {e}")))??;
         cluster.create_database(database).await?;
         let url = cluster.url(database);
         Ok(Server { cluster, url })

@@ -11,7 +11,7 @@ use crate::rows::{RowScope, RowSource};
 use planc::graph::{Generator, Json, JsonTemplate};
 use std::sync::Arc;
 
-pub(crate) use text::{Text, uses_of_expr, uses_of_json, uses_of_template};
+pub(crate) use text::{Text, uses_of_json, uses_of_template};
 pub(crate) use time::{civil_from_days, days_from_civil, rfc3339};
 
 /// A generated value before it becomes JSON or the bytes of a Postgres type.

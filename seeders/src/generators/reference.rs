@@ -6,7 +6,12 @@ use crate::rows::RowSource;
 use planc::graph::Json;
 use std::sync::Arc;
 
-pub(super) fn other(source: Arc<RowSource>, fixture: &str, column: &str, random: bool) -> Result<How, String> {
+pub(super) fn other(
+    source: Arc<RowSource>,
+    fixture: &str,
+    column: &str,
+    random: bool,
+) -> Result<How, String> {
     let index = source
         .columns()
         .iter()
@@ -18,7 +23,13 @@ pub(super) fn other(source: Arc<RowSource>, fixture: &str, column: &str, random:
     Ok(How::Other(source, index, random))
 }
 
-pub(super) fn value(source: &RowSource, column: usize, random: bool, key: u64, n: u64) -> Result<Cell, String> {
+pub(super) fn value(
+    source: &RowSource,
+    column: usize,
+    random: bool,
+    key: u64,
+    n: u64,
+) -> Result<Cell, String> {
     let rows = source.rows();
     let row = if random {
         hash::below(hash::draw(key, n, 0), u128::from(rows)) as u64 + 1

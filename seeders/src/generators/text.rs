@@ -41,7 +41,9 @@ impl Text {
                     Cell::Json(Json::String(text)) => out.push_str(text),
                     cell => out.push_str(&eval::to_text(&cell.to_json())),
                 },
-                Piece::Other(expr) => out.push_str(&eval::to_text(&eval::eval(expr, scope).map_err(|e| e.0)?)),
+                Piece::Other(expr) => {
+                    out.push_str(&eval::to_text(&eval::eval(expr, scope).map_err(|e| e.0)?))
+                }
             }
         }
         Ok(out)
@@ -68,52 +70,21 @@ fn short(expr: &Expr, columns: &[String]) -> Piece {
     }
 }
 
-/// What an expression looks at: paths, and whether it asks for the time.
+/// What a template looks at: paths, and whether it asks for the time.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
     pub(crate) paths: Vec<Vec<String>>,
     pub(crate) now: bool,
 }
 
-/// Adds what an expression looks at.
-pub(crate) fn uses_of_expr(expr: &Expr, uses: &mut Uses) {
-    match expr {
-        Expr::Const(_) => {}
-        Expr::Path(path) => uses.paths.push(path.clone()),
-        Expr::Unary(_, inner) => uses_of_expr(inner, uses),
-        Expr::Index(a, b) | Expr::Binary(_, a, b) => {
-            uses_of_expr(a, uses);
-            uses_of_expr(b, uses);
-        }
-        Expr::Filter(_, inner, args) => {
-            uses_of_expr(inner, uses);
-            args.iter().for_each(|arg| uses_of_expr(arg, uses));
-        }
-        Expr::Call(function, args) => {
-            uses.now |= matches!(function, Function::Now);
-            args.iter().for_each(|arg| uses_of_expr(arg, uses));
-        }
-        Expr::If(a, b, c) => [a, b, c].into_iter().for_each(|part| uses_of_expr(part, uses)),
-        Expr::List(items) => items.iter().for_each(|item| uses_of_expr(item, uses)),
-    }
-}
-
 /// Adds what a template looks at.
 pub(crate) fn uses_of_template(template: &Template, uses: &mut Uses) {
-    for segment in &template.segments {
-        if let Segment::Slot(expr) = segment {
-            uses_of_expr(expr, uses);
-        }
-    }
+    template.paths(&mut |path| uses.paths.push(path.to_vec()));
+    template.calls(&mut |function| uses.now |= matches!(function, Function::Now));
 }
 
 /// Adds what a JSON template looks at.
 pub(crate) fn uses_of_json(template: &JsonTemplate, uses: &mut Uses) {
-    match template {
-        JsonTemplate::Const(_) => {}
-        JsonTemplate::Text(text) => uses_of_template(text, uses),
-        JsonTemplate::Value(expr) => uses_of_expr(expr, uses),
-        JsonTemplate::List(items) => items.iter().for_each(|item| uses_of_json(item, uses)),
-        JsonTemplate::Map(map) => map.values().for_each(|item| uses_of_json(item, uses)),
-    }
+    template.paths(&mut |path| uses.paths.push(path.to_vec()));
+    template.calls(&mut |function| uses.now |= matches!(function, Function::Now));
 }

@@ -1,0 +1,246 @@
+//! Merging what workers hand over: once a second, into samples that were on time and samples that were not.
+
+use crate::evidence::{HealthRecord, LoadRecord, ScenarioRecord, Tick};
+use crate::health::Health;
+use crate::load::{Event, LoadEnd};
+use crate::prepare::Program;
+use crate::record::{Buckets, Merger, Second};
+use crate::rows::coverage;
+use crate::shared::Shared;
+use crate::worker::{Message, TICK, WorkerTick};
+use planc::graph::Demand;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+/// Says from a cumulative record why the load must end: metric and condition.
+pub(crate) type AbortCheck = Box<dyn Fn(&LoadRecord) -> Option<String> + Send>;
+
+/// Merges ticks until all workers are done.
+pub(crate) struct Coordinator {
+    program: Arc<Program>,
+    shared: Arc<Shared>,
+    abort: Option<AbortCheck>,
+    merger: Merger,
+    health: Health,
+    waiting: Vec<VecDeque<Box<WorkerTick>>>,
+    done: Vec<bool>,
+    /// By scenario and worker, hits by draw.
+    hits: Vec<Vec<Vec<Vec<u32>>>>,
+    record: LoadRecord,
+    scenarios: Vec<ScenarioRecord>,
+    standing: Vec<u32>,
+    played: Vec<u64>,
+    lateness: Buckets,
+    loop_delay: Buckets,
+    exhausted: BTreeMap<String, u64>,
+    /// Arrivals exist: lateness tells whether a second was late, else the probe's delay does.
+    open_model: bool,
+}
+
+impl Coordinator {
+    /// A coordinator of so many workers.
+    pub(crate) fn new(
+        program: Arc<Program>,
+        shared: Arc<Shared>,
+        workers: usize,
+        abort: Option<AbortCheck>,
+    ) -> Self {
+        let scenarios = program.scenarios.len();
+        Coordinator {
+            open_model: program.scenarios.iter().any(|s| matches!(s.demand, Demand::Arrivals { .. })),
+            played: vec![0; program.steps],
+            program,
+            shared,
+            abort,
+            merger: Merger::new(workers),
+            health: Health::new(),
+            waiting: std::iter::repeat_with(VecDeque::new).take(workers).collect(),
+            done: vec![false; workers],
+            hits: vec![Vec::new(); scenarios],
+            record: LoadRecord::default(),
+            scenarios: vec![ScenarioRecord::default(); scenarios],
+            standing: vec![0; scenarios],
+            lateness: Buckets::default(),
+            loop_delay: Buckets::default(),
+            exhausted: BTreeMap::new(),
+        }
+    }
+
+    /// Listens until all workers are done.
+    pub(crate) fn listen(
+        mut self,
+        from: &Receiver<Message>,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<(LoadRecord, LoadEnd), String> {
+        let name = |program: &Program, index: usize| program.scenarios[index].name.clone();
+        while !self.done.iter().all(|done| *done) {
+            match from.recv().map_err(|_| "a worker ended without a word".to_owned())? {
+                Message::Began(index) => {
+                    on_event(Event::ScenarioStarted { name: name(&self.program, index) });
+                }
+                Message::Ended(index) => {
+                    on_event(Event::ScenarioEnded { name: name(&self.program, index) });
+                }
+                Message::Tick(worker, tick) => {
+                    self.waiting[worker].push_back(tick);
+                    self.merge(on_event);
+                }
+                Message::Done(worker, hits) => {
+                    self.done[worker] = true;
+                    for (sums, hits) in self.hits.iter_mut().zip(hits) {
+                        sums.push(hits);
+                    }
+                    self.merge(on_event);
+                }
+                Message::Failed(why) => return Err(why),
+            }
+        }
+        let end = self.shared.end();
+        Ok((self.finish(), end))
+    }
+
+    /// Merges every tick that all workers have handed over.
+    fn merge(&mut self, on_event: &mut dyn FnMut(Event)) {
+        loop {
+            let all = self.waiting.iter().zip(&self.done).all(|(ticks, done)| *done || !ticks.is_empty());
+            if !all || self.waiting.iter().all(VecDeque::is_empty) {
+                return;
+            }
+            let ticks: Vec<_> = self.waiting.iter_mut().map(VecDeque::pop_front).collect();
+            let tick = self.merge_one(ticks);
+            let scenarios = self.progress();
+            self.record.ticks.push(tick.clone());
+            on_event(Event::Tick { tick, scenarios });
+            if let Some(abort) = &self.abort {
+                let mut so_far = self.record.clone();
+                self.fill(&mut so_far);
+                if let Some(gate) = abort(&so_far) {
+                    self.shared.abort(LoadEnd::AbortedByGate(gate));
+                }
+            }
+        }
+    }
+
+    fn merge_one(&mut self, mut ticks: Vec<Option<Box<WorkerTick>>>) -> Tick {
+        let (mut lateness, mut delay) = (Buckets::default(), Buckets::default());
+        for tick in ticks.iter().flatten() {
+            lateness.merge(&tick.snapshot.lateness);
+            delay.merge(&tick.snapshot.loop_delay);
+        }
+        let limit = self.program.lateness_limit.as_micros() as u64;
+        let deciding = if self.open_model { &lateness } else { &delay };
+        let late = deciding.quantile(0.99) > limit;
+        let mut second = Second::default();
+        let mut merged = Tick { late, lateness_p99_us: lateness.quantile(0.99), ..Tick::default() };
+        let mut alive = vec![0; self.standing.len()];
+        let mut most = vec![0; self.standing.len()];
+        for (worker, tick) in ticks.iter_mut().enumerate() {
+            let Some(tick) = tick else { continue };
+            self.merger.add(worker, &mut tick.snapshot, late, &mut second);
+            for (sum, count) in self.played.iter_mut().zip(&tick.played) {
+                *sum += u64::from(*count);
+            }
+            for (text, count) in &tick.snapshot.exhausted {
+                *self.exhausted.entry(text.clone()).or_default() += count;
+            }
+            for (index, deltas) in tick.scenarios.iter().enumerate() {
+                let record = &mut self.scenarios[index];
+                *record.planned.get_or_insert(0) += deltas.planned;
+                record.started += deltas.started;
+                record.finished += deltas.finished;
+                record.failed += deltas.failed;
+                record.interrupted += deltas.interrupted;
+                record.dropped_by_target += deltas.dropped_by_target;
+                record.dropped_by_generator += deltas.dropped_by_generator;
+                record.censored += deltas.censored;
+                alive[index] += deltas.vus;
+                most[index] += deltas.most_vus;
+                merged.started += deltas.started;
+                merged.dropped += deltas.dropped_by_target + deltas.dropped_by_generator;
+                merged.busy_vus += deltas.busy;
+            }
+        }
+        for (record, most) in self.scenarios.iter_mut().zip(&most) {
+            record.vus_max = record.vus_max.max(*most);
+        }
+        merged.vus = alive.iter().sum();
+        self.standing = alive;
+        self.lateness.merge(&lateness);
+        self.loop_delay.merge(&delay);
+        merged.requests = second.requests;
+        merged.failed = second.failed;
+        merged.p50_us = second.duration.quantile(0.50);
+        merged.p95_us = second.duration.quantile(0.95);
+        merged.p99_us = second.duration.quantile(0.99);
+        merged.cpu_centicores = self.health.look();
+        let ticks = self.record.ticks.len() as u64 + 1;
+        merged.at_us = (ticks * TICK.as_micros() as u64).min(self.shared.now_us());
+        self.merger.gauge("vus", i64::from(merged.vus), merged.at_us);
+        let vus_max: u32 = self.scenarios.iter().map(|record| record.vus_max).sum();
+        self.merger.gauge("vus_max", i64::from(vus_max), merged.at_us);
+        merged
+    }
+
+    fn progress(&self) -> BTreeMap<String, (u32, u64, Option<u64>)> {
+        let each = self.program.scenarios.iter().zip(&self.scenarios).zip(&self.standing);
+        each.map(|((program, record), vus)| {
+            let planned = record.planned.filter(|_| is_counted(&program.demand));
+            (program.name.clone(), (*vus, record.started, planned))
+        })
+        .collect()
+    }
+
+    /// The record so far.
+    fn fill(&self, record: &mut LoadRecord) {
+        (record.on_time, record.late) = self.merger.populations();
+        record.duration_us = self.shared.now_us();
+        record.steps_played =
+            self.played.iter().enumerate().map(|(step, count)| (step as u32, *count)).collect();
+        for (at, (program, scenario)) in self.program.scenarios.iter().zip(&self.scenarios).enumerate() {
+            let state = &self.shared.scenarios[at];
+            let mut scenario = scenario.clone();
+            scenario.planned = is_counted(&program.demand).then(|| scenario.planned.unwrap_or(0));
+            scenario.rows_ran_out = state.rows_ran_out.load(Ordering::Relaxed);
+            scenario.stopped_by_step =
+                state.stopped_by.lock().expect("no one panics while holding it").clone();
+            for (draw, plan) in program.draws.iter().enumerate() {
+                let hits: Vec<Vec<u32>> =
+                    self.hits[at].iter().filter_map(|worker| worker.get(draw).cloned()).collect();
+                let rows = plan.rows.rows();
+                scenario.coverage.insert(plan.binding.clone(), coverage(rows, &hits));
+            }
+            record.scenarios.insert(program.name.clone(), scenario);
+        }
+        record.health = self.health_record();
+    }
+
+    fn health_record(&self) -> HealthRecord {
+        let workers = self.done.len() as u32;
+        let seen = self.health.seen(u64::from(workers));
+        HealthRecord {
+            lateness: self.lateness.to_trend(),
+            loop_delay: self.loop_delay.to_trend(),
+            workers,
+            cpu_centicores_mean: seen.cpu_mean,
+            cpu_centicores_max: seen.cpu_max,
+            run_queue_delay_ppm: seen.run_queue_delay_ppm,
+            steal_ppm: seen.steal_ppm,
+            throttled_us: seen.throttled_us,
+            open_files: seen.open_files,
+            exhausted: self.exhausted.clone(),
+            peak_memory: seen.peak_memory,
+        }
+    }
+
+    fn finish(mut self) -> LoadRecord {
+        let mut record = std::mem::take(&mut self.record);
+        self.fill(&mut record);
+        record
+    }
+}
+
+fn is_counted(demand: &Demand) -> bool {
+    !matches!(demand, Demand::Users { .. })
+}

@@ -1,0 +1,64 @@
+//! A fixed number of iterations, shared by all users or for each.
+
+use super::LOOK;
+use super::run::ScenarioRun;
+use crate::pace::Pacer;
+use crate::record::Family;
+use crate::vu::add_one;
+use crate::worker::Worker;
+use planc::graph::Demand;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Begins all users and waits until they have nothing left or time is up.
+pub(crate) async fn drive(
+    worker: &Rc<Worker>,
+    run: &Rc<ScenarioRun>,
+    pacer: &Pacer,
+    begin: Instant,
+) -> std::io::Result<()> {
+    let Demand::Iterations { vus, iterations, shared, max_duration } =
+        &worker.program.scenarios[run.index].demand
+    else {
+        unreachable!("the demand chose this driver");
+    };
+    if !super::wait(worker, run, pacer, begin).await? {
+        return Ok(());
+    }
+    let mine = run.part_of(*vus);
+    for _ in 0..mine {
+        run.make_user(worker, false, None);
+    }
+    let deadline = begin.checked_add(*max_duration);
+    let timed_out = loop {
+        if run.vus.borrow().iter().all(|core| core.done.get()) {
+            break false;
+        }
+        if worker.shared.stop_level(run.index) > 0 {
+            break false;
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            break true;
+        }
+        let look = now + LOOK / 10;
+        pacer.until(deadline.map_or(look, |deadline| deadline.min(look))).await?;
+    };
+    run.ending.set(true);
+    let state = &worker.shared.scenarios[run.index];
+    if timed_out {
+        // As in k6, iterations that were left when time was up are dropped ones. Shared ones belong to no worker: the
+        // first to be here counts them all, and nobody can take another.
+        let left = if *shared {
+            iterations.saturating_sub(state.iterations.swap(*iterations, Ordering::AcqRel))
+        } else {
+            (mine as u64 * iterations).saturating_sub(run.counts.started.total())
+        };
+        for _ in 0..left {
+            run.counts.drop_one(false);
+            worker.scenario_sample(run.index, Family::Dropped, false, add_one);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! When to start an iteration. There are three drivers for ever; executors come down to them.
+
+pub(crate) mod arrivals;
+pub(crate) mod iterations;
+pub(crate) mod run;
+pub(crate) mod schedule;
+pub(crate) mod users;
+
+use crate::load::STOP_NOW;
+use crate::pace::Pacer;
+use crate::worker::{Message, Worker};
+use planc::graph::Demand;
+use run::ScenarioRun;
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+/// How often a waiting driver looks whether to stop.
+const LOOK: Duration = Duration::from_millis(10);
+/// Time that all workers get to learn of a beginning that was fixed while they waited.
+const LEAD: Duration = Duration::from_millis(30);
+
+/// Plays a worker's shard of a scenario from its beginning to its end.
+pub(crate) async fn drive(
+    worker: Rc<Worker>,
+    run: Rc<ScenarioRun>,
+    to: Sender<Message>,
+) -> std::io::Result<()> {
+    let pacer = Pacer::new()?;
+    let scenario = &worker.program.scenarios[run.index];
+    if let Some(begin) = begin(&worker, &run, &pacer).await? {
+        run.begun.set(Some(begin));
+        if run.shard == 0 {
+            drop(to.send(Message::Began(run.index)));
+        }
+        match &scenario.demand {
+            Demand::Arrivals { .. } => arrivals::drive(&worker, &run, &pacer, begin).await?,
+            Demand::Users { .. } => users::drive(&worker, &run, &pacer, begin).await?,
+            Demand::Iterations { .. } => iterations::drive(&worker, &run, &pacer, begin).await?,
+        }
+    }
+    run.ending.set(true);
+    run.wake_all();
+    let deadline = Instant::now() + scenario.graceful_stop;
+    while run.is_busy() && Instant::now() < deadline && worker.shared.stop_level(run.index) < STOP_NOW {
+        pacer.until((Instant::now() + LOOK).min(deadline)).await?;
+    }
+    run.cut_off_all(&worker);
+    if worker.shared.scenarios[run.index].worker_ended(worker.shared.now_us()) {
+        drop(to.send(Message::Ended(run.index)));
+    }
+    Ok(())
+}
+
+/// The moment at which the scenario begins on all workers; none when it is to stop before. Waits for what it
+/// needs, and for virtual users made before the start to be set up.
+async fn begin(
+    worker: &Rc<Worker>,
+    run: &Rc<ScenarioRun>,
+    pacer: &Pacer,
+) -> std::io::Result<Option<Instant>> {
+    let shared = &worker.shared;
+    let scenario = &worker.program.scenarios[run.index];
+    let state = &shared.scenarios[run.index];
+    while !scenario.needs.iter().all(|needed| shared.scenarios[*needed].has_ended()) {
+        if shared.stop_level(run.index) > 0 {
+            return Ok(None);
+        }
+        pacer.until(Instant::now() + LOOK).await?;
+    }
+    let warming = match &scenario.demand {
+        Demand::Arrivals { pre_allocated_vus, .. } => arrivals::make_users(worker, run, *pre_allocated_vus),
+        _ => 0,
+    };
+    let waits = !scenario.needs.is_empty() || (warming > 0 && !scenario.setup.is_empty());
+    let offset = scenario.start_time;
+    if !waits {
+        return Ok(Some(shared.start + offset));
+    }
+    while run.warm.get() < warming {
+        if shared.stop_level(run.index) > 0 {
+            return Ok(None);
+        }
+        pacer.until(Instant::now() + LOOK).await?;
+    }
+    state.worker_ready(shared.now_us(), LEAD + offset);
+    loop {
+        if let Some(begin) = state.begin(shared.start) {
+            return Ok(Some(begin));
+        }
+        if shared.stop_level(run.index) > 0 {
+            return Ok(None);
+        }
+        pacer.until(Instant::now() + LOOK).await?;
+    }
+}
+
+/// Waits until a moment; false when the scenario is to stop first.
+pub(crate) async fn wait(
+    worker: &Worker,
+    run: &ScenarioRun,
+    pacer: &Pacer,
+    due: Instant,
+) -> std::io::Result<bool> {
+    loop {
+        if worker.shared.stop_level(run.index) > 0 {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        if now >= due {
+            return Ok(true);
+        }
+        pacer.until(due.min(now + LOOK)).await?;
+    }
+}

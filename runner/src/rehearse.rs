@@ -1,0 +1,137 @@
+//! Playing steps once, before or beside the load: nothing of it is counted.
+
+use crate::drive::run::ScenarioRun;
+use crate::load::{LoadError, LoadInput, RehearsalFailure};
+use crate::prepare::Program;
+use crate::rows::RowSources;
+use crate::shared::Shared;
+use crate::steps;
+use crate::text::Var;
+use crate::vu::{Vu, VuCore};
+use crate::worker::Worker;
+use planc::graph::{Json, Step};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use tokio::task::LocalSet;
+
+/// What stands in place of a secret.
+const MASK: &str = "•••";
+
+/// Plays every scenario's set-up and one iteration with every branch.
+pub(crate) fn scenarios(input: &LoadInput, rows: &RowSources) -> Result<Vec<RehearsalFailure>, LoadError> {
+    let mut input = input.clone_for(&format!("{}-rehearsal", input.run_id));
+    input.scenarios.sort_unstable();
+    input.scenarios.dedup();
+    let program = Arc::new(Program::new(&input, rows)?);
+    let secrets = secrets(&input);
+    let mut failures = Vec::new();
+    for index in 0..program.scenarios.len() {
+        let mut played = block_on(&program, index, async |vu| {
+            let scenario = &program.scenarios[index];
+            for draw in &scenario.draws {
+                match draw.rehearsed() {
+                    Ok(row) => vu.env.vars[draw.var] = Var::Row(Rc::new(row)),
+                    Err(why) => return Err(LoadError::new(format!("a row of `{}`: {why}", draw.binding))),
+                }
+            }
+            if steps::play(vu, scenario, true).await {
+                steps::play(vu, scenario, false).await;
+            }
+            Ok(())
+        })?;
+        failures.append(&mut played.rehearsal.take().unwrap_or_default());
+    }
+    Ok(masked(failures, &secrets))
+}
+
+/// Plays steps once; captures are added to the input's values.
+pub(crate) fn once(
+    input: &mut LoadInput,
+    steps: &[Step],
+    what: &str,
+) -> Result<Vec<RehearsalFailure>, LoadError> {
+    let program = Arc::new(Program::once(input, steps, what)?);
+    let secrets = secrets(input);
+    let mut played = block_on(&program, 0, async |vu| {
+        steps::play(vu, &program.scenarios[0], false).await;
+        Ok(())
+    })?;
+    for (name, var) in program.scenarios[0].names.bound.iter().zip(&played.env.vars) {
+        if let Var::Value(value) = var {
+            input.values.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(masked(played.rehearsal.take().unwrap_or_default(), &secrets))
+}
+
+/// A virtual user of its own, on a runtime of its own.
+fn block_on(
+    program: &Arc<Program>,
+    index: usize,
+    play: impl AsyncFnOnce(&mut Vu) -> Result<(), LoadError>,
+) -> Result<Vu, LoadError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| LoadError::new(format!("cannot start a worker: {e}")))?;
+    LocalSet::new().block_on(&runtime, async {
+        let shared = Arc::new(Shared::new(program, 1, Arc::new(AtomicU8::new(0))));
+        let worker = Rc::new(Worker::new(program.clone(), shared));
+        let run = Rc::new(ScenarioRun::new(&worker, index, 0));
+        let core = Rc::new(VuCore { number: 1, ..VuCore::default() });
+        let mut vu = Vu::new(worker, run, core);
+        vu.rehearsal = Some(Vec::new());
+        vu.begin_iteration(0, &program.scenarios[index]);
+        play(&mut vu).await?;
+        // Connections belong to this runtime.
+        vu.connections.clear();
+        vu.timer = None;
+        Ok(vu)
+    })
+}
+
+/// All texts that must not be shown.
+fn secrets(input: &LoadInput) -> Vec<String> {
+    let mut secrets: Vec<String> = Vec::new();
+    for (name, open) in &input.graph.open_inputs {
+        if let (true, Some(value)) = (open.secret, input.values.get(&format!("inputs.{name}"))) {
+            secrets.push(planc::eval::to_text(value));
+        }
+    }
+    for header in input.token_headers.values() {
+        secrets.push(header.clone());
+        secrets.extend(header.split_whitespace().last().map(str::to_owned));
+    }
+    secrets.retain(|secret| !secret.is_empty());
+    // Longest first, so that a secret within another leaves nothing of the outer one.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+}
+
+fn masked(mut failures: Vec<RehearsalFailure>, secrets: &[String]) -> Vec<RehearsalFailure> {
+    for failure in &mut failures {
+        for secret in secrets {
+            failure.message = failure.message.replace(secret.as_str(), MASK);
+        }
+    }
+    failures
+}
+
+impl LoadInput {
+    /// The same under another run id.
+    fn clone_for(&self, run_id: &str) -> LoadInput {
+        let mut values = self.values.clone();
+        values.insert("run_id".into(), Json::String(run_id.to_owned()));
+        LoadInput {
+            graph: self.graph.clone(),
+            values,
+            base_url: self.base_url.clone(),
+            token_headers: self.token_headers.clone(),
+            base_micros: self.base_micros.clone(),
+            scenarios: self.scenarios.clone(),
+            run_id: run_id.to_owned(),
+            workers: 1,
+            stop: self.stop.clone(),
+            abort: None,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A virtual user: what it remembers, and how it plays an iteration.
+
+use crate::drive::run::{Order, ScenarioRun};
+use crate::http::connection::Connection;
+use crate::http::cookies::Jar;
+use crate::load::{LoadEnd, RehearsalFailure};
+use crate::prepare::ScenarioProgram;
+use crate::record::{Cell as Sample, Family};
+use crate::rows::Draw;
+use crate::steps::{self, Frame};
+use crate::text::{Env, InScope, Var, mix};
+use crate::worker::Worker;
+use planc::graph::{Connections, Demand, DrawOrder, OnFailure};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+use tokio::time::Sleep;
+
+/// What the driver and the virtual user's own task both see.
+#[derive(Default)]
+pub(crate) struct VuCore {
+    /// Number in the scenario, from 1.
+    pub(crate) number: u32,
+    /// Its number in the worker's pool.
+    pub(crate) at: usize,
+    /// An arrival to play.
+    pub(crate) order: Cell<Option<Order>>,
+    /// May begin iterations (closed models).
+    pub(crate) active: Cell<bool>,
+    /// Is in an iteration.
+    pub(crate) busy: Cell<bool>,
+    /// Plays no more.
+    pub(crate) done: Cell<bool>,
+    /// Started an iteration that has not ended.
+    pub(crate) started: Cell<bool>,
+    /// In set-up (true) or iteration, and the operation being played.
+    pub(crate) place: Cell<(bool, usize)>,
+    /// A request is in flight: the values of its templated tags, and whether its iteration was started late.
+    pub(crate) in_flight: Cell<Option<(u32, bool)>>,
+    /// Its task.
+    pub(crate) task: RefCell<Option<tokio::task::AbortHandle>>,
+    /// Wakes its task.
+    pub(crate) waker: Cell<Option<Waker>>,
+}
+
+/// A virtual user.
+pub(crate) struct Vu {
+    /// Its worker.
+    pub(crate) worker: Rc<Worker>,
+    /// Its scenario on this worker.
+    pub(crate) run: Rc<ScenarioRun>,
+    /// What its driver sees.
+    pub(crate) core: Rc<VuCore>,
+    /// What expressions see.
+    pub(crate) env: Env,
+    /// Cookies.
+    pub(crate) jar: Jar,
+    /// Open connections, one for each origin.
+    pub(crate) connections: Vec<Connection>,
+    /// Timer of request timeouts, reset only when it fires early.
+    pub(crate) timer: Option<Pin<Box<Sleep>>>,
+    /// Loops and groups being played.
+    pub(crate) frames: Vec<Frame>,
+    /// When the iteration was due, until its first request is measured.
+    pub(crate) intended: Option<Instant>,
+    /// The iteration was started late by the generator.
+    pub(crate) late: bool,
+    /// Room for rendering.
+    pub(crate) buffer: String,
+    /// Failures of a rehearsal; present means that nothing is counted and all branches are played.
+    pub(crate) rehearsal: Option<Vec<RehearsalFailure>>,
+    set_up: bool,
+    /// What set-up bound, kept for every iteration.
+    kept: Vec<Var>,
+}
+
+impl VuCore {
+    /// Gives an arrival.
+    pub(crate) fn give(&self, order: Order) {
+        self.order.set(Some(order));
+        self.wake();
+    }
+
+    /// Lets it look again whether it may begin.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until `ready` has something.
+    pub(crate) async fn wait<T>(&self, mut ready: impl FnMut(&Self) -> Option<T>) -> T {
+        poll_fn(|cx| match ready(self) {
+            Some(value) => Poll::Ready(value),
+            None => {
+                self.waker.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+impl Vu {
+    /// A virtual user that has done nothing yet.
+    pub(crate) fn new(worker: Rc<Worker>, run: Rc<ScenarioRun>, core: Rc<VuCore>) -> Self {
+        let names = worker.program.scenarios[run.index].names.bound.len();
+        Vu {
+            env: Env { vars: vec![Var::Unset; names], vu: core.number, ..Env::default() },
+            kept: vec![Var::Unset; names],
+            set_up: worker.program.scenarios[run.index].setup.is_empty(),
+            worker,
+            run,
+            core,
+            jar: Jar::default(),
+            connections: Vec::new(),
+            timer: None,
+            frames: Vec::new(),
+            intended: None,
+            late: false,
+            buffer: String::new(),
+            rehearsal: None,
+        }
+    }
+
+    /// Plays iterations until there are no more. `warm` plays set-up before the first is asked for.
+    pub(crate) async fn live(mut self, warm: bool) {
+        let program = self.worker.program.clone();
+        let scenario = &program.scenarios[self.run.index];
+        if warm {
+            self.warm_up(scenario).await;
+            self.run.warm.set(self.run.warm.get() + 1);
+        }
+        let shared = self.worker.shared.clone();
+        let run = self.run.clone();
+        while let Some(order) = run.next(&self.core, self.env.iteration, scenario, &shared).await {
+            // A user whose requests all fail at once must not starve the others.
+            tokio::task::coop::consume_budget().await;
+            self.iterate(scenario, order).await;
+            if !self.core.active.get() && matches!(scenario.demand, Demand::Users { .. }) {
+                self.connections.clear();
+            }
+        }
+        self.core.done.set(true);
+        run.retire(&self.core);
+    }
+
+    async fn warm_up(&mut self, scenario: &ScenarioProgram) {
+        if self.set_up || scenario.draws.iter().any(|draw| draw.order == DrawOrder::Exclusive) {
+            return;
+        }
+        self.begin_iteration(u64::from(self.core.number) - 1, scenario);
+        if self.draw(scenario) {
+            self.play_set_up(scenario).await;
+        }
+    }
+
+    async fn play_set_up(&mut self, scenario: &ScenarioProgram) -> bool {
+        self.set_up = steps::play(self, scenario, true).await;
+        if self.set_up {
+            self.kept.clone_from(&self.env.vars);
+            for draw in &scenario.draws {
+                self.kept[draw.var] = Var::Unset;
+            }
+        }
+        self.set_up
+    }
+
+    /// Keys and names of iteration `k`.
+    pub(crate) fn begin_iteration(&mut self, k: u64, scenario: &ScenarioProgram) {
+        self.env.k = k;
+        self.env.random_taken.set(0);
+        self.env.random_key = match scenario.demand {
+            Demand::Users { .. } | Demand::Iterations { shared: false, .. } => {
+                mix(scenario.key ^ mix(u64::from(self.env.vu)) ^ mix(self.env.iteration).rotate_left(17))
+            }
+            _ => mix(scenario.key ^ mix(k)),
+        };
+        self.env.vars.clone_from(&self.kept);
+    }
+
+    /// Draws rows; false when there are none left or a row has no value.
+    fn draw(&mut self, scenario: &ScenarioProgram) -> bool {
+        for (plan, drawn) in scenario.draws.iter().zip(&self.run.drawn) {
+            match plan.draw(drawn, self.env.k, self.env.vu) {
+                Draw::Row(row) => self.env.vars[plan.var] = Var::Row(row),
+                Draw::RanOut => {
+                    self.worker.shared.ran_out(self.run.index);
+                    return false;
+                }
+                Draw::Failed(why) => {
+                    let text = format!("row of `{}` without a value: {why}", plan.binding);
+                    *self.worker.recorder.borrow_mut().exhausted.entry(text).or_default() += 1;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn iterate(&mut self, scenario: &ScenarioProgram, order: Order) {
+        let run = self.run.clone();
+        self.core.busy.set(true);
+        self.begin_iteration(order.k, scenario);
+        if !self.draw(scenario) {
+            self.core.busy.set(false);
+            return;
+        }
+        self.core.started.set(true);
+        run.counts.begin();
+        let begun = Instant::now();
+        let set_up = self.set_up || self.play_set_up(scenario).await;
+        self.intended = order.intended;
+        self.late = order.late;
+        let well = set_up && steps::play(self, scenario, false).await;
+        self.core.started.set(false);
+        if well { &run.counts.finished } else { &run.counts.failed }.add(1);
+        let took = begun.elapsed().as_micros() as u64;
+        self.worker.scenario_sample(run.index, Family::IterationDuration, self.late, |cell| {
+            if let Sample::Trend(dist) = cell {
+                dist.add(took);
+            }
+        });
+        self.worker.scenario_sample(run.index, Family::Iterations, self.late, add_one);
+        self.env.iteration += 1;
+        if scenario.connections != Connections::Keep {
+            self.connections.clear();
+        }
+        if let Some(pause) = scenario.pause_on_failure.filter(|_| !well) {
+            tokio::time::sleep(pause).await;
+        }
+        self.core.busy.set(false);
+    }
+
+    /// The scope of expressions.
+    pub(crate) fn scope<'a>(&'a self, scenario: &'a ScenarioProgram) -> InScope<'a> {
+        InScope { names: &scenario.names, env: &self.env, response: None }
+    }
+
+    /// Does what a failed step asks for; false ends the iteration.
+    pub(crate) fn failed(&self, on_failure: OnFailure, step: &str) -> bool {
+        if self.rehearsal.is_none() {
+            match on_failure {
+                OnFailure::StopScenario => self.worker.shared.stop_scenario(self.run.index, step),
+                OnFailure::AbortRun => self.worker.shared.abort(LoadEnd::AbortedByStep(step.to_owned())),
+                OnFailure::Continue | OnFailure::NextIteration => {}
+            }
+        }
+        on_failure == OnFailure::Continue
+    }
+}
+
+/// Adds one to a counter.
+pub(crate) fn add_one(cell: &mut Sample) {
+    if let Sample::Counter(sum, count) = cell {
+        *sum += 1_000;
+        *count += 1;
+    }
+}

@@ -1,0 +1,13 @@
+//! Seeders against a real private Postgres, one cluster for the whole binary and one database a test.
+//! Needs the Postgres server programs; without them the tests fail and say what to install.
+
+mod accounts;
+mod build;
+mod clusters;
+mod crash;
+mod harness;
+mod inspection;
+mod policies;
+mod rerun;
+mod rows;
+mod types;

@@ -707,7 +707,9 @@ fn interrupted(name: Option<&'static str>) -> Halt {
 }
 
 fn step_failure(failure: &RehearsalFailure) -> String {
-    format!("step `{}`: {}", failure.step, failure.message)
+    // The engine's words begin with the step's name as a rule.
+    let message = failure.message.strip_prefix(&format!("{}: ", failure.step));
+    format!("step `{}`: {}", failure.step, message.unwrap_or(&failure.message))
 }
 
 /// Smoke and load in one record: samples and counts of both, time and health of the load.

@@ -82,15 +82,15 @@ mod tests {
         let metric = &value["metrics"]["http_req_duration"];
         assert_eq!(metric["type"], "trend");
         assert_eq!(metric["contains"], "time");
-        assert_eq!(metric["values"]["med"], 20.0);
+        assert_eq!(metric["values"]["med"], 20);
         assert_eq!(metric["values"]["p(95)"], serde_json::Value::Null);
         let narrowed = &value["metrics"]["http_req_duration{scenario:s}"];
         assert_eq!(narrowed["thresholds"]["p(95) < 500ms"]["ok"], false);
         let failed = &value["metrics"]["http_req_failed{scenario:s}"];
         assert_eq!(failed["thresholds"]["rate < 1%"]["ok"], true);
-        assert_eq!(value["metrics"]["http_reqs"]["values"]["rate"], 100.0);
+        assert_eq!(value["metrics"]["http_reqs"]["values"]["rate"], 100);
         assert_eq!(value["metrics"]["checks"]["values"]["passes"], 1_000);
-        assert_eq!(value["state"]["testRunDurationMs"], 10_000.0);
+        assert_eq!(value["state"]["testRunDurationMs"], 10_000);
         assert_eq!(value["verdict"]["exit"], 99);
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     let summary = json!({
         "metrics": all,
         "root_group": { "name": "", "path": "", "id": id(""), "groups": [], "checks": checks },
-        "state": { "isStdOutTTY": false, "isStdErrTTY": false, "testRunDurationMs": duration_ms },
+        "state": { "isStdOutTTY": false, "isStdErrTTY": false, "testRunDurationMs": number(duration_ms) },
         "options": { "summaryTrendStats": metrics::TREND_STATS, "summaryTimeUnit": "", "noColor": false },
         "verdict": verdict,
         "run": {
@@ -68,11 +68,13 @@ fn metric(row: &Row) -> Value {
     json!({ "type": kind, "contains": contains, "values": values })
 }
 
+/// As Go and JavaScript write it: whole numbers without a fraction.
 fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < 9e15 && value.is_finite() {
-        return json!(value as i64);
+    match value {
+        v if !v.is_finite() => Value::Null,
+        v if v.fract() == 0.0 && v.abs() < 9e15 => json!(v as i64),
+        v => json!(v),
     }
-    if value.is_finite() { json!(value) } else { Value::Null }
 }
 
 /// k6 takes MD5 of the path; all that anyone relies on is that it is stable and unique.

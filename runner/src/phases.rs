@@ -491,6 +491,7 @@ impl<'a> Run<'a> {
         let options = SeedOptions {
             mode: self.options.mode,
             trust_ledger: self.options.trust_ledger,
+            keep_stale: self.options.keep_stale,
             base_micros: (self.world.clock)(),
             who: self.world.env.get("USER").cloned().unwrap_or_default(),
             program: program(),
@@ -515,7 +516,8 @@ impl<'a> Run<'a> {
             }
         })?;
         match outcome {
-            Ok(receipt) => {
+            Ok(mut receipt) => {
+                receipt.notes.iter_mut().for_each(|note| *note = self.masker.hide(note));
                 self.listener.receipt(&receipt);
                 let drift = receipt.action == seeders::Action::Drift;
                 let outcome = if drift { NodeOutcome::Different } else { NodeOutcome::Passed };
@@ -652,6 +654,7 @@ impl<'a> Run<'a> {
 
     fn note(&mut self, mut node: NodeRecord) {
         node.detail = self.masker.hide(&node.detail);
+        node.fix = node.fix.map(|fix| self.masker.hide(&fix));
         self.listener.node(&node);
         self.nodes.push(node);
     }
@@ -659,6 +662,7 @@ impl<'a> Run<'a> {
     /// For nodes that the listener has heard of in another form.
     fn note_quietly(&mut self, mut node: NodeRecord) {
         node.detail = self.masker.hide(&node.detail);
+        node.fix = node.fix.map(|fix| self.masker.hide(&fix));
         self.nodes.push(node);
     }
 

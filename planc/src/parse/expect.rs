@@ -173,8 +173,19 @@ impl Parser<'_> {
         }
     }
 
-    /// A literal, or a map of matcher words.
+    /// A literal, the bare words `present` and `absent`, or a map of matcher words.
     pub(super) fn matcher(&mut self, node: &Node) -> Option<Parsed<Matcher>> {
+        if let NodeKind::Scalar { text, plain: true } = &node.kind {
+            // Bare words, as in `$.id: present`; the texts themselves are written in quotes.
+            let word = match text.as_str() {
+                "present" => Some(Matcher::Present),
+                "absent" => Some(Matcher::Absent),
+                _ => None,
+            };
+            if let Some(value) = word {
+                return Some(Parsed { value, uses: Vec::new() });
+            }
+        }
         let NodeKind::Mapping(entries) = &node.kind else {
             return self
                 .json(node)

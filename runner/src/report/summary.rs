@@ -69,7 +69,7 @@ fn metric(row: &Row) -> Value {
 }
 
 fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < 9e15 && value.is_finite() && value.abs() >= 1_000.0 {
+    if value.fract() == 0.0 && value.abs() < 9e15 && value.is_finite() {
         return json!(value as i64);
     }
     if value.is_finite() { json!(value) } else { Value::Null }

@@ -192,7 +192,7 @@ fn metric_lines(evidence: &Evidence) -> Vec<String> {
                 0 => String::new(),
                 n => format!("{RED}{n} of {} above every bound{RESET}", row.samples),
             };
-            format!("{label}{DIM}{dots}:{RESET} {}{infinite}", figures.join(" "))
+            format!("{label}{DIM}{dots}:{RESET} {}{infinite}", figures.join(" ").trim_end())
         })
         .collect()
 }

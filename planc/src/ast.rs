@@ -138,6 +138,8 @@ pub(crate) type Word = Spanned<String>;
 pub(crate) struct Lost {
     /// A whole block did not parse: nobody knows what it would have declared.
     pub(crate) block: bool,
+    /// The target or the database.
+    pub(crate) world: bool,
     pub(crate) steps: bool,
     pub(crate) thresholds: bool,
     pub(crate) guards: bool,

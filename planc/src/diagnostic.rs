@@ -1,6 +1,7 @@
 //! What is wrong with a plan, as data. Rendering is `render`'s; nothing here prints.
 
 use crate::source::Span;
+use std::collections::BTreeSet;
 
 /// How bad it is. `Error` keeps the plan from being lowered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,17 +128,14 @@ impl Diagnostic {
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     items: Vec<Diagnostic>,
+    /// What tells one from another, so that a file full of mistakes is read in bounded time.
+    known: BTreeSet<(Code, Span, String)>,
 }
 
 impl Diagnostics {
     /// Takes one in; the same code at the same place is kept once.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        let known = self.items.iter().any(|d| {
-            d.code == diagnostic.code
-                && d.primary.span == diagnostic.primary.span
-                && d.message == diagnostic.message
-        });
-        if !known {
+        if self.known.insert((diagnostic.code, diagnostic.primary.span, diagnostic.message.clone())) {
             self.items.push(diagnostic);
         }
     }

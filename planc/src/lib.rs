@@ -136,12 +136,15 @@ fn known_profiles(plan: &ast::Plan, profiles: &[String]) -> (Vec<String>, Option
 fn merge(found: Vec<(String, Diagnostics)>) -> Vec<Diagnostic> {
     let all = found.len();
     let mut out: Vec<Diagnostic> = Vec::new();
+    let mut known = BTreeMap::new();
     for (profile, diagnostics) in found {
         for diagnostic in diagnostics.iter() {
-            match out.iter_mut().find(|known| same(known, diagnostic)) {
-                Some(known) => known.profiles.push(profile.clone()),
-                None => out.push(Diagnostic { profiles: vec![profile.clone()], ..diagnostic.clone() }),
+            let key = (diagnostic.code, diagnostic.primary.span, diagnostic.message.clone());
+            let at = *known.entry(key).or_insert(out.len());
+            if at == out.len() {
+                out.push(diagnostic.clone());
             }
+            out[at].profiles.push(profile.clone());
         }
     }
     for diagnostic in &mut out {
@@ -150,10 +153,6 @@ fn merge(found: Vec<(String, Diagnostics)>) -> Vec<Diagnostic> {
         }
     }
     out
-}
-
-fn same(a: &Diagnostic, b: &Diagnostic) -> bool {
-    a.code == b.code && a.primary == b.primary && a.message == b.message
 }
 
 /// What `planc explain` says about a code.

@@ -38,7 +38,7 @@ inputs:
   key: { type: secret, env: KEY }
 profiles:
   fast: { rate: 2/s }
-target: http://127.0.0.1:8080
+target: { url: "http://127.0.0.1:8080" }
 tokens:
   t: { value: "{{ inputs.key }}" }
 scenarios:
@@ -255,5 +255,17 @@ proptest! {
             .filter(|(at, _)| !gone.contains(at)).map(|(_, line)| format!("{line}\n")).collect();
         let compilation = planc::check(&Text(&text), "plan.yaml", &Options::default());
         prop_assert_eq!(compilation.graph.is_none(), compilation.diagnostics.has_errors());
+    }
+}
+
+/// What the compiler takes, the editor's schema takes too.
+#[test]
+fn the_schema_accepts_everything() {
+    let validator = jsonschema::validator_for(&planc::schema::plan()).expect("a schema");
+    for text in [EVERYTHING, SMALL, include_str!("ui/agent-storm.yaml")] {
+        let json = support::as_json(text);
+        let errors: Vec<String> =
+            validator.iter_errors(&json).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(errors.is_empty(), "{}", errors.join("\n"));
     }
 }

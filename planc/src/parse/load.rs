@@ -26,7 +26,8 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
         // A block that could not be parsed is not a block that is not there.
         let torn = loader.diagnostics.iter().any(|diagnostic| diagnostic.code == yaml::SYNTAX);
         let plan = loader.parser().plan(&node, Span::new(file, 0..0), torn)?;
-        let all = Lost { block: true, steps: true, thresholds: true, guards: true, fixtures: true };
+        let all =
+            Lost { block: true, world: true, steps: true, thresholds: true, guards: true, fixtures: true };
         Some(if torn { Plan { lost: all, ..plan } } else { plan })
     });
     let plan = plan.map(|mut plan| {

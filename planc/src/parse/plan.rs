@@ -77,6 +77,8 @@ impl Parser<'_> {
         }
         plan.lost = Lost {
             block: torn,
+            world: plan.target.is_none() && (map.has("target") || map.has_near("target"))
+                || plan.database.is_none() && (map.has("database") || map.has_near("database")),
             steps: plan.scenarios.iter().any(|scenario| scenario.steps.is_empty())
                 || map
                     .take("scenarios")
@@ -152,16 +154,6 @@ impl Parser<'_> {
     }
 
     fn target(&mut self, node: &Node, at: Span) -> Option<Target> {
-        if matches!(node.kind, NodeKind::Scalar { .. }) {
-            let url = self.text(node);
-            return Some(Target {
-                url,
-                allow_hosts: None,
-                tls: Tls::default(),
-                timeout: None,
-                protocol: None,
-            });
-        }
         let mut map = self.map(node, "`target`", Some(at))?;
         let url = self.require(&mut map, "url").and_then(|node| self.text(node));
         let allow_hosts = map.take("allow_hosts").map(|node| self.words(node));

@@ -10,7 +10,7 @@ use crate::source::Span;
 /// Reports, once each, that something needs a target or a database which the plan does not have.
 pub(super) fn check(plan: &Plan, diagnostics: &mut Diagnostics) {
     // A fixture file alone gets its database, and its target, from whoever seeds it; a block that did not parse may be it.
-    if plan.seed_only || plan.lost.block {
+    if plan.seed_only || plan.lost.world {
         return;
     }
     if plan.target.is_none()

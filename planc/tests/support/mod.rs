@@ -64,3 +64,29 @@ pub(crate) fn check(text: &str) -> String {
     let lines = told(&compilation);
     lines.iter().map(|t| format!("{}:{} {} {} {}\n", t.line, t.column, t.level, t.code, t.message)).collect()
 }
+
+/// A YAML text as an editor's validator sees it.
+pub(crate) fn as_json(text: &str) -> serde_json::Value {
+    let mut sources = planc::source::SourceMap::default();
+    let file = sources.add("plan.yaml", text);
+    let node = planc::yaml::parse(&sources, file, &mut planc::diagnostic::Diagnostics::default());
+    plain(&node.expect("YAML"))
+}
+
+fn plain(node: &planc::yaml::Node) -> serde_json::Value {
+    use planc::yaml::NodeKind;
+    match &node.kind {
+        NodeKind::Null => serde_json::Value::Null,
+        NodeKind::Bool(value) => (*value).into(),
+        NodeKind::Scalar { text, plain: true } => match text.parse::<serde_json::Number>() {
+            Ok(number) => number.into(),
+            Err(_) => text.as_str().into(),
+        },
+        NodeKind::Scalar { text, .. } => text.as_str().into(),
+        NodeKind::Sequence(items) => items.iter().map(plain).collect(),
+        NodeKind::Mapping(entries) => {
+            let fields = entries.iter().map(|entry| (entry.key.value.clone(), plain(&entry.value)));
+            serde_json::Value::Object(fields.collect())
+        }
+    }
+}

@@ -396,7 +396,8 @@ impl<'a> Finder<'a> {
                     "{count} rows with other identities hold values of the unique key `{}` ({columns}), the first that of row {n}",
                     unique.name
                 );
-                let help = Some("delete those rows, or make the fixture's values differ from them".to_string());
+                let help =
+                    Some("delete those rows, or make the fixture's values differ from them".to_string());
                 self.add(unique.columns.first().map(String::as_str), message, help);
             }
         }

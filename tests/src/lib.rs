@@ -90,9 +90,11 @@ pub fn command(name: &str) -> Command {
 fn home() -> PathBuf {
     static HOME: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     HOME.get_or_init(|| {
-        let folder = tempfile::Builder::new().prefix("planc-test-home").tempdir().expect("a temporary folder");
+        let folder =
+            tempfile::Builder::new().prefix("planc-test-home").tempdir().expect("a temporary folder");
         // The unprivileged user that runs Postgres must be able to pass through.
-        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("chmod");
         folder
     })
     .path()
@@ -267,7 +269,8 @@ impl Ground {
             Some(url) => command.env("DATABASE_URL", url),
             None => command.arg("--no-database"),
         };
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("proving-ground starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("proving-ground starts");
         let mut line = String::new();
         let mut reader = BufReader::new(child.stdout.take().expect("stdout is piped"));
         reader.read_line(&mut line).expect("proving-ground speaks");

@@ -64,7 +64,10 @@ fn a_healthy_service_passes_and_the_evidence_says_the_same() {
     let summary: Value =
         serde_json::from_str(&std::fs::read_to_string(out.path().join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["metrics"]["http_reqs"]["values"]["count"], 400);
-    assert_eq!(summary["metrics"]["http_req_duration{scenario:storm}"]["thresholds"]["p(95) < 500ms"]["ok"], true);
+    assert_eq!(
+        summary["metrics"]["http_req_duration{scenario:storm}"]["thresholds"]["p(95) < 500ms"]["ok"],
+        true
+    );
     let verdict = judge(&out);
     assert_eq!(verdict["status"], "pass");
     assert_eq!(verdict["exit"], 0);
@@ -98,9 +101,13 @@ fn an_override_needs_a_reason_and_is_recorded() {
     let _alone = alone();
     let staging = Staging::start(&[("APP_ENV", "staging")]);
     let out = Out::new();
-    run(staging.command("apply", &out, &[]).env("ALLOW_NON_TEST_TARGET", "1")).expect_code(113).expect("reason");
+    run(staging.command("apply", &out, &[]).env("ALLOW_NON_TEST_TARGET", "1"))
+        .expect_code(113)
+        .expect("reason");
     let mut allowed = staging.command("apply", &out, &[]);
-    run(allowed.env("ALLOW_NON_TEST_TARGET", "gate 25 on the shared staging stack")).expect_code(0).expect("gate 25");
+    run(allowed.env("ALLOW_NON_TEST_TARGET", "gate 25 on the shared staging stack"))
+        .expect_code(0)
+        .expect("gate 25");
     assert_eq!(out.evidence()["overrides"][0]["reason"], "gate 25 on the shared staging stack");
 }
 
@@ -260,7 +267,8 @@ fn the_agent_storm_hits_every_agent() {
     let out = Out::new();
     let mut command = command("runner");
     command
-        .args(["apply", "plans/certctl/agent-storm.yaml", "--set", "duration=30s", "--out", out.arg()])
+        .args(["apply", "plans/certctl/agent-storm.yaml", "--set", "duration=30s", "--set", "lateness=250ms"])
+        .args(["--out", out.arg()])
         .args(["--set", &format!("server={}", tests::binary("proving-ground").display())]);
     run(&mut command).expect_code(0).expect("pass");
     let scenario = out.evidence()["load"]["scenarios"]["agent_storm"].clone();
@@ -282,7 +290,8 @@ fn quickstart_twice_inserts_once() {
     let first = Out::new();
     let apply = |out: &Out| {
         let mut command = command("runner");
-        command.args(["apply", "plans/quickstart.yaml", "--set", &server, "--out", out.arg()]);
+        command.args(["apply", "plans/quickstart.yaml", "--set", &server, "--set", "lateness=250ms"]);
+        command.args(["--out", out.arg()]);
         run(&mut command).expect_code(0)
     };
     apply(&first).expect("10,000").expect("5,000").expect("pass");
@@ -327,6 +336,8 @@ fn a_graph_file_runs_as_reviewed() {
     let graph = folder.path().join("plan.graph.json");
     let said = run(command("planc").args(["compile", "plans/quickstart.yaml", "-o"]).arg(&graph));
     said.expect_code(0);
-    run(command("runner").arg("apply").arg(&graph).args(["--set", "duration=5s"])).expect_code(2).expect("--set");
+    run(command("runner").arg("apply").arg(&graph).args(["--set", "duration=5s"]))
+        .expect_code(2)
+        .expect("--set");
     run(command("runner").arg("apply").arg(&graph).arg("--dry-run")).expect_code(0).expect("heartbeats");
 }

@@ -48,7 +48,10 @@ fn six_mistakes_are_told_at_their_places() {
         .collect();
     assert_eq!(expected.len(), 6);
     for (line, word) in &expected {
-        assert!(found.iter().any(|(l, m)| l == line && m.contains(word)), "line {line}: `{word}` not in {found:#?}");
+        assert!(
+            found.iter().any(|(l, m)| l == line && m.contains(word)),
+            "line {line}: `{word}` not in {found:#?}"
+        );
     }
     assert_eq!(found.len(), 6, "{found:#?}");
 }

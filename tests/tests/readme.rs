@@ -38,7 +38,8 @@ fn every_command_of_the_readme_works() {
             text.push_str(&format!(" --set server={}/proving-ground", folder.display()));
         }
         let mut command = tests::command("runner");
-        let environment: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
+        let environment: Vec<_> =
+            command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
         command = std::process::Command::new("sh");
         command.args(["-c", &text]).current_dir(root()).env_clear().env("PLANC_PROFILE", "dev");
         for (key, value) in environment {

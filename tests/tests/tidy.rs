@@ -34,7 +34,8 @@ fn names(text: &str) -> Vec<String> {
             for item in list {
                 let name: String =
                     item.trim().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                if !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+                if !name.is_empty()
+                    && name.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
                 {
                     found.push(name);
                 }
@@ -57,7 +58,9 @@ fn check_order(krate: &str, order: &[&[&str]]) {
             continue;
         }
         let Some(own_rank) = rank(&own) else {
-            wrong.push(format!("{krate}: module `{own}` has no place in the order; add it to tests/tests/tidy.rs"));
+            wrong.push(format!(
+                "{krate}: module `{own}` has no place in the order; add it to tests/tests/tidy.rs"
+            ));
             continue;
         };
         let text = std::fs::read_to_string(&file).expect("a source file");
@@ -70,7 +73,9 @@ fn check_order(krate: &str, order: &[&[&str]]) {
             }
             match rank(&name) {
                 Some(other) if other > own_rank => {}
-                Some(_) => wrong.push(format!("{}: `{own}` names `{name}`: the arrow points back", file.display())),
+                Some(_) => {
+                    wrong.push(format!("{}: `{own}` names `{name}`: the arrow points back", file.display()))
+                }
                 None => {}
             }
         }
@@ -126,7 +131,8 @@ fn the_engine_never_names_a_report() {
 #[test]
 fn only_planc_reads_yaml() {
     for krate in ["seeders", "runner"] {
-        let manifest = std::fs::read_to_string(tests::root().join(krate).join("Cargo.toml")).expect("a manifest");
+        let manifest =
+            std::fs::read_to_string(tests::root().join(krate).join("Cargo.toml")).expect("a manifest");
         for word in ["granit", "yaml"] {
             assert!(!manifest.contains(word), "{krate} depends on {word}");
         }
@@ -160,6 +166,10 @@ fn no_test_is_ignored() {
     let attribute = concat!("#[ign", "ore");
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a source file");
-        assert!(!text.contains(attribute), "{} ignores a test: let it fail and say what to install", file.display());
+        assert!(
+            !text.contains(attribute),
+            "{} ignores a test: let it fail and say what to install",
+            file.display()
+        );
     }
 }

@@ -13,7 +13,9 @@ use nix::libc;
 
 /// Measures the closed loop: 50 connections on a static 100-byte answer, runner beside wrk.
 #[derive(Parser)]
-#[command(after_help = "Example:\n  cargo build --release --workspace --bins\n  target/release/bench --rounds 5 --seconds 10")]
+#[command(
+    after_help = "Example:\n  cargo build --release --workspace --bins\n  target/release/bench --rounds 5 --seconds 10"
+)]
 struct Arguments {
     /// Rounds; each runs every contender once.
     #[arg(long, default_value_t = 5)]
@@ -93,10 +95,15 @@ fn report(arguments: &Arguments, names: &[&str], samples: &[Vec<Sample>]) {
         |s| s.system / s.requests * 1e6,
         |s| s.peak_kib / 1024.0,
     ];
-    let table: Vec<Vec<f64>> =
-        samples.iter().map(|runs| figures.iter().map(|f| median(runs.iter().map(f).collect())).collect()).collect();
+    let table: Vec<Vec<f64>> = samples
+        .iter()
+        .map(|runs| figures.iter().map(|f| median(runs.iter().map(f).collect())).collect())
+        .collect();
     for (name, row) in names.iter().zip(&table) {
-        println!("| {name} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} |", row[0], row[1], row[2], row[3], row[4]);
+        println!(
+            "| {name} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} |",
+            row[0], row[1], row[2], row[3], row[4]
+        );
     }
     if let [ours, theirs] = table.as_slice() {
         let ratio: Vec<String> = ours.iter().zip(theirs).map(|(a, b)| format!("{:.2}", a / b)).collect();
@@ -121,7 +128,8 @@ fn runner(arguments: &Arguments, folder: &Path, url: &str, out: &Path) -> Result
     let (sample, said) = account(&mut command)?;
     let summary = std::fs::read_to_string(out.join("summary.json")).map_err(|e| format!("{e}\n{said}"))?;
     let summary: serde_json::Value = serde_json::from_str(&summary).map_err(|e| e.to_string())?;
-    let requests = summary["metrics"]["http_reqs"]["values"]["count"].as_f64().ok_or("no http_reqs in the summary")?;
+    let requests =
+        summary["metrics"]["http_reqs"]["values"]["count"].as_f64().ok_or("no http_reqs in the summary")?;
     let milliseconds = summary["state"]["testRunDurationMs"].as_f64().ok_or("no duration in the summary")?;
     Ok(Sample { requests, seconds: milliseconds / 1e3, ..sample })
 }
@@ -144,8 +152,11 @@ fn wrk(arguments: &Arguments, url: &str) -> Result<Sample, String> {
 fn account(command: &mut Command) -> Result<(Sample, String), String> {
     pin(command, 0);
     let shown = format!("{command:?}");
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().map_err(|e| format!("{shown}: {e}"))?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|e| format!("{shown}: {e}"))?;
     let mut said = String::new();
     if let Some(mut stdout) = child.stdout.take() {
         std::io::Read::read_to_string(&mut stdout, &mut said).map_err(|e| e.to_string())?;
@@ -204,7 +215,8 @@ impl Server {
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", path.display()))?;
         let mut line = String::new();
         let stdout = child.stdout.take().ok_or("no output")?;
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).map_err(|e| e.to_string())?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
+            .map_err(|e| e.to_string())?;
         let url = line.trim().rsplit(' ').next().unwrap_or("").to_owned();
         Ok(Server { url, child })
     }

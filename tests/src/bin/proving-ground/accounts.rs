@@ -50,34 +50,17 @@ impl FromRequestParts<Shared> for SignedIn {
         let sql = "select u.id, u.username, u.email, s.csrf_token
                    from auth_sessions s join users u on u.id = s.user_id
                    where s.token_hash = $1 and s.expires_at > now()";
-        let row = ground
-            .pool()?
-            .query_opt(sql, &[&token_hash])
-            .await?
-            .ok_or_else(stranger)?;
+        let row = ground.pool()?.query_opt(sql, &[&token_hash]).await?.ok_or_else(stranger)?;
         let csrf: &str = row.get(3);
-        let csrf_matches = parts
-            .headers
-            .get("x-csrf-token")
-            .is_some_and(|given| given.as_bytes() == csrf.as_bytes());
-        Ok(Self {
-            user_id: row.get(0),
-            username: row.get(1),
-            email: row.get(2),
-            token_hash,
-            csrf_matches,
-        })
+        let csrf_matches =
+            parts.headers.get("x-csrf-token").is_some_and(|given| given.as_bytes() == csrf.as_bytes());
+        Ok(Self { user_id: row.get(0), username: row.get(1), email: row.get(2), token_hash, csrf_matches })
     }
 }
 
 fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|line| line.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix("session="))
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix("session="))
 }
 
 #[derive(Deserialize)]
@@ -90,20 +73,17 @@ struct Registration {
 impl Registration {
     fn check(&self) -> Result<(), Failure> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-        let address = self
-            .email
-            .split_once('@')
-            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-        let problem =
-            if !(3..=64).contains(&self.username.len()) || !self.username.chars().all(plain) {
-                "username must be 3 to 64 letters, digits, `_`, `.` or `-`"
-            } else if !address || self.email.len() > 254 {
-                "email is not an address"
-            } else if !(8..=128).contains(&self.password.len()) {
-                "password must be 8 to 128 bytes"
-            } else {
-                return Ok(());
-            };
+        let address =
+            self.email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+        let problem = if !(3..=64).contains(&self.username.len()) || !self.username.chars().all(plain) {
+            "username must be 3 to 64 letters, digits, `_`, `.` or `-`"
+        } else if !address || self.email.len() > 254 {
+            "email is not an address"
+        } else if !(8..=128).contains(&self.password.len()) {
+            "password must be 8 to 128 bytes"
+        } else {
+            return Ok(());
+        };
         Err(input::unprocessable(problem))
     }
 }
@@ -114,10 +94,8 @@ async fn register(
     body: Bytes,
 ) -> Result<impl IntoResponse, Failure> {
     if let Some(window) = &ground.registrations {
-        let entered = window
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .enter(peer.address.ip(), Instant::now());
+        let entered =
+            window.lock().unwrap_or_else(PoisonError::into_inner).enter(peer.address.ip(), Instant::now());
         entered.map_err(|time| {
             Failure::detail(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded").retry_after(time)
         })?;
@@ -125,41 +103,23 @@ async fn register(
     let account: Registration = input::chat_json(&body)?;
     account.check()?;
     let pool = ground.pool()?;
-    let taken =
-        "select username = $1 from users where username = $1 or email = $2 order by 1 desc limit 1";
-    if let Some(row) = pool
-        .query_opt(taken, &[&account.username, &account.email])
-        .await?
-    {
+    let taken = "select username = $1 from users where username = $1 or email = $2 order by 1 desc limit 1";
+    if let Some(row) = pool.query_opt(taken, &[&account.username, &account.email]).await? {
         return Err(registered(if row.get(0) { "username" } else { "email" }));
     }
     let failed = || Failure::detail(StatusCode::INTERNAL_SERVER_ERROR, "hashing failed");
-    let hash = ground
-        .passwords
-        .hash(account.password)
-        .await
-        .ok_or_else(failed)?;
+    let hash = ground.passwords.hash(account.password).await.ok_or_else(failed)?;
     let id = Uuid::new_v4();
     let insert = "insert into users (id, username, email, password_hash) values ($1, $2, $3, $4) on conflict do nothing";
-    if pool
-        .execute(insert, &[&id, &account.username, &account.email, &hash])
-        .await?
-        == 0
-    {
+    if pool.execute(insert, &[&id, &account.username, &account.email, &hash]).await? == 0 {
         // Someone else was faster while the password was hashed.
         return Err(registered("username"));
     }
-    Ok((
-        StatusCode::CREATED,
-        Json(json!({ "id": id, "username": account.username })),
-    ))
+    Ok((StatusCode::CREATED, Json(json!({ "id": id, "username": account.username }))))
 }
 
 fn registered(what: &str) -> Failure {
-    Failure::detail(
-        StatusCode::BAD_REQUEST,
-        format!("{what} already registered"),
-    )
+    Failure::detail(StatusCode::BAD_REQUEST, format!("{what} already registered"))
 }
 
 #[derive(Deserialize)]
@@ -171,12 +131,8 @@ struct Login {
 async fn login(State(ground): State<Shared>, body: Bytes) -> Result<impl IntoResponse, Failure> {
     let Login { username, password } = input::chat_json(&body)?;
     let pool = ground.pool()?;
-    let user = pool
-        .query_opt(
-            "select id, password_hash from users where username = $1",
-            &[&username],
-        )
-        .await?;
+    let user =
+        pool.query_opt("select id, password_hash from users where username = $1", &[&username]).await?;
     let stored = user.as_ref().map(|row| row.get(1));
     let verified = ground.passwords.verify(password, stored).await;
     let refused = || Failure::detail(StatusCode::UNAUTHORIZED, "invalid credentials");
@@ -184,24 +140,14 @@ async fn login(State(ground): State<Shared>, body: Bytes) -> Result<impl IntoRes
     let (session, csrf) = (random(), random());
     let sql = "insert into auth_sessions (token_hash, user_id, csrf_token, expires_at)
                values ($1, $2, $3, now() + interval '1 day')";
-    pool.execute(sql, &[&digest("", &session), &id, &csrf])
-        .await?;
+    pool.execute(sql, &[&digest("", &session), &id, &csrf]).await?;
     let cookie = format!("session={session}; HttpOnly; Path=/; SameSite=Lax");
     let answer = json!({ "csrf_token": csrf, "user": { "id": id, "username": username } });
     Ok(([(header::SET_COOKIE, cookie)], Json(answer)))
 }
 
-async fn logout(
-    user: SignedIn,
-    State(ground): State<Shared>,
-) -> Result<impl IntoResponse, Failure> {
-    ground
-        .pool()?
-        .execute(
-            "delete from auth_sessions where token_hash = $1",
-            &[&user.token_hash],
-        )
-        .await?;
+async fn logout(user: SignedIn, State(ground): State<Shared>) -> Result<impl IntoResponse, Failure> {
+    ground.pool()?.execute("delete from auth_sessions where token_hash = $1", &[&user.token_hash]).await?;
     let expired = "session=; HttpOnly; Path=/; SameSite=Lax; Max-Age=0";
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, expired)]))
 }

@@ -14,27 +14,16 @@ use std::time::Instant;
 
 pub(crate) fn routes(routes: &mut Routes) {
     routes.get("/acme/profile/{profile}/directory", directory);
-    routes.head("/acme/profile/{profile}/new-nonce", async || {
-        nonce(StatusCode::OK)
-    });
-    routes.get("/acme/profile/{profile}/new-nonce", async || {
-        nonce(StatusCode::NO_CONTENT)
-    });
-    routes.get(
-        "/acme/profile/{profile}/renewal-info/{cert_id}",
-        renewal_info,
-    );
+    routes.head("/acme/profile/{profile}/new-nonce", async || nonce(StatusCode::OK));
+    routes.get("/acme/profile/{profile}/new-nonce", async || nonce(StatusCode::NO_CONTENT));
+    routes.get("/acme/profile/{profile}/renewal-info/{cert_id}", renewal_info);
 }
 
 /// The URLs are on the host that the client asked for.
 async fn directory(Path(profile): Path<String>, uri: Uri, headers: HeaderMap) -> Json<Value> {
-    let named = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     // HTTP/2 says it in the URI.
-    let host = named
-        .or_else(|| uri.authority().map(|it| it.as_str()))
-        .unwrap_or("localhost");
+    let host = named.or_else(|| uri.authority().map(|it| it.as_str())).unwrap_or("localhost");
     let url = |name: &str| format!("http://{host}/acme/profile/{profile}/{name}");
     Json(json!({
         "newNonce": url("new-nonce"),
@@ -48,13 +37,7 @@ async fn directory(Path(profile): Path<String>, uri: Uri, headers: HeaderMap) ->
 }
 
 fn nonce(status: StatusCode) -> impl IntoResponse {
-    (
-        status,
-        [
-            ("replay-nonce", random()),
-            ("cache-control", "no-store".to_owned()),
-        ],
-    )
+    (status, [("replay-nonce", random()), ("cache-control", "no-store".to_owned())])
 }
 
 /// The last third of a certificate's life, for the first quarter of that third.
@@ -63,10 +46,7 @@ async fn renewal_info(
     Path((_, id)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Failure> {
     if let Some(bucket) = &ground.renewal_info {
-        let taken = bucket
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(Instant::now());
+        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|time| {
             problem(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -90,23 +70,13 @@ async fn renewal_info(
             "no certificate has this identifier",
         )
     };
-    let row = ground
-        .pool()?
-        .query_opt(sql, &[&id])
-        .await?
-        .ok_or_else(unknown)?;
+    let row = ground.pool()?.query_opt(sql, &[&id]).await?.ok_or_else(unknown)?;
     let (start, end): (String, String) = (row.get(0), row.get(1));
-    Ok((
-        [(header::RETRY_AFTER, "21600")],
-        Json(json!({ "suggestedWindow": { "start": start, "end": end } })),
-    ))
+    Ok(([(header::RETRY_AFTER, "21600")], Json(json!({ "suggestedWindow": { "start": start, "end": end } }))))
 }
 
 /// RFC 8555, 6.7.
 fn problem(status: StatusCode, kind: &str, title: &str, detail: &str) -> Failure {
     let kind = format!("urn:ietf:params:acme:error:{kind}");
-    Failure::new(
-        status,
-        json!({ "type": kind, "title": title, "detail": detail, "status": status.as_u16() }),
-    )
+    Failure::new(status, json!({ "type": kind, "title": title, "detail": detail, "status": status.as_u16() }))
 }

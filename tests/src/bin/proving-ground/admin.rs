@@ -29,15 +29,10 @@ impl FromRequestParts<Shared> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, ground: &Shared) -> Result<Self, Failure> {
-        let given = parts
-            .headers
-            .get("x-admin-key")
-            .map(|value| value.as_bytes());
+        let given = parts.headers.get("x-admin-key").map(|value| value.as_bytes());
         let key = ground.admin_key.as_deref().map(str::as_bytes);
         let allowed = key.is_some() && key == given;
-        allowed
-            .then_some(Self)
-            .ok_or_else(|| Failure::error(StatusCode::FORBIDDEN, "forbidden"))
+        allowed.then_some(Self).ok_or_else(|| Failure::error(StatusCode::FORBIDDEN, "forbidden"))
     }
 }
 
@@ -54,20 +49,14 @@ struct Order {
 
 impl Order {
     fn check(&self) -> Result<(), Failure> {
-        let unknown = self
-            .scopes
-            .iter()
-            .find(|scope| !SCOPES.contains(&scope.as_str()));
+        let unknown = self.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str()));
         let problem = if self.name.is_empty() {
             "name must not be empty".to_owned()
         } else if self.scopes.is_empty() {
             "scopes must not be empty".to_owned()
         } else if let Some(unknown) = unknown {
             format!("unknown scope: {unknown}")
-        } else if self
-            .ttl_seconds
-            .is_some_and(|ttl| !(1..=TEN_YEARS).contains(&ttl))
-        {
+        } else if self.ttl_seconds.is_some_and(|ttl| !(1..=TEN_YEARS).contains(&ttl)) {
             format!("ttl_seconds must be 1 to {TEN_YEARS}")
         } else {
             return Ok(());
@@ -77,45 +66,22 @@ impl Order {
 }
 
 /// The only time that the token itself is told.
-async fn issue(
-    _: Admin,
-    State(ground): State<Shared>,
-    body: Bytes,
-) -> Result<impl IntoResponse, Failure> {
+async fn issue(_: Admin, State(ground): State<Shared>, body: Bytes) -> Result<impl IntoResponse, Failure> {
     let order: Order = serde_json::from_slice(&body).map_err(|e| unprocessable(e.to_string()))?;
     order.check()?;
     let pool = ground.pool()?;
     if let Some(system) = &order.source_system
         && !is_listed(&ground, system).await?
     {
-        return Err(unprocessable(format!(
-            "source system not on the allowlist: {system}"
-        )));
+        return Err(unprocessable(format!("source system not on the allowlist: {system}")));
     }
     let (id, token) = (Uuid::new_v4(), random());
-    let sql = "insert into api_tokens (id, token_hash, name, scopes, source_system, inbound_resources, expires_at)
+    let sql =
+        "insert into api_tokens (id, token_hash, name, scopes, source_system, inbound_resources, expires_at)
                values ($1, $2, $3, $4, $5, $6, now() + $7::bigint * interval '1 second')";
     let hash = digest(&ground.token_pepper, &token);
-    let Order {
-        name,
-        scopes,
-        source_system,
-        inbound_resources,
-        ttl_seconds,
-    } = &order;
-    pool.execute(
-        sql,
-        &[
-            &id,
-            &hash,
-            name,
-            scopes,
-            source_system,
-            inbound_resources,
-            ttl_seconds,
-        ],
-    )
-    .await?;
+    let Order { name, scopes, source_system, inbound_resources, ttl_seconds } = &order;
+    pool.execute(sql, &[&id, &hash, name, scopes, source_system, inbound_resources, ttl_seconds]).await?;
     let answer = json!({ "id": id, "token": token, "scopes": scopes, "expires_in": ttl_seconds });
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -127,16 +93,9 @@ async fn revoke(
 ) -> Result<StatusCode, Failure> {
     let unknown = || Failure::error(StatusCode::NOT_FOUND, "no such token");
     let id = Uuid::try_parse(&id).map_err(|_| unknown())?;
-    let gone = ground
-        .pool()?
-        .execute("delete from api_tokens where id = $1", &[&id])
-        .await?;
+    let gone = ground.pool()?.execute("delete from api_tokens where id = $1", &[&id]).await?;
     ground.tokens.clear();
-    if gone == 0 {
-        Err(unknown())
-    } else {
-        Ok(StatusCode::NO_CONTENT)
-    }
+    if gone == 0 { Err(unknown()) } else { Ok(StatusCode::NO_CONTENT) }
 }
 
 async fn source_system(
@@ -145,10 +104,7 @@ async fn source_system(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Failure> {
     if !is_listed(&ground, &name).await? {
-        return Err(Failure::error(
-            StatusCode::NOT_FOUND,
-            "no such source system",
-        ));
+        return Err(Failure::error(StatusCode::NOT_FOUND, "no such source system"));
     }
     Ok(Json(json!({ "source_system": name })))
 }

@@ -35,40 +35,18 @@ async fn heartbeat(
     body: Bytes,
 ) -> Result<Json<Value>, Failure> {
     bearer.require("agents.heartbeat")?;
-    let beat = if body.is_empty() {
-        Heartbeat::default()
-    } else {
-        read(&body)?
-    };
-    let Heartbeat {
-        version,
-        hostname,
-        os,
-        architecture,
-    } = &beat;
+    let beat = if body.is_empty() { Heartbeat::default() } else { read(&body)? };
+    let Heartbeat { version, hostname, os, architecture } = &beat;
     let pool = ground.pool()?;
     let update = "update agents set last_heartbeat_at = now(), heartbeat_count = heartbeat_count + 1, status = 'Online',
                       version = coalesce($2, version), hostname = coalesce($3, hostname),
                       os = coalesce($4, os), architecture = coalesce($5, architecture)
                   where id = $1 and status <> 'Retired'";
-    if pool
-        .execute(update, &[&id, version, hostname, os, architecture])
-        .await?
-        == 0
-    {
-        let retired = pool
-            .query_opt("select 1 from agents where id = $1", &[&id])
-            .await?
-            .is_some();
-        return Err(if retired {
-            Failure::error(StatusCode::GONE, "agent is retired")
-        } else {
-            unknown()
-        });
+    if pool.execute(update, &[&id, version, hostname, os, architecture]).await? == 0 {
+        let retired = pool.query_opt("select 1 from agents where id = $1", &[&id]).await?.is_some();
+        return Err(if retired { Failure::error(StatusCode::GONE, "agent is retired") } else { unknown() });
     }
-    Ok(Json(
-        json!({ "id": id, "status": "Online", "next_heartbeat_seconds": 30 }),
-    ))
+    Ok(Json(json!({ "id": id, "status": "Online", "next_heartbeat_seconds": 30 })))
 }
 
 /// An agent's body is 400 whatever is wrong with it.
@@ -89,7 +67,8 @@ async fn list(
 ) -> Result<Json<Value>, Failure> {
     bearer.require("agents.read")?;
     let limit = input::page_limit(page.limit)?;
-    let sql = "select id, to_jsonb(agents) from agents where ($1::text is null or id > $1) order by id limit $2";
+    let sql =
+        "select id, to_jsonb(agents) from agents where ($1::text is null or id > $1) order by id limit $2";
     let rows = ground.pool()?.query(sql, &[&page.after, &limit]).await?;
     let full = rows.len() as i64 == limit;
     let next: Option<String> = rows.last().filter(|_| full).map(|row| row.get(0));
@@ -104,11 +83,7 @@ async fn one(
 ) -> Result<Json<Value>, Failure> {
     bearer.require("agents.read")?;
     let sql = "select to_jsonb(agents) from agents where id = $1";
-    let row = ground
-        .pool()?
-        .query_opt(sql, &[&id])
-        .await?
-        .ok_or_else(unknown)?;
+    let row = ground.pool()?.query_opt(sql, &[&id]).await?.ok_or_else(unknown)?;
     Ok(Json(row.get(0)))
 }
 

@@ -28,12 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// What `/api/health` says as `app_env`; `absent` leaves the field out
-    #[arg(
-        long,
-        env = "APP_ENV",
-        default_value = "development",
-        value_name = "NAME"
-    )]
+    #[arg(long, env = "APP_ENV", default_value = "development", value_name = "NAME")]
     pub(crate) app_env: String,
     /// A bearer token that has every scope
     #[arg(long, env = "API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
@@ -42,13 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) admin_key: Option<String>,
     /// Put before a token when it is hashed
-    #[arg(
-        long,
-        env = "TOKEN_PEPPER",
-        hide_env_values = true,
-        default_value = "pepper",
-        value_name = "TEXT"
-    )]
+    #[arg(long, env = "TOKEN_PEPPER", hide_env_values = true, default_value = "pepper", value_name = "TEXT")]
     pub(crate) token_pepper: String,
     /// Memory of a password hash, in KiB (argon2id, one pass, one lane)
     #[arg(long, env = "AUTH_COST", default_value_t = 1024, value_name = "KIB")]

@@ -28,19 +28,12 @@ pub(crate) fn routes(routes: &mut Routes) {
 
 /// Bytes that are never copied or counted anew.
 fn filler(n: usize) -> Response {
-    (
-        [(header::CONTENT_TYPE, TEXT)],
-        Bytes::from_static(FILLER.get(..n).unwrap_or(&FILLER)),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, TEXT)], Bytes::from_static(FILLER.get(..n).unwrap_or(&FILLER))).into_response()
 }
 
 async fn sized(Path(n): Path<usize>) -> Result<Response, Failure> {
     if n > MEBIBYTE {
-        return Err(Failure::error(
-            StatusCode::BAD_REQUEST,
-            "at most 1048576 bytes",
-        ));
+        return Err(Failure::error(StatusCode::BAD_REQUEST, "at most 1048576 bytes"));
     }
     Ok(filler(n))
 }
@@ -52,13 +45,10 @@ async fn echo(body: Bytes) -> Result<Json<Value>, Failure> {
 async fn status(Path(code): Path<u16>) -> Response {
     match StatusCode::from_u16(code) {
         // HTTP forbids a body here, and a 1xx is not an answer.
-        Ok(
-            status
-            @ (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED),
-        ) => status.into_response(),
-        Ok(status) if (200..600).contains(&code) => {
-            (status, Json(json!({ "status": code }))).into_response()
+        Ok(status @ (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)) => {
+            status.into_response()
         }
+        Ok(status) if (200..600).contains(&code) => (status, Json(json!({ "status": code }))).into_response(),
         _ => Failure::error(StatusCode::BAD_REQUEST, "a status is 200 to 599").into_response(),
     }
 }
@@ -77,7 +67,7 @@ struct Redirect {
 }
 
 async fn redirect(Query(Redirect { to }): Query<Redirect>) -> Result<Response, Failure> {
-    let location = HeaderValue::try_from(to)
-        .map_err(|_| Failure::error(StatusCode::BAD_REQUEST, "not a URL"))?;
+    let location =
+        HeaderValue::try_from(to).map_err(|_| Failure::error(StatusCode::BAD_REQUEST, "not a URL"))?;
     Ok((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
 }

@@ -12,11 +12,7 @@ pub(crate) struct TokenBucket {
 impl TokenBucket {
     pub(crate) fn new(per_second: u32, now: Instant) -> Self {
         let per_second = f64::from(per_second);
-        Self {
-            per_second,
-            tokens: per_second,
-            filled: now,
-        }
+        Self { per_second, tokens: per_second, filled: now }
     }
 
     /// Takes a token, or says how long it is until there is one.
@@ -25,9 +21,7 @@ impl TokenBucket {
         self.tokens = (self.tokens + gained).min(self.per_second);
         self.filled = self.filled.max(now);
         if self.tokens < 1.0 {
-            return Err(Duration::from_secs_f64(
-                (1.0 - self.tokens) / self.per_second,
-            ));
+            return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second));
         }
         self.tokens -= 1.0;
         Ok(())
@@ -48,9 +42,7 @@ mod tests {
         assert_eq!(bucket.take(at(125)), Err(Duration::from_millis(125)));
         assert_eq!(bucket.take(at(250)), Ok(()));
         assert!(bucket.take(at(250)).is_err());
-        let allowed = (0..10_000)
-            .filter(|&ms| bucket.take(at(1000 + ms)).is_ok())
-            .count();
+        let allowed = (0..10_000).filter(|&ms| bucket.take(at(1000 + ms)).is_ok()).count();
         assert!((42..=44).contains(&allowed), "{allowed}");
     }
 }

@@ -45,16 +45,9 @@ const fn fifty() -> i64 {
 
 impl BulkRenewal {
     fn check(&self) -> Result<(), Failure> {
-        let Criteria {
-            name_prefix,
-            status,
-            team_id,
-            expires_within_days,
-        } = &self.criteria;
-        let empty = name_prefix.is_none()
-            && status.is_none()
-            && team_id.is_none()
-            && expires_within_days.is_none();
+        let Criteria { name_prefix, status, team_id, expires_within_days } = &self.criteria;
+        let empty =
+            name_prefix.is_none() && status.is_none() && team_id.is_none() && expires_within_days.is_none();
         let problem = if empty {
             "criteria must not be empty"
         } else if !(1..=10_000).contains(&self.limit) {
@@ -106,12 +99,7 @@ async fn bulk_renew(
     let order: BulkRenewal = input::json(&body)?;
     order.check()?;
     let batch = Uuid::new_v4();
-    let Criteria {
-        name_prefix,
-        status,
-        team_id,
-        expires_within_days,
-    } = &order.criteria;
+    let Criteria { name_prefix, status, team_id, expires_within_days } = &order.criteria;
     let row = ground
         .pool()?
         .query_one(
@@ -167,10 +155,6 @@ async fn one(
     bearer.require("certificates.read")?;
     let sql = "select to_jsonb(c) from managed_certificates c where id = $1";
     let unknown = || Failure::error(StatusCode::NOT_FOUND, "no such certificate");
-    let row = ground
-        .pool()?
-        .query_opt(sql, &[&id])
-        .await?
-        .ok_or_else(unknown)?;
+    let row = ground.pool()?.query_opt(sql, &[&id]).await?.ok_or_else(unknown)?;
     Ok(Json(row.get(0)))
 }

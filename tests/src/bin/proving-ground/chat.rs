@@ -34,25 +34,15 @@ async fn open(
     body: Bytes,
 ) -> Result<impl IntoResponse, Failure> {
     user.require_csrf()?;
-    let wanted: NewSession = if body.is_empty() {
-        NewSession::default()
-    } else {
-        input::chat_json(&body)?
-    };
+    let wanted: NewSession = if body.is_empty() { NewSession::default() } else { input::chat_json(&body)? };
     let title = wanted.title.unwrap_or_else(|| "New chat".to_owned());
     if title.len() > LONGEST_TITLE {
         return Err(input::unprocessable("title is too long"));
     }
     let id = Uuid::new_v4();
     let sql = "insert into chat_sessions (id, user_id, title) values ($1, $2, $3)";
-    ground
-        .pool()?
-        .execute(sql, &[&id, &user.user_id, &title])
-        .await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(json!({ "id": id, "title": title })),
-    ))
+    ground.pool()?.execute(sql, &[&id, &user.user_id, &title]).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "id": id, "title": title }))))
 }
 
 async fn list(user: SignedIn, State(ground): State<Shared>) -> Result<Json<Value>, Failure> {
@@ -70,39 +60,22 @@ struct Message {
 }
 
 /// No connection to the database is held while the model thinks.
-async fn chat(
-    user: SignedIn,
-    State(ground): State<Shared>,
-    body: Bytes,
-) -> Result<Json<Value>, Failure> {
+async fn chat(user: SignedIn, State(ground): State<Shared>, body: Bytes) -> Result<Json<Value>, Failure> {
     user.require_csrf()?;
-    let Message {
-        session_id,
-        message,
-    } = input::chat_json(&body)?;
+    let Message { session_id, message } = input::chat_json(&body)?;
     if message.is_empty() || message.len() > LONGEST_MESSAGE {
         return Err(input::unprocessable("message must be 1 to 8000 bytes"));
     }
     let pool = ground.pool()?;
     let ask = "insert into chat_messages (id, session_id, role, content)
                select $1, id, 'user', $2 from chat_sessions where id = $3 and user_id = $4";
-    if pool
-        .execute(
-            ask,
-            &[&Uuid::new_v4(), &message, &session_id, &user.user_id],
-        )
-        .await?
-        == 0
-    {
+    if pool.execute(ask, &[&Uuid::new_v4(), &message, &session_id, &user.user_id]).await? == 0 {
         return Err(Failure::detail(StatusCode::NOT_FOUND, "no such session"));
     }
     tokio::time::sleep(ground.chat_latency).await;
     let reply = format!("You said: {message}");
     let message_id = Uuid::new_v4();
     let answer = "insert into chat_messages (id, session_id, role, content) values ($1, $2, 'assistant', $3)";
-    pool.execute(answer, &[&message_id, &session_id, &reply])
-        .await?;
-    Ok(Json(
-        json!({ "reply": reply, "session_id": session_id, "message_id": message_id }),
-    ))
+    pool.execute(answer, &[&message_id, &session_id, &reply]).await?;
+    Ok(Json(json!({ "reply": reply, "session_id": session_id, "message_id": message_id })))
 }

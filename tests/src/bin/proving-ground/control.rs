@@ -17,31 +17,19 @@ use std::sync::PoisonError;
 pub(crate) fn router() -> Router<Shared> {
     Router::new()
         .route("/_faults", get(faults).put(set_faults).delete(clear_faults))
-        .route(
-            "/_faults/log",
-            get(async |State(ground): State<Shared>| Json(ground.faults.log())),
-        )
+        .route("/_faults/log", get(async |State(ground): State<Shared>| Json(ground.faults.log())))
         .route("/_stats", get(stats).delete(clear_stats))
         .route("/_app_env", patch(set_app_env))
 }
 
 /// `{}` when nothing is in force.
 async fn faults(State(ground): State<Shared>) -> Json<Value> {
-    Json(
-        ground
-            .faults
-            .spec()
-            .map_or_else(|| json!({}), |spec| json!(spec)),
-    )
+    Json(ground.faults.spec().map_or_else(|| json!({}), |spec| json!(spec)))
 }
 
-async fn set_faults(
-    State(ground): State<Shared>,
-    body: Bytes,
-) -> Result<impl IntoResponse, Failure> {
+async fn set_faults(State(ground): State<Shared>, body: Bytes) -> Result<impl IntoResponse, Failure> {
     let spec: FaultSpec = input::json(&body)?;
-    spec.check()
-        .map_err(|problem| Failure::error(StatusCode::UNPROCESSABLE_ENTITY, problem))?;
+    spec.check().map_err(|problem| Failure::error(StatusCode::UNPROCESSABLE_ENTITY, problem))?;
     ground.faults.set(Some(spec.clone()));
     Ok(Json(spec))
 }
@@ -68,9 +56,6 @@ struct AppEnv {
 
 async fn set_app_env(State(ground): State<Shared>, body: Bytes) -> Result<Json<Value>, Failure> {
     let AppEnv { app_env: name } = input::json(&body)?;
-    *ground
-        .app_env
-        .write()
-        .unwrap_or_else(PoisonError::into_inner) = app_env(&name);
+    *ground.app_env.write().unwrap_or_else(PoisonError::into_inner) = app_env(&name);
     Ok(Json(json!({ "app_env": name })))
 }

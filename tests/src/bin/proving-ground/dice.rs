@@ -10,10 +10,7 @@ impl Dice {
     /// change each other's luck.
     pub(crate) fn of(seed: u64, n: u64) -> Self {
         let mut key = Self(seed ^ GOLDEN);
-        Self(
-            key.next()
-                .wrapping_add(n.wrapping_mul(0xd1b5_4a32_d192_ed03)),
-        )
+        Self(key.next().wrapping_add(n.wrapping_mul(0xd1b5_4a32_d192_ed03)))
     }
 
     fn next(&mut self) -> u64 {

@@ -65,12 +65,10 @@ impl FaultSpec {
     /// What cannot be done, for the client.
     pub(crate) fn check(&self) -> Result<(), String> {
         let shares = [self.reset, self.error_share, self.limited_share];
-        if !shares.iter().all(|share| (0.0..=1.0).contains(share))
-            || shares.iter().sum::<f64>() > 1.0 + 1e-9
+        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) || shares.iter().sum::<f64>() > 1.0 + 1e-9
         {
             return Err(
-                "reset, error_share and limited_share must lie in 0..=1, and so must their sum"
-                    .to_owned(),
+                "reset, error_share and limited_share must lie in 0..=1, and so must their sum".to_owned()
             );
         }
         self.latency.map_or(Ok(()), |latency| latency.check())?;
@@ -106,9 +104,8 @@ impl Latency {
                 (0.0..=MOST).contains(&median) && (0.0..=10.0).contains(&sigma)
             }
         };
-        sane.then_some(()).ok_or_else(|| {
-            "latency: needs 0 <= low <= high <= 600000 ms, 0 <= sigma <= 10".to_owned()
-        })
+        sane.then_some(())
+            .ok_or_else(|| "latency: needs 0 <= low <= high <= 600000 ms, 0 <= sigma <= 10".to_owned())
     }
 
     fn draw(&self, dice: &mut Dice) -> Duration {
@@ -143,11 +140,7 @@ impl Faults {
     pub(crate) fn new(spec: Option<FaultSpec>) -> Self {
         let active = AtomicBool::new(spec.is_some());
         let current = watch::Sender::new(spec.map(Installed::new));
-        Self {
-            active,
-            current,
-            past_stalls: Mutex::default(),
-        }
+        Self { active, current, past_stalls: Mutex::default() }
     }
 
     /// True when nothing is to be broken.
@@ -161,10 +154,7 @@ impl Faults {
         let old = self.current.send_replace(spec.map(Installed::new));
         self.active.store(active, Ordering::Relaxed);
         if let Some(old) = old {
-            let mut log = self
-                .past_stalls
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut log = self.past_stalls.lock().unwrap_or_else(PoisonError::into_inner);
             log.extend(old.stalls(true));
             let surplus = log.len().saturating_sub(LOGGED as usize);
             log.drain(..surplus);
@@ -178,25 +168,14 @@ impl Faults {
 
     /// Every stall so far, oldest first; the one under way has no stop yet.
     pub(crate) fn log(&self) -> Vec<Value> {
-        let mut log = self
-            .past_stalls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        log.extend(
-            self.installed()
-                .iter()
-                .flat_map(|installed| installed.stalls(false)),
-        );
+        let mut log = self.past_stalls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        log.extend(self.installed().iter().flat_map(|installed| installed.stalls(false)));
         log
     }
 
     /// Answers a request as the faults in force say; `None` asks for the connection to be reset.
     pub(crate) async fn around(&self, request: Request, next: Next) -> Option<Response> {
-        let Some(installed) = self
-            .installed()
-            .filter(|it| it.spec.applies_to(request.uri().path()))
-        else {
+        let Some(installed) = self.installed().filter(|it| it.spec.applies_to(request.uri().path())) else {
             return Some(next.run(request).await);
         };
         let spec = &installed.spec;
@@ -217,10 +196,7 @@ impl Faults {
                 return Some(spoil(spec, response));
             }
             Fate::Reset => None,
-            Fate::Error => Some(Failure::error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "injected",
-            )),
+            Fate::Error => Some(Failure::error(StatusCode::INTERNAL_SERVER_ERROR, "injected")),
             Fate::Limited => Some(
                 Failure::error(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded")
                     .retry_after(Duration::from_secs(1)),
@@ -260,9 +236,7 @@ impl Installed {
         Arc::new(Self {
             spec,
             since: Instant::now(),
-            since_unix_us: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, micros),
+            since_unix_us: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros),
             since_monotonic_us: monotonic_us(),
             throws: AtomicU64::new(0),
         })
@@ -275,11 +249,8 @@ impl Installed {
             return Vec::new();
         };
         let tell = |halt: crate::stall::Halt| {
-            let stop = if ends {
-                Some(halt.stop.min(elapsed))
-            } else {
-                Some(halt.stop).filter(|&it| it <= elapsed)
-            };
+            let stop =
+                if ends { Some(halt.stop.min(elapsed)) } else { Some(halt.stop).filter(|&it| it <= elapsed) };
             json!({
                 "start_unix_us": self.since_unix_us + halt.start,
                 "stop_unix_us": stop.map(|stop| self.since_unix_us + stop),
@@ -299,10 +270,7 @@ fn spoil(spec: &FaultSpec, mut response: Response) -> Response {
     response.headers_mut().remove(header::CONTENT_LENGTH);
     if spec.wrong_body {
         *response.status_mut() = StatusCode::OK;
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *response.body_mut() = Body::from(r#"{"unexpected":true}"#);
     } else {
         *response.body_mut() = Body::empty();
@@ -330,40 +298,23 @@ mod tests {
 
     #[test]
     fn shares_are_what_they_say_whatever_the_others_are() {
-        let spec =
-            spec(json!({ "reset": 0.02, "error_share": 0.01, "limited_share": 0.5, "seed": 9 }));
+        let spec = spec(json!({ "reset": 0.02, "error_share": 0.01, "limited_share": 0.5, "seed": 9 }));
         let n = 100_000;
-        let fates: Vec<_> = (0..n)
-            .map(|i| spec.fate(&mut Dice::of(spec.seed, i)))
-            .collect();
+        let fates: Vec<_> = (0..n).map(|i| spec.fate(&mut Dice::of(spec.seed, i))).collect();
         let share = |fate| fates.iter().filter(|&&it| it == fate).count() as f64 / n as f64;
-        for (fate, expected) in [
-            (Fate::Reset, 0.02),
-            (Fate::Error, 0.01),
-            (Fate::Limited, 0.5),
-            (Fate::Served, 0.47),
-        ] {
-            assert!(
-                (share(fate) - expected).abs() < 0.005,
-                "{fate:?} {}",
-                share(fate)
-            );
+        for (fate, expected) in
+            [(Fate::Reset, 0.02), (Fate::Error, 0.01), (Fate::Limited, 0.5), (Fate::Served, 0.47)]
+        {
+            assert!((share(fate) - expected).abs() < 0.005, "{fate:?} {}", share(fate));
         }
-        let again: Vec<_> = (0..n)
-            .map(|i| spec.fate(&mut Dice::of(spec.seed, i)))
-            .collect();
+        let again: Vec<_> = (0..n).map(|i| spec.fate(&mut Dice::of(spec.seed, i))).collect();
         assert_eq!(fates, again);
     }
 
     #[test]
     fn latency_has_the_median_it_was_given() {
-        let latency = Latency::Lognormal {
-            median: 40.0,
-            sigma: 0.5,
-        };
-        let mut drawn: Vec<_> = (0..10_001)
-            .map(|i| latency.draw(&mut Dice::of(1, i)))
-            .collect();
+        let latency = Latency::Lognormal { median: 40.0, sigma: 0.5 };
+        let mut drawn: Vec<_> = (0..10_001).map(|i| latency.draw(&mut Dice::of(1, i))).collect();
         drawn.sort();
         let median = drawn[5000].as_secs_f64() * 1000.0;
         assert!((median - 40.0).abs() < 1.0, "{median}");
@@ -378,13 +329,7 @@ mod tests {
         assert!(spec.applies_to("/api/v1/agents"));
         assert!(!spec.applies_to("/static"));
         assert!(!spec.applies_to("/api/health"));
-        assert!(
-            FaultSpec {
-                health: true,
-                ..spec
-            }
-            .applies_to("/api/health")
-        );
+        assert!(FaultSpec { health: true, ..spec }.applies_to("/api/health"));
         assert!(FaultSpec::default().applies_to("/static"));
     }
 
@@ -401,10 +346,6 @@ mod tests {
             assert!(spec(bad.clone()).check().is_err(), "{bad}");
         }
         assert!(serde_json::from_value::<FaultSpec>(json!({ "eror_share": 0.1 })).is_err());
-        assert!(
-            spec(json!({ "error_share": 0.03, "limited_share": 0.97 }))
-                .check()
-                .is_ok()
-        );
+        assert!(spec(json!({ "error_share": 0.03, "limited_share": 0.97 })).check().is_ok());
     }
 }

@@ -38,11 +38,7 @@ pub(crate) struct Ground {
 impl Ground {
     /// # Errors
     /// When `AUTH_COST` is not a possible one.
-    pub(crate) fn new(
-        arguments: &Arguments,
-        pool: Option<Pool>,
-        faults: Faults,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(arguments: &Arguments, pool: Option<Pool>, faults: Faults) -> Result<Self, String> {
         let register_limit = arguments.register_limit;
         let acme_limit = arguments.acme_rate_limit;
         Ok(Self {
@@ -54,10 +50,8 @@ impl Ground {
             tokens: TokenCache::default(),
             passwords: Passwords::new(arguments.auth_cost)?,
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
-            registrations: (register_limit > 0)
-                .then(|| Mutex::new(MinuteWindow::new(register_limit))),
-            renewal_info: (acme_limit > 0)
-                .then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
+            registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
+            renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             faults,
             stats: Stats::default(),
         })
@@ -70,12 +64,8 @@ impl Ground {
 
     /// The database, or the answer for a request that cannot do without.
     pub(crate) fn pool(&self) -> Result<&Pool, Failure> {
-        self.database().ok_or_else(|| {
-            Failure::error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "started without a database",
-            )
-        })
+        self.database()
+            .ok_or_else(|| Failure::error(StatusCode::SERVICE_UNAVAILABLE, "started without a database"))
     }
 }
 

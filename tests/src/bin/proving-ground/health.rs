@@ -21,12 +21,7 @@ async fn health(State(ground): State<Shared>) -> Result<Json<Value>, Failure> {
         "database": null,
         "migrations": null,
     });
-    if let Some(name) = ground
-        .app_env
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
-    {
+    if let Some(name) = ground.app_env.read().unwrap_or_else(PoisonError::into_inner).clone() {
         body["app_env"] = Value::from(name);
     }
     let Some(pool) = ground.database() else {

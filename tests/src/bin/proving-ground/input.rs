@@ -30,9 +30,6 @@ pub(crate) fn unprocessable(message: impl Into<String>) -> Failure {
 pub(crate) fn page_limit(asked: Option<i64>) -> Result<i64, Failure> {
     match asked.unwrap_or(50) {
         limit @ 1..=500 => Ok(limit),
-        _ => Err(Failure::error(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "limit must be 1 to 500",
-        )),
+        _ => Err(Failure::error(StatusCode::UNPROCESSABLE_ENTITY, "limit must be 1 to 500")),
     }
 }

@@ -11,24 +11,14 @@ const MIGRATIONS: [(i32, &str, &str); 6] = [
     (20, "chat", include_str!("migrations/20_chat.sql")),
     (30, "tokens", include_str!("migrations/30_tokens.sql")),
     (40, "jobs", include_str!("migrations/40_jobs.sql")),
-    (
-        47,
-        "audit_log_chain_serialization",
-        include_str!("migrations/47_audit_log_chain_serialization.sql"),
-    ),
-    (
-        48,
-        "inbound_source_systems",
-        include_str!("migrations/48_inbound_source_systems.sql"),
-    ),
+    (47, "audit_log_chain_serialization", include_str!("migrations/47_audit_log_chain_serialization.sql")),
+    (48, "inbound_source_systems", include_str!("migrations/48_inbound_source_systems.sql")),
 ];
 
 /// Applies what is missing, each in a transaction of its own.
 pub(crate) async fn apply(client: &mut Client) -> Result<(), Error> {
     // Held by the session: it ends with the connection, also when a migration fails.
-    client
-        .execute("select pg_advisory_lock($1)", &[&LOCK])
-        .await?;
+    client.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
     client
         .batch_execute(
             "set client_min_messages = warning;
@@ -45,18 +35,13 @@ pub(crate) async fn apply(client: &mut Client) -> Result<(), Error> {
         .iter()
         .map(|row| row.get(0))
         .collect();
-    for (version, name, sql) in MIGRATIONS
-        .iter()
-        .filter(|(version, ..)| !applied.contains(version))
-    {
+    for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| !applied.contains(version)) {
         let transaction = client.transaction().await?;
         transaction.batch_execute(sql).await?;
         let record = "insert into schema_migrations (version, name) values ($1, $2)";
         transaction.execute(record, &[version, name]).await?;
         transaction.commit().await?;
     }
-    client
-        .execute("select pg_advisory_unlock($1)", &[&LOCK])
-        .await?;
+    client.execute("select pg_advisory_unlock($1)", &[&LOCK]).await?;
     Ok(())
 }

@@ -11,22 +11,13 @@ impl Passwords {
     /// When no hash can have that cost.
     pub(crate) fn new(memory_kib: u32) -> Result<Self, String> {
         let params = Params::new(memory_kib, 1, 1, None).map_err(|e| format!("AUTH_COST: {e}"))?;
-        Ok(Self(Argon2::new(
-            Algorithm::Argon2id,
-            Version::V0x13,
-            params,
-        )))
+        Ok(Self(Argon2::new(Algorithm::Argon2id, Version::V0x13, params)))
     }
 
     /// The PHC string to store, or `None` when hashing fails.
     pub(crate) async fn hash(&self, password: String) -> Option<String> {
         let argon = self.0.clone();
-        let hashing = move || {
-            argon
-                .hash_password(password.as_bytes())
-                .ok()
-                .map(|hash| hash.to_string())
-        };
+        let hashing = move || argon.hash_password(password.as_bytes()).ok().map(|hash| hash.to_string());
         tokio::task::spawn_blocking(hashing).await.ok().flatten()
     }
 
@@ -38,11 +29,7 @@ impl Passwords {
             return false;
         };
         let argon = self.0.clone();
-        let checking = move || {
-            argon
-                .verify_password(password.as_bytes(), stored.as_str())
-                .is_ok()
-        };
+        let checking = move || argon.verify_password(password.as_bytes(), stored.as_str()).is_ok();
         tokio::task::spawn_blocking(checking).await.unwrap_or(false)
     }
 }

@@ -35,11 +35,7 @@ impl Pool {
         if config.get_application_name().is_none() {
             config.application_name("proving-ground");
         }
-        Ok(Self {
-            config,
-            permits: Semaphore::new(size),
-            idle: Mutex::default(),
-        })
+        Ok(Self { config, permits: Semaphore::new(size), idle: Mutex::default() })
     }
 
     /// A connection outside the pool.
@@ -67,11 +63,7 @@ impl Pool {
     ) -> Result<Option<Row>, Error> {
         let lease = self.lease().await?;
         let statement = lease.connection.prepare(sql).await?;
-        lease
-            .connection
-            .client
-            .query_opt(&statement, parameters)
-            .await
+        lease.connection.client.query_opt(&statement, parameters).await
     }
 
     pub(crate) async fn query_one(
@@ -81,26 +73,14 @@ impl Pool {
     ) -> Result<Row, Error> {
         let lease = self.lease().await?;
         let statement = lease.connection.prepare(sql).await?;
-        lease
-            .connection
-            .client
-            .query_one(&statement, parameters)
-            .await
+        lease.connection.client.query_one(&statement, parameters).await
     }
 
     /// How many rows it touched.
-    pub(crate) async fn execute(
-        &self,
-        sql: &'static str,
-        parameters: Parameters<'_>,
-    ) -> Result<u64, Error> {
+    pub(crate) async fn execute(&self, sql: &'static str, parameters: Parameters<'_>) -> Result<u64, Error> {
         let lease = self.lease().await?;
         let statement = lease.connection.prepare(sql).await?;
-        lease
-            .connection
-            .client
-            .execute(&statement, parameters)
-            .await
+        lease.connection.client.execute(&statement, parameters).await
     }
 
     async fn lease(&self) -> Result<Lease<'_>, Error> {
@@ -108,16 +88,9 @@ impl Pool {
         let permit = self.permits.acquire().await.ok();
         let connection = match self.take_idle() {
             Some(connection) => connection,
-            None => Arc::new(Connection {
-                client: self.connect().await?,
-                prepared: Mutex::default(),
-            }),
+            None => Arc::new(Connection { client: self.connect().await?, prepared: Mutex::default() }),
         };
-        Ok(Lease {
-            pool: self,
-            connection,
-            _permit: permit,
-        })
+        Ok(Lease { pool: self, connection, _permit: permit })
     }
 
     /// The connection used last that is still one.
@@ -129,20 +102,12 @@ impl Pool {
 
 impl Connection {
     async fn prepare(&self, sql: &'static str) -> Result<Statement, Error> {
-        let known = self
-            .prepared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(sql)
-            .cloned();
+        let known = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
         let statement = self.client.prepare(sql).await?;
-        self.prepared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(sql, statement.clone());
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement.clone());
         Ok(statement)
     }
 }
@@ -150,10 +115,6 @@ impl Connection {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let connection = Arc::clone(&self.connection);
-        self.pool
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }

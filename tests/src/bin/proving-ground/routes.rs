@@ -16,10 +16,7 @@ use std::sync::Arc;
 
 /// The whole service.
 pub(crate) fn router(ground: Shared) -> Router {
-    let mut routes = Routes {
-        router: Router::new(),
-        ground,
-    };
+    let mut routes = Routes { router: Router::new(), ground };
     bench::routes(&mut routes);
     health::routes(&mut routes);
     tokens::routes(&mut routes);
@@ -79,10 +76,7 @@ impl Routes {
     }
 
     fn observed(&self, label: String) -> Observed {
-        Observed {
-            counter: self.ground.stats.register(label),
-            ground: Arc::clone(&self.ground),
-        }
+        Observed { counter: self.ground.stats.register(label), ground: Arc::clone(&self.ground) }
     }
 }
 

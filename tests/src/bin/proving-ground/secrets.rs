@@ -13,10 +13,7 @@ pub(crate) fn random() -> String {
 
 /// `sha256(pepper || secret)` in lower-case hex.
 pub(crate) fn digest(pepper: &str, secret: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(pepper)
-        .chain_update(secret)
-        .finalize();
+    let hash = Sha256::new().chain_update(pepper).chain_update(secret).finalize();
     hash.iter()
         .flat_map(|byte| [byte >> 4, byte & 15])
         .filter_map(|nibble| char::from_digit(nibble.into(), 16))

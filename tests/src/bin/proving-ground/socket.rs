@@ -31,11 +31,7 @@ pub(crate) struct Listener(TcpListener);
 
 impl Listener {
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         // A load generator connects all its users at once; a short backlog would time SYN retries instead of us.
@@ -56,13 +52,7 @@ impl axum::serve::Listener for Listener {
             match self.0.accept().await {
                 Ok((stream, address)) => {
                     let _ = stream.set_nodelay(true);
-                    return (
-                        Socket {
-                            stream,
-                            reset: Arc::default(),
-                        },
-                        address,
-                    );
+                    return (Socket { stream, reset: Arc::default() }, address);
                 }
                 // Out of descriptors, or a client that left while it was queued: neither ends the server.
                 Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -77,10 +67,7 @@ impl axum::serve::Listener for Listener {
 
 impl Connected<IncomingStream<'_, Listener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self {
-            address: *stream.remote_addr(),
-            reset: Arc::clone(&stream.io().reset),
-        }
+        Self { address: *stream.remote_addr(), reset: Arc::clone(&stream.io().reset) }
     }
 }
 
@@ -112,11 +99,7 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

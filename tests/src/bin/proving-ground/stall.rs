@@ -23,9 +23,7 @@ const DAY_MS: u64 = 86_400_000;
 impl Stall {
     pub(crate) fn check(&self) -> Result<(), String> {
         let possible = (1..self.every_ms).contains(&self.for_ms) && self.every_ms <= DAY_MS;
-        possible
-            .then_some(())
-            .ok_or_else(|| "stall: needs 0 < for_ms < every_ms <= one day".to_owned())
+        possible.then_some(()).ok_or_else(|| "stall: needs 0 < for_ms < every_ms <= one day".to_owned())
     }
 
     /// How long a request that is here at `elapsed` must wait, or `None` when the server is awake.
@@ -43,10 +41,7 @@ impl Stall {
 
     fn halt(&self, period: u64) -> Halt {
         let stop = (period + 1) * self.every();
-        Halt {
-            start: stop - self.for_ms * 1000,
-            stop,
-        }
+        Halt { start: stop - self.for_ms * 1000, stop }
     }
 
     fn every(&self) -> u64 {
@@ -58,10 +53,7 @@ impl Stall {
 mod tests {
     use super::*;
 
-    const STALL: Stall = Stall {
-        every_ms: 10_000,
-        for_ms: 1000,
-    };
+    const STALL: Stall = Stall { every_ms: 10_000, for_ms: 1000 };
     const SECOND: u64 = 1_000_000;
 
     #[test]
@@ -76,14 +68,8 @@ mod tests {
 
     #[test]
     fn a_stall_is_told_once_it_has_begun() {
-        let first = Halt {
-            start: 9 * SECOND,
-            stop: 10 * SECOND,
-        };
-        let second = Halt {
-            start: 19 * SECOND,
-            stop: 20 * SECOND,
-        };
+        let first = Halt { start: 9 * SECOND, stop: 10 * SECOND };
+        let second = Halt { start: 19 * SECOND, stop: 20 * SECOND };
         let begun = |elapsed, most| STALL.begun(elapsed, most).collect::<Vec<_>>();
         assert_eq!(begun(9 * SECOND - 1, 9), []);
         assert_eq!(begun(9 * SECOND, 9), [first]);
@@ -95,37 +81,9 @@ mod tests {
     #[test]
     fn impossible_stalls_are_refused() {
         assert!(STALL.check().is_ok());
-        assert!(
-            Stall {
-                every_ms: 0,
-                for_ms: 0
-            }
-            .check()
-            .is_err()
-        );
-        assert!(
-            Stall {
-                every_ms: 1000,
-                for_ms: 0
-            }
-            .check()
-            .is_err()
-        );
-        assert!(
-            Stall {
-                every_ms: 1000,
-                for_ms: 1000
-            }
-            .check()
-            .is_err()
-        );
-        assert!(
-            Stall {
-                every_ms: u64::MAX,
-                for_ms: 1
-            }
-            .check()
-            .is_err()
-        );
+        assert!(Stall { every_ms: 0, for_ms: 0 }.check().is_err());
+        assert!(Stall { every_ms: 1000, for_ms: 0 }.check().is_err());
+        assert!(Stall { every_ms: 1000, for_ms: 1000 }.check().is_err());
+        assert!(Stall { every_ms: u64::MAX, for_ms: 1 }.check().is_err());
     }
 }

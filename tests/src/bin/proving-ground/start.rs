@@ -41,15 +41,11 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     let pool = open_pool(&arguments).await?;
     let ground = Arc::new(Ground::new(&arguments, pool, faults)?);
     if let Some(token) = &arguments.api_token {
-        tokens::install_root(&ground, token)
-            .await
-            .map_err(|e| format!("cannot store API_TOKEN: {e}"))?;
+        tokens::install_root(&ground, token).await.map_err(|e| format!("cannot store API_TOKEN: {e}"))?;
     }
     let wanted = SocketAddr::new(arguments.bind, arguments.port);
     let listener = Listener::bind(wanted).map_err(|e| format!("cannot listen on {wanted}: {e}"))?;
-    let address = listener
-        .address()
-        .map_err(|e| format!("cannot tell the listening address: {e}"))?;
+    let address = listener.address().map_err(|e| format!("cannot tell the listening address: {e}"))?;
     announce(address);
 
     let service = routes::router(ground).into_make_service_with_connect_info::<Peer>();
@@ -82,19 +78,11 @@ async fn open_pool(arguments: &Arguments) -> Result<Option<Pool>, String> {
     if arguments.no_database {
         return Ok(None);
     }
-    let url = arguments
-        .database_url
-        .as_deref()
-        .ok_or("DATABASE_URL is not set (or give --no-database)")?;
-    let pool = Pool::new(url, usize::from(arguments.pool))
-        .map_err(|e| format!("DATABASE_URL: {}", chain(&e)))?;
-    let mut client = pool
-        .connect()
-        .await
-        .map_err(|e| format!("cannot reach the database: {}", chain(&e)))?;
-    migrations::apply(&mut client)
-        .await
-        .map_err(|e| format!("migrations failed: {}", chain(&e)))?;
+    let url = arguments.database_url.as_deref().ok_or("DATABASE_URL is not set (or give --no-database)")?;
+    let pool =
+        Pool::new(url, usize::from(arguments.pool)).map_err(|e| format!("DATABASE_URL: {}", chain(&e)))?;
+    let mut client = pool.connect().await.map_err(|e| format!("cannot reach the database: {}", chain(&e)))?;
+    migrations::apply(&mut client).await.map_err(|e| format!("migrations failed: {}", chain(&e)))?;
     Ok(Some(pool))
 }
 

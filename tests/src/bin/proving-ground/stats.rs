@@ -36,11 +36,7 @@ impl Stats {
 
     pub(crate) fn enter(&self, counter: Arc<Counter>) -> Visit {
         self.in_flight.fetch_add(1, Relaxed);
-        Visit {
-            counter,
-            in_flight: Arc::clone(&self.in_flight),
-            outcome: DROPPED,
-        }
+        Visit { counter, in_flight: Arc::clone(&self.in_flight), outcome: DROPPED }
     }
 
     /// What `GET /_stats` answers; routes that nothing asked for are left out.

@@ -13,13 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Every scope there is.
-pub(crate) const SCOPES: [&str; 5] = [
-    "agents.heartbeat",
-    "agents.read",
-    "certificates.read",
-    "certificates.renew",
-    "inbound.write",
-];
+pub(crate) const SCOPES: [&str; 5] =
+    ["agents.heartbeat", "agents.read", "certificates.read", "certificates.renew", "inbound.write"];
 
 /// How long a token found in the database is believed without asking again.
 const BELIEVED: Duration = Duration::from_secs(3);
@@ -46,18 +41,12 @@ pub(crate) struct TokenCache(Mutex<HashMap<String, (Arc<Token>, Instant)>>);
 impl TokenCache {
     /// Forgets all, so that a revoked token is refused at once.
     pub(crate) fn clear(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn get(&self, hash: &str) -> Option<Arc<Token>> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache
-            .get(hash)
-            .filter(|(_, since)| since.elapsed() < BELIEVED)
-            .map(|(token, _)| Arc::clone(token))
+        cache.get(hash).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(token, _)| Arc::clone(token))
     }
 
     fn put(&self, hash: String, token: &Arc<Token>) {
@@ -70,21 +59,13 @@ impl TokenCache {
 }
 
 /// Stores `API_TOKEN`, with every scope.
-pub(crate) async fn install_root(
-    ground: &Ground,
-    token: &str,
-) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn install_root(ground: &Ground, token: &str) -> Result<(), tokio_postgres::Error> {
     let Some(pool) = ground.database() else {
         return Ok(());
     };
     let sql = "insert into api_tokens (token_hash, name, scopes) values ($1, 'API_TOKEN', $2)
                on conflict (token_hash) do update set scopes = excluded.scopes, expires_at = null";
-    pool.execute(
-        sql,
-        &[&digest(&ground.token_pepper, token), &SCOPES.as_slice()],
-    )
-    .await
-    .map(drop)
+    pool.execute(sql, &[&digest(&ground.token_pepper, token), &SCOPES.as_slice()]).await.map(drop)
 }
 
 /// The token that a request carries.
@@ -96,10 +77,7 @@ impl Bearer {
         if self.0.scopes.iter().any(|it| it == scope) {
             return Ok(());
         }
-        Err(Failure::new(
-            StatusCode::FORBIDDEN,
-            json!({ "error": "forbidden", "missing_scope": scope }),
-        ))
+        Err(Failure::new(StatusCode::FORBIDDEN, json!({ "error": "forbidden", "missing_scope": scope })))
     }
 
     /// Who asks.
@@ -113,13 +91,8 @@ impl FromRequestParts<Shared> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, ground: &Shared) -> Result<Self, Failure> {
         let unauthorized = || Failure::error(StatusCode::UNAUTHORIZED, "unauthorized");
-        let value = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let (scheme, secret) = value
-            .and_then(|value| value.split_once(' '))
-            .ok_or_else(unauthorized)?;
+        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, secret) = value.and_then(|value| value.split_once(' ')).ok_or_else(unauthorized)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(unauthorized());
         }
@@ -132,10 +105,7 @@ impl FromRequestParts<Shared> for Bearer {
                 token
             }
         };
-        if token
-            .expires
-            .is_some_and(|expires| expires <= Instant::now())
-        {
+        if token.expires.is_some_and(|expires| expires <= Instant::now()) {
             return Err(unauthorized());
         }
         Ok(Self(token))
@@ -163,9 +133,7 @@ fn expiry(seconds: f64) -> Option<Instant> {
 }
 
 async fn own(Bearer(token): Bearer) -> Json<Value> {
-    let left = token
-        .expires
-        .map(|expires| expires.saturating_duration_since(Instant::now()).as_secs());
+    let left = token.expires.map(|expires| expires.saturating_duration_since(Instant::now()).as_secs());
     Json(json!({
         "name": token.name,
         "scopes": token.scopes,

@@ -16,10 +16,7 @@ pub(crate) struct MinuteWindow {
 impl MinuteWindow {
     /// `limit` must not be 0.
     pub(crate) fn new(limit: u32) -> Self {
-        Self {
-            limit: limit as usize,
-            seen: HashMap::new(),
-        }
+        Self { limit: limit as usize, seen: HashMap::new() }
     }
 
     /// Lets a request through, or says when the oldest of this minute is forgotten.

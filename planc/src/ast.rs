@@ -2,7 +2,7 @@
 
 use crate::executors::Executor;
 use crate::expr::{Expr, Parsed, Template};
-use crate::graph::{self, JsonTemplate, Json};
+use crate::graph::{self, Json, JsonTemplate};
 use crate::source::{Span, Spanned};
 use crate::units::{self, Fixed, PartsPerMillion, Rate, UnitError};
 use std::time::Duration;
@@ -58,7 +58,13 @@ impl Quantity for Duration {
 impl Quantity for Rate {
     const WHAT: &'static str = "a rate";
     fn read(text: &str) -> Result<Self, UnitError> {
-        units::parse_rate(text)
+        // `fast` lacks more than a unit.
+        units::parse_rate(text).map_err(|error| {
+            match text.contains('/') || units::parse_fixed(text).is_ok() {
+                true => error,
+                false => UnitError { suggestion: Some("50/s".into()), ..not_a(text, "a rate") },
+            }
+        })
     }
 }
 
@@ -127,9 +133,21 @@ impl Quantity for String {
 /// A literal word of a closed list, or a name, as written.
 pub(crate) type Word = Spanned<String>;
 
+/// Parts that could not be read, which was reported. Nobody may conclude anything from what is not there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lost {
+    /// A whole block did not parse: nobody knows what it would have declared.
+    pub(crate) block: bool,
+    pub(crate) steps: bool,
+    pub(crate) thresholds: bool,
+    pub(crate) guards: bool,
+    pub(crate) fixtures: bool,
+}
+
 /// A plan file.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    pub(crate) lost: Lost,
     /// Start of the file, for what has no place of its own.
     pub(crate) span: Span,
     /// A fixture file on its own (`runner seed FIXTURE`): no load is asked for.
@@ -204,7 +222,6 @@ pub(crate) struct Profile {
 /// `target:`.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    pub(crate) span: Span,
     pub(crate) url: Option<Text>,
     pub(crate) allow_hosts: Option<Vec<Word>>,
     pub(crate) tls: Tls,
@@ -270,8 +287,6 @@ pub(crate) enum ExpectWhat {
 /// An HTTP request as written.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// The method key.
-    pub(crate) span: Span,
     pub(crate) method: &'static str,
     pub(crate) url: Text,
     pub(crate) query: Vec<(Word, Text)>,
@@ -310,7 +325,7 @@ pub(crate) enum ServiceKind {
         argv: Vec<Text>,
         env: Vec<(Word, Text)>,
         url: Option<Text>,
-        ready: Option<Check>,
+        ready: Option<Box<Check>>,
     },
     /// Reported already.
     Broken,
@@ -387,11 +402,23 @@ pub(crate) enum Generator {
     Decimal(Typed<Fixed>, Typed<Fixed>),
     BeforeNow(Text),
     AfterNow(Text),
-    TimeWithin { from: Typed<Duration>, to: Typed<Duration>, past: bool },
+    TimeWithin {
+        from: Typed<Duration>,
+        to: Typed<Duration>,
+        past: bool,
+    },
     Uuid,
     Hex(Typed<u32>),
-    References { table: String, column: String, value: Parsed<JsonTemplate> },
-    Fixture { fixture: Word, column: Word, random: bool },
+    References {
+        table: String,
+        column: String,
+        value: Parsed<JsonTemplate>,
+    },
+    Fixture {
+        fixture: Word,
+        column: Word,
+        random: bool,
+    },
     /// Reported already.
     Broken,
 }
@@ -508,10 +535,24 @@ pub(crate) enum StepKind {
     Http(Box<HttpStep>),
     Pause(Pause),
     Choose(Vec<Branch>),
-    Repeat { count: Parsed<Expr>, binding: Option<Word>, steps: Vec<Step> },
-    Each { list: Parsed<Expr>, binding: Word, steps: Vec<Step> },
-    When { condition: Parsed<Expr>, steps: Vec<Step> },
-    Group { name: Typed<String>, steps: Vec<Step> },
+    Repeat {
+        count: Parsed<Expr>,
+        binding: Option<Word>,
+        steps: Vec<Step>,
+    },
+    Each {
+        list: Parsed<Expr>,
+        binding: Word,
+        steps: Vec<Step>,
+    },
+    When {
+        condition: Parsed<Expr>,
+        steps: Vec<Step>,
+    },
+    Group {
+        name: Typed<String>,
+        steps: Vec<Step>,
+    },
     /// Reported already.
     Broken,
 }
@@ -588,7 +629,6 @@ impl Quantity for Weight {
 /// `http_req_duration{scenario:checkout,endpoint:*}`.
 #[derive(Debug, Clone)]
 pub(crate) struct Selector {
-    pub(crate) span: Span,
     pub(crate) metric: Word,
     /// Tag and value, sorted by tag.
     pub(crate) tags: Vec<(Word, Word)>,
@@ -597,9 +637,10 @@ pub(crate) struct Selector {
 /// One entry under a key of `thresholds:`.
 #[derive(Debug, Clone)]
 pub(crate) struct Threshold {
-    pub(crate) selector: Selector,
-    /// The condition.
-    pub(crate) text: Text,
+    /// `None` when it was wrong, and reported.
+    pub(crate) selector: Option<Selector>,
+    /// The condition; `None` when it was wrong, and reported.
+    pub(crate) text: Option<Text>,
     pub(crate) level: Option<Spanned<graph::GateLevel>>,
     pub(crate) abort_on_fail: Option<Typed<bool>>,
     pub(crate) delay_abort_eval: Option<Typed<Duration>>,

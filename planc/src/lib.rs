@@ -84,7 +84,8 @@ pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
     let loaded = parse::load_plan(files, path);
     let mut profiles = vec![options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string())];
     if options.profile.is_none() {
-        let declared = loaded.plan.iter().flat_map(|plan| &plan.profiles).map(|profile| profile.name.value.clone());
+        let declared =
+            loaded.plan.iter().flat_map(|plan| &plan.profiles).map(|profile| profile.name.value.clone());
         profiles.extend(declared.filter(|name| name != DEFAULT_PROFILE));
     }
     finish(loaded, &profiles, options)
@@ -168,8 +169,10 @@ pub struct Page {
 
 /// A page for every code, in order.
 pub fn pages() -> Vec<Page> {
-    let lints = lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
-    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES].concat().into_iter().chain(lints).collect();
+    let lints =
+        lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
+    let mut pages: Vec<Page> =
+        [yaml::PAGES, expr::PAGES, codes::PAGES].concat().into_iter().chain(lints).collect();
     pages.sort_by_key(|page| page.code);
     pages
 }

@@ -11,11 +11,8 @@ where
         if candidate == name || candidate.is_empty() {
             continue;
         }
-        let distance = if flatten(candidate) == plain {
-            0
-        } else {
-            strsim::damerau_levenshtein(name, candidate)
-        };
+        let distance =
+            if flatten(candidate) == plain { 0 } else { strsim::damerau_levenshtein(name, candidate) };
         let allowed = (name.chars().count().max(candidate.chars().count()) / 3).max(1);
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));

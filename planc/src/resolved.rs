@@ -4,7 +4,7 @@
 //! the graph holds is not said twice. Where something could not be resolved it is left out and was reported, so that
 //! lints need not (and do not) complain about it again.
 
-use crate::ast::InputType;
+use crate::ast::{InputType, Lost};
 use crate::graph::{self, Json, StepId, Template};
 use crate::source::Span;
 use crate::units::Rate;
@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One profile of a plan.
 #[derive(Debug)]
 pub(crate) struct ResolvedPlan {
-    /// Start of the plan file.
-    pub(crate) span: Span,
+    pub(crate) lost: Lost,
     /// A fixture file alone: there is no load to judge.
     pub(crate) seed_only: bool,
     pub(crate) name: String,
@@ -92,8 +91,6 @@ pub(crate) struct Database {
 #[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) check: graph::Check,
-    /// The key that says where it looks.
-    pub(crate) span: Span,
     /// Place of the URL of an HTTP check.
     pub(crate) url_span: Option<Span>,
 }
@@ -175,7 +172,9 @@ pub(crate) fn walk<'a>(steps: &'a [graph::Step], visit: &mut dyn FnMut(&'a graph
     for step in steps {
         visit(step);
         match &step.kind {
-            graph::StepKind::Choose(branches) => branches.iter().for_each(|branch| walk(&branch.steps, visit)),
+            graph::StepKind::Choose(branches) => {
+                branches.iter().for_each(|branch| walk(&branch.steps, visit))
+            }
             graph::StepKind::Repeat { steps, .. }
             | graph::StepKind::Each { steps, .. }
             | graph::StepKind::When { steps, .. }

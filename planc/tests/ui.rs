@@ -1,6 +1,8 @@
 //! Plans with what must be said about them written beside the line: `#~ error P0102 a part of the message`. A line
 //! of its own, `#~^ …`, speaks of the line above. What is not expected fails a test as much as what does not come.
 
+#![allow(clippy::disallowed_methods)] // Tests read files.
+
 mod support;
 
 use support::{Disk, told};
@@ -34,7 +36,10 @@ fn hold(name: &str) -> Vec<String> {
         let mut words = wanted.splitn(3, ' ');
         let start = format!("{} {} ", words.next().unwrap_or(""), words.next().unwrap_or(""));
         let part = words.next().unwrap_or("");
-        match found.iter().position(|(at, told)| *at == line && told.starts_with(&start) && told.contains(part)) {
+        match found
+            .iter()
+            .position(|(at, told)| *at == line && told.starts_with(&start) && told.contains(part))
+        {
             Some(at) => {
                 found.remove(at);
             }

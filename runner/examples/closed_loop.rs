@@ -1,5 +1,6 @@
 //! A closed loop of virtual users on one URL, to weigh the engine against its peers:
-//! `closed_loop URL [USERS] [SECONDS] [WORKERS]` tells requests, rate and CPU per request.
+//! `closed_loop URL [USERS] [SECONDS] [WORKERS] [http/2]` tells requests, rate and CPU per request. No certificate
+//! is verified.
 
 use planc::graph::*;
 use planc::units::PartsPerMillion;
@@ -13,13 +14,23 @@ use std::time::Duration;
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let number = |at: usize, or: u64| args.get(at).map_or(or, |text| text.parse().expect("a number"));
-    let url = args.get(1).expect("closed_loop URL [USERS] [SECONDS] [WORKERS]");
+    let url = args.get(1).expect("closed_loop URL [USERS] [SECONDS] [WORKERS] [http/2]");
     let (users, seconds, workers) = (number(2, 50) as u32, number(3, 10), number(4, 1));
     let at = url.find("://").map_or(0, |at| at + 3);
     let slash = url[at..].find('/').map_or(url.len(), |slash| at + slash);
     let (base, path) = url.split_at(slash);
+    let path = if path.is_empty() { "/" } else { path };
+    let mut graph = graph(path, users, Duration::from_secs(seconds));
+    let http2 = args.get(5).is_some_and(|text| text == "http/2");
+    graph.target = Some(Target {
+        url: Template::literal(base),
+        allow_hosts: vec![],
+        tls: Tls { verify: false, ca: None, client_cert: None, client_key: None, server_name: None },
+        timeout: Duration::from_secs(10),
+        protocol: if http2 { Protocol::Http2 } else { Protocol::Http1 },
+    });
     let input = LoadInput {
-        graph: Arc::new(graph(if path.is_empty() { "/" } else { path }, users, Duration::from_secs(seconds))),
+        graph: Arc::new(graph),
         values: BTreeMap::new(),
         base_url: base.to_owned(),
         token_headers: BTreeMap::new(),

@@ -146,6 +146,9 @@ struct Seed {
     /// Compare and write nothing
     #[arg(long)]
     verify: bool,
+    /// Move times that are older than their fresh_within to the present, as `apply` does before a load
+    #[arg(long)]
+    fresh: bool,
 }
 
 #[derive(Args)]
@@ -244,6 +247,7 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         workers: args.workers,
         database_guard: args.database.database_guard.clone(),
         trust_ledger: args.database.trust_ledger,
+        keep_stale: false,
         mode: seeders::Mode::Apply,
         out: out.clone(),
     };
@@ -288,6 +292,7 @@ fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
             set,
             database_guard: args.database.database_guard.clone(),
             trust_ledger: args.database.trust_ledger,
+            keep_stale: !args.fresh,
             mode,
             out: args.output.folder(&graph, world),
             ..Options::default()

@@ -2,7 +2,7 @@
 
 use crate::evidence::{HealthRecord, LoadRecord, ScenarioRecord, Tick};
 use crate::health::Health;
-use crate::load::{Event, LoadEnd};
+use crate::load::{AbortCheck, Event, LoadEnd};
 use crate::prepare::Program;
 use crate::record::{Buckets, Merger, Second};
 use crate::rows::coverage;
@@ -13,9 +13,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
-
-/// Says from a cumulative record why the load must end: metric and condition.
-pub(crate) type AbortCheck = Box<dyn Fn(&LoadRecord) -> Option<String> + Send>;
 
 /// Merges ticks until all workers are done.
 pub(crate) struct Coordinator {

@@ -13,6 +13,8 @@ pub(crate) struct Health {
     /// Largest CPU of any second, hundredths of a core.
     pub(crate) cpu_max: u32,
     queued_at_begin_ns: Option<u64>,
+    /// At the last look at which all workers were there.
+    queued_ns: Option<u64>,
     steal_at_begin: Option<(u64, u64)>,
     throttled_at_begin_us: Option<u64>,
     open_files_max: u64,
@@ -54,6 +56,7 @@ impl Health {
             cpu_us: cpu,
             cpu_max: 0,
             queued_at_begin_ns: queued_ns(),
+            queued_ns: None,
             steal_at_begin: steal(),
             throttled_at_begin_us: throttled_us(),
             open_files_max: 0,
@@ -67,16 +70,18 @@ impl Health {
         let centicores = ((cpu - self.cpu_us) * 100 / wall) as u32;
         (self.last, self.cpu_us) = (now, cpu);
         self.cpu_max = self.cpu_max.max(centicores);
+        // Threads that have ended no longer count: their sum only grows while all are there.
+        self.queued_ns = self.queued_ns.max(queued_ns());
         self.open_files_max = self.open_files_max.max(open_files());
         centicores
     }
 
-    /// What was seen; the workers' threads must still be there.
+    /// What was seen.
     pub(crate) fn seen(&self, threads: u64) -> Seen {
         let wall_us = self.begun.elapsed().as_micros().max(1) as u64;
         let share = |part: u64, whole: u64| part.saturating_mul(1_000_000) / whole.max(1);
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
-        let queued = queued_ns().zip(self.queued_at_begin_ns);
+        let queued = self.queued_ns.zip(self.queued_at_begin_ns);
         let steal = steal().zip(self.steal_at_begin);
         let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
         Seen {

@@ -18,6 +18,9 @@ use std::sync::{Arc, mpsc};
 /// Open files that are not connections: timers, event queues, standard streams, reports.
 const SPARE_FILES: u64 = 64;
 
+/// Says from all that was measured so far why the load must end: metric and condition of a gate that broke.
+pub type AbortCheck = Box<dyn Fn(&LoadRecord) -> Option<String> + Send>;
+
 /// What the engine needs beside the graph.
 pub struct LoadInput {
     /// The graph; the engine reads target, scenarios, fixtures (as row functions), metrics, gates (for abort) and health.
@@ -40,7 +43,7 @@ pub struct LoadInput {
     pub stop: Arc<AtomicU8>,
     /// Asked once a second with all that was measured so far, when any gate has `abort_on_fail`: tells metric and
     /// condition of a gate that broke, which ends the load.
-    pub abort: Option<Box<dyn Fn(&LoadRecord) -> Option<String> + Send>>,
+    pub abort: Option<AbortCheck>,
 }
 
 /// Value of [`LoadInput::stop`]: iterations get their graceful stop.

@@ -24,6 +24,8 @@ pub struct Options {
     pub database_guard: Option<String>,
     /// Believe the ledger of fixtures.
     pub trust_ledger: bool,
+    /// Leave times that are older than their `fresh_within` as they are: no load follows.
+    pub keep_stale: bool,
     /// What to do with fixtures.
     pub mode: seeders::Mode,
     /// Folder of logs and exports.

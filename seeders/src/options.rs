@@ -24,6 +24,8 @@ pub struct SeedOptions {
     pub mode: Mode,
     /// Believe the ledger when it knows this very fixture: rows are not compared.
     pub trust_ledger: bool,
+    /// Leave times that are older than their `fresh_within` where they are, and say so: rows are moved only before a load.
+    pub keep_stale: bool,
     /// The present, microseconds since 1970: base of relative times.
     pub base_micros: i64,
     /// Who asked for it, for the ledger.
@@ -41,6 +43,7 @@ impl fmt::Debug for SeedOptions {
         f.debug_struct("SeedOptions")
             .field("mode", &self.mode)
             .field("trust_ledger", &self.trust_ledger)
+            .field("keep_stale", &self.keep_stale)
             .field("base_micros", &self.base_micros)
             .field("who", &self.who)
             .field("program", &self.program)

@@ -413,6 +413,10 @@ async fn freshen(
     if stale.is_empty() {
         return Ok(false);
     }
+    if job.options.keep_stale {
+        receipt.notes.push(format!("{}: left as it is, and moved before a load", stale.join(", ")));
+        return Ok(false);
+    }
     receipt.rebased = rebase(client, job, &live, foreign).await?;
     receipt.base_micros = job.options.base_micros;
     receipt.notes.push(format!(

@@ -98,6 +98,7 @@ fn planc_points_down() {
             &["graph", "expr"],
             &["units"],
             &["yaml"],
+            &["codes", "near"],
             &["diagnostic"],
             &["source"],
         ],

@@ -132,9 +132,10 @@ impl Options {
 
     pub(crate) fn rate_pieces(&self) -> Vec<RatePiece> {
         match self.values.get("stages") {
-            Some(Value::RateStages(stages)) => {
-                stages.iter().map(|(target, duration)| RatePiece { target: *target, duration: *duration }).collect()
-            }
+            Some(Value::RateStages(stages)) => stages
+                .iter()
+                .map(|(target, duration)| RatePiece { target: *target, duration: *duration })
+                .collect(),
             _ => Vec::new(),
         }
     }

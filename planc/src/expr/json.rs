@@ -147,6 +147,11 @@ fn core_number(text: &str) -> Option<Result<Json, String>> {
             return Some(value.map(Json::from).map_err(|_| format!("`{text}` does not fit in 64 bits")));
         }
     }
+    // `10_000`, as everywhere in a plan: underscores between digits of a whole number.
+    let grouped = unsigned.contains('_')
+        && unsigned.split('_').all(|group| !group.is_empty() && group.chars().all(|c| c.is_ascii_digit()));
+    let joined = grouped.then(|| text.replace('_', ""));
+    let unsigned = if grouped { &unsigned.replace('_', "") } else { unsigned };
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
         Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
         None => (unsigned, None),
@@ -165,6 +170,7 @@ fn core_number(text: &str) -> Option<Result<Json, String>> {
         return None;
     }
     if fraction.is_none() && exponent.is_none() {
+        let text = joined.as_deref().unwrap_or(text);
         let signed = text.strip_prefix('+').unwrap_or(text);
         let value = signed.parse::<i64>().map(Json::from).or_else(|_| signed.parse::<u64>().map(Json::from));
         return Some(value.map_err(|_| format!("`{text}` does not fit in 64 bits")));

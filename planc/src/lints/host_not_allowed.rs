@@ -8,8 +8,11 @@ use crate::resolve::url_host;
 use crate::resolved::ResolvedPlan;
 use crate::source::Span;
 
-pub(super) const LINT: Lint =
-    Lint { code: Code { id: "P0407", name: "host-not-allowed" }, page: include_str!("host-not-allowed.md"), check };
+pub(super) const LINT: Lint = Lint {
+    code: Code { id: "P0407", name: "host-not-allowed" },
+    page: include_str!("host-not-allowed.md"),
+    check,
+};
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     let Some(target) = &plan.target else { return };

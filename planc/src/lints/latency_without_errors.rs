@@ -14,6 +14,9 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    if plan.lost.thresholds {
+        return;
+    }
     let gates = || plan.gates.iter().map(|gate| &gate.gate).filter(|gate| decides(gate));
     let mut told: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
     for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
@@ -21,7 +24,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             continue;
         }
         let mut population = gate.gate.selector.clone();
-        let narrowed = population.remove("outcome").is_some() | population.remove("expected_response").is_some();
+        let narrowed =
+            population.remove("outcome").is_some() | population.remove("expected_response").is_some();
         let key = (gate.gate.metric.as_str(), gate.gate.selector.clone());
         if told.contains(&key) {
             continue;

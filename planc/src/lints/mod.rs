@@ -5,6 +5,7 @@
 
 mod host_not_allowed;
 mod latency_without_errors;
+mod limit_exceeded;
 mod literal_secret;
 mod no_gates;
 mod pool_decides;
@@ -50,6 +51,7 @@ pub(crate) const LINTS: &[Lint] = &[
     unused_fixture::LINT,
     unused_endpoint::LINT,
     literal_secret::LINT,
+    limit_exceeded::LINT,
 ];
 
 /// Runs all lints.

@@ -9,6 +9,9 @@ pub(super) const LINT: Lint =
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     let Some(first) = plan.scenarios.first() else { return };
+    if plan.lost.thresholds {
+        return;
+    }
     let message = match (plan.has_thresholds, plan.gates.first()) {
         (false, _) => "this plan has no threshold: no measurement can fail it",
         (true, Some(_)) if !plan.gates.iter().any(|gate| decides(&gate.gate)) => {

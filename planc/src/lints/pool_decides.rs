@@ -46,7 +46,10 @@ fn misfit(scenario: &Scenario, bound: Duration, gate: &Gate) -> Option<Diagnosti
     let span = span.copied().unwrap_or(scenario.span);
     let shown = show_duration(Duration::from_micros(longest.as_micros() as u64));
     let needed = (rate * bound.as_secs_f64()).ceil();
-    let message = format!("the pool is used up once an iteration takes {shown}, before it can take {}", show_duration(bound));
+    let message = format!(
+        "the pool is used up once an iteration takes {shown}, before it can take {}",
+        show_duration(bound)
+    );
     Some(
         Diagnostic::warning(LINT.code, span, message)
             .also(gate.span, "the bound")

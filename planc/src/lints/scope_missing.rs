@@ -31,10 +31,14 @@ fn missing(plan: &ResolvedPlan, step: &Step, http: &HttpStep) -> Option<Diagnost
             return None;
         }
         let needed = shown(&mut endpoint.scopes.iter());
-        let fit = plan.tokens.iter().find(|(_, t)| endpoint.scopes.iter().all(|s| t.token.scopes.contains(s)));
-        let diagnostic =
-            Diagnostic::error(LINT.code, place.url_span, format!("`{name}` asks for {needed}, and no token is sent"))
-                .also(endpoint.span, "the endpoint");
+        let fit =
+            plan.tokens.iter().find(|(_, t)| endpoint.scopes.iter().all(|s| t.token.scopes.contains(s)));
+        let diagnostic = Diagnostic::error(
+            LINT.code,
+            place.url_span,
+            format!("`{name}` asks for {needed}, and no token is sent"),
+        )
+        .also(endpoint.span, "the endpoint");
         return Some(match fit {
             Some((token, _)) => diagnostic.help(format!("write `token: {token}`")),
             None => diagnostic,
@@ -46,7 +50,8 @@ fn missing(plan: &ResolvedPlan, step: &Step, http: &HttpStep) -> Option<Diagnost
         return None;
     }
     let span = place.token_span.unwrap_or(place.span);
-    let message = format!("`{name}` asks for {}, which token `{token_name}` lacks", shown(&mut lacking.into_iter()));
+    let message =
+        format!("`{name}` asks for {}, which token `{token_name}` lacks", shown(&mut lacking.into_iter()));
     Some(
         Diagnostic::error(LINT.code, span, message)
             .also(token.span, "the token")

@@ -16,11 +16,14 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         }
         let shown = if expected < 10.0 { format!("{expected:.1}") } else { thousands(expected) };
         let needed = thousands(gate.gate.min_samples as f64);
-        let message = format!("`{}` needs {needed} samples, and the load gives about {shown}", gate.gate.text);
+        let message =
+            format!("`{}` needs {needed} samples, and the load gives about {shown}", gate.gate.text);
         let mut diagnostic = Diagnostic::warning(LINT.code, gate.span, message)
             .note("a gate on fewer samples makes the run invalid")
             .help("raise the rate or the duration, or claim less");
-        if !gate.own_min_samples && let Some(through) = let_through(gate, expected) {
+        if !gate.own_min_samples
+            && let Some(through) = let_through(gate, expected)
+        {
             diagnostic = diagnostic.note(format!(
                 "of {shown} samples it would let {} through whatever they are",
                 if through < 1.0 { "none".to_string() } else { thousands(through.floor()) }

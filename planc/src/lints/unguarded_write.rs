@@ -6,12 +6,15 @@ use crate::graph::{FixtureKind, Probe, StepKind};
 use crate::resolved::ResolvedPlan;
 use crate::source::Span;
 
-pub(super) const LINT: Lint =
-    Lint { code: Code { id: "P0406", name: "unguarded-write" }, page: include_str!("unguarded-write.md"), check };
+pub(super) const LINT: Lint = Lint {
+    code: Code { id: "P0406", name: "unguarded-write" },
+    page: include_str!("unguarded-write.md"),
+    check,
+};
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     // Seeding alone has the guard of its own command line.
-    if plan.seed_only {
+    if plan.seed_only || plan.lost.guards {
         return;
     }
     let guarded = |which: fn(&Probe) -> bool| plan.guards.iter().any(|guard| which(&guard.check.probe));

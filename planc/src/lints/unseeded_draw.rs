@@ -20,8 +20,12 @@ fn misfit(plan: &ResolvedPlan, scenario: &Scenario, draw: &Draw) -> Option<Diagn
     let fixture = plan.fixture(&draw.fixture)?;
     let rows = fixture.fixture.rows as f64;
     let (needed, what) = match draw.order {
-        DrawOrder::PerVu => (f64::from(scenario.scenario.demand.max_vus()), "virtual users, each with its own row"),
-        DrawOrder::Exclusive => (iterations(&scenario.scenario.demand)?.floor(), "iterations, each with a row of its own"),
+        DrawOrder::PerVu => {
+            (f64::from(scenario.scenario.demand.max_vus()), "virtual users, each with its own row")
+        }
+        DrawOrder::Exclusive => {
+            (iterations(&scenario.scenario.demand)?.floor(), "iterations, each with a row of its own")
+        }
         DrawOrder::RoundRobin | DrawOrder::Random | DrawOrder::Shuffle => return None,
     };
     if needed <= rows {
@@ -30,8 +34,12 @@ fn misfit(plan: &ResolvedPlan, scenario: &Scenario, draw: &Draw) -> Option<Diagn
     let span = scenario.draws.get(&draw.binding).copied().unwrap_or(scenario.span);
     let (needed, rows) = (thousands(needed), thousands(rows));
     Some(
-        Diagnostic::error(LINT.code, span, format!("{needed} {what}, and `{}` has {rows} rows", draw.fixture))
-            .also(fixture.span, format!("{rows} rows"))
-            .help(format!("seed `rows: {}`, or lower the load", needed.replace(',', "_"))),
+        Diagnostic::error(
+            LINT.code,
+            span,
+            format!("{needed} {what}, and `{}` has {rows} rows", draw.fixture),
+        )
+        .also(fixture.span, format!("{rows} rows"))
+        .help(format!("seed `rows: {}`, or lower the load", needed.replace(',', "_"))),
     )
 }

@@ -5,11 +5,14 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::FixtureKind;
 use crate::resolved::{Fixture, ResolvedPlan};
 
-pub(super) const LINT: Lint =
-    Lint { code: Code { id: "P0412", name: "unused-fixture" }, page: include_str!("unused-fixture.md"), check };
+pub(super) const LINT: Lint = Lint {
+    code: Code { id: "P0412", name: "unused-fixture" },
+    page: include_str!("unused-fixture.md"),
+    check,
+};
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
-    if plan.seed_only {
+    if plan.seed_only || plan.lost.steps || plan.lost.fixtures {
         return;
     }
     for fixture in &plan.fixtures {

@@ -9,6 +9,9 @@ pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0410", name: "unused-input" }, page: include_str!("unused-input.md"), check };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    if plan.lost.steps || plan.lost.fixtures || plan.lost.thresholds {
+        return;
+    }
     let own_target = plan.target.as_ref().is_some_and(|target| target.service.is_some());
     for (name, input) in &plan.inputs {
         // A plan that starts its target often keeps the way to one that already runs beside it.

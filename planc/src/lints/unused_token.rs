@@ -8,6 +8,9 @@ pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0411", name: "unused-token" }, page: include_str!("unused-token.md"), check };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    if plan.lost.steps {
+        return;
+    }
     for (name, token) in &plan.tokens {
         if !plan.used.tokens.contains(name) {
             diagnostics.push(

@@ -14,7 +14,7 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
-    if plan.gates.iter().all(|gate| gate.reachable) {
+    if plan.lost.steps || plan.gates.iter().all(|gate| gate.reachable) {
         return;
     }
     let emitters = emitters(plan);
@@ -28,8 +28,12 @@ fn explain(gate: &Gate, emitters: &[Emitter]) -> Diagnostic {
     let family = family(metric);
     let sources: Vec<&Emitter> = emitters.iter().filter(|emitter| emitter.family == family).collect();
     if sources.is_empty() {
-        return Diagnostic::error(LINT.code, gate.metric_span, format!("nothing in this plan emits `{metric}`"))
-            .note(source_of(&family, metric));
+        return Diagnostic::error(
+            LINT.code,
+            gate.metric_span,
+            format!("nothing in this plan emits `{metric}`"),
+        )
+        .note(source_of(&family, metric));
     }
     for (tag, value) in &gate.gate.selector {
         let (tag_span, value_span) = gate.tag_spans.get(tag).copied().unwrap_or((gate.span, gate.span));
@@ -37,7 +41,8 @@ fn explain(gate: &Gate, emitters: &[Emitter]) -> Diagnostic {
         if known.is_empty() {
             let message = format!("no sample of `{metric}` carries the tag `{tag}`");
             let diagnostic = Diagnostic::error(LINT.code, tag_span, message);
-            let tags: BTreeSet<&str> = sources.iter().flat_map(|source| source.tags.keys()).map(String::as_str).collect();
+            let tags: BTreeSet<&str> =
+                sources.iter().flat_map(|source| source.tags.keys()).map(String::as_str).collect();
             return match nearest(tag, tags.iter().copied()) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(tag_span, near),
                 None if tags.is_empty() => diagnostic.note(format!("`{metric}` carries no tags")),
@@ -56,7 +61,10 @@ fn explain(gate: &Gate, emitters: &[Emitter]) -> Diagnostic {
         }
     }
     let shown: Vec<String> = gate.gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    let message = format!("no sample of `{metric}` carries {} together", listed(shown.iter().map(String::as_str), "and"));
+    let message = format!(
+        "no sample of `{metric}` carries {} together",
+        listed(shown.iter().map(String::as_str), "and")
+    );
     Diagnostic::error(LINT.code, gate.metric_span, message)
 }
 

@@ -1,6 +1,6 @@
 //! Fixtures, inline and in files of their own.
 
-use super::checks::METHODS;
+use super::requests::METHODS;
 use super::{Map, Parser};
 use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Typed, Word};
 use crate::codes;
@@ -22,8 +22,18 @@ const ROW_ORDERS: [(&str, bool); 2] = [("round_robin", false), ("random", true)]
 
 /// Keys of a column's map that say where its values come from.
 const GENERATORS: [&str; 12] = [
-    "value", "json", "weighted", "integer", "decimal", "before_now", "after_now", "time_within", "uuid", "hex",
-    "references", "fixture",
+    "value",
+    "json",
+    "weighted",
+    "integer",
+    "decimal",
+    "before_now",
+    "after_now",
+    "time_within",
+    "uuid",
+    "hex",
+    "references",
+    "fixture",
 ];
 
 impl Parser<'_> {
@@ -54,7 +64,8 @@ impl Parser<'_> {
         let about = self.word_key(&mut map, "about");
         let rows = self.typed_key(&mut map, "rows");
         let columns = map.take("columns").map_or(Vec::new(), |node| self.columns(node));
-        let verify = map.take("verify").map_or(Vec::new(), |node| self.checks(node, "a `verify` check", false));
+        let verify =
+            map.take("verify").map_or(Vec::new(), |node| self.checks(node, "a `verify` check", false));
         let kind = match (map.has("create"), map.has("table")) {
             (true, true) => {
                 let create = map.entry("create").map_or(span, |entry| entry.key.span);
@@ -262,7 +273,11 @@ impl Parser<'_> {
                 let fixture = self.word(node);
                 let column = self.require(map, "column").and_then(|node| self.word(node));
                 let order = map.take("order").and_then(|node| self.choice(node, "order", &ROW_ORDERS));
-                Generator::Fixture { fixture: fixture?, column: column?, random: order.is_some_and(|o| o.value) }
+                Generator::Fixture {
+                    fixture: fixture?,
+                    column: column?,
+                    random: order.is_some_and(|o| o.value),
+                }
             }
         })
     }
@@ -288,7 +303,8 @@ impl Parser<'_> {
         let word = self.word(node);
         let value = self.require(map, "value").and_then(|node| self.json(node));
         let word = word?;
-        let Some((table, column)) = word.value.rsplit_once('.').filter(|(t, c)| !t.is_empty() && !c.is_empty())
+        let Some((table, column)) =
+            word.value.rsplit_once('.').filter(|(t, c)| !t.is_empty() && !c.is_empty())
         else {
             let message = "`references` names a table and its column";
             self.diagnostics.push(
@@ -300,7 +316,11 @@ impl Parser<'_> {
         Some(Generator::References { table: table.to_string(), column: column.to_string(), value: value? })
     }
 
-    fn bounds<T: crate::ast::Quantity>(&mut self, node: &Node, what: &'static str) -> Option<(Typed<T>, Typed<T>)> {
+    fn bounds<T: crate::ast::Quantity>(
+        &mut self,
+        node: &Node,
+        what: &'static str,
+    ) -> Option<(Typed<T>, Typed<T>)> {
         let mut map = self.map(node, what, None)?;
         let from = self.typed_required(&mut map, "from");
         let to = self.typed_required(&mut map, "to");

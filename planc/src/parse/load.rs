@@ -4,7 +4,7 @@ use super::Parser;
 use super::fixtures::file_stem;
 use super::plan::empty_plan;
 use crate::Files;
-use crate::ast::{Fixture, FixtureKind, FixtureUse, Plan};
+use crate::ast::{Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span};
@@ -23,7 +23,11 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
     let mut loader = Loader::new(files);
     let plan = loader.open(path).and_then(|file| {
         let node = yaml::parse(&loader.sources, file, &mut loader.diagnostics)?;
-        loader.parser().plan(&node, Span::new(file, 0..0))
+        // A block that could not be parsed is not a block that is not there.
+        let torn = loader.diagnostics.iter().any(|diagnostic| diagnostic.code == yaml::SYNTAX);
+        let plan = loader.parser().plan(&node, Span::new(file, 0..0), torn)?;
+        let all = Lost { block: true, steps: true, thresholds: true, guards: true, fixtures: true };
+        Some(if torn { Plan { lost: all, ..plan } } else { plan })
     });
     let plan = plan.map(|mut plan| {
         for fixture in &mut plan.fixtures {
@@ -86,7 +90,11 @@ impl<'a> Loader<'a> {
             Err(error) => {
                 let file = self.sources.add(path, "");
                 let message = format!("cannot read `{path}`: {error}");
-                self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, Span::new(file, 0..0), message));
+                self.diagnostics.push(Diagnostic::error(
+                    codes::UNREADABLE_FILE,
+                    Span::new(file, 0..0),
+                    message,
+                ));
                 None
             }
         }
@@ -104,7 +112,11 @@ impl<'a> Loader<'a> {
                         }
                         Err(error) => {
                             let message = format!("cannot read `{path}`: {error}");
-                            self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, from.span, message));
+                            self.diagnostics.push(Diagnostic::error(
+                                codes::UNREADABLE_FILE,
+                                from.span,
+                                message,
+                            ));
                             None
                         }
                     };

@@ -1,15 +1,16 @@
 //! From the YAML tree to [`crate::ast`]. Never stops at a mistake: what is wrong is reported and left out, the rest is read.
 
 mod checks;
+mod expect;
 mod fixtures;
 mod load;
 mod plan;
+mod requests;
 mod scenarios;
 mod steps;
 
-pub(crate) use checks::{show_template, status_expectation};
+pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, load_fixture, load_plan};
-pub(crate) use steps::literal_count;
 
 use crate::ast::{Quantity, Text, Typed, Word};
 use crate::codes;
@@ -88,7 +89,11 @@ impl<'a> Parser<'a> {
 
     fn wrong_type(&mut self, node: &Node, wanted: &str) {
         let found = node.describe();
-        self.error(codes::WRONG_TYPE, first_line(self.sources, node.span), format!("expected {wanted}, found {found}"));
+        self.error(
+            codes::WRONG_TYPE,
+            first_line(self.sources, node.span),
+            format!("expected {wanted}, found {found}"),
+        );
     }
 
     /// Opens a map. Nothing at all counts as an empty one.
@@ -98,7 +103,9 @@ impl<'a> Parser<'a> {
                 let first = entries.first().map_or(first_line(self.sources, node.span), |e| e.key.span);
                 Some(Map { what, at: at.unwrap_or(first), entries, known: Vec::new() })
             }
-            NodeKind::Null => Some(Map { what, at: at.unwrap_or(node.span), entries: &[], known: Vec::new() }),
+            NodeKind::Null => {
+                Some(Map { what, at: at.unwrap_or(node.span), entries: &[], known: Vec::new() })
+            }
             _ => {
                 let found = node.describe();
                 let span = first_line(self.sources, node.span);
@@ -210,7 +217,12 @@ impl<'a> Parser<'a> {
     }
 
     /// A word of a closed list.
-    fn choice<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&'static str, T)]) -> Option<Spanned<T>> {
+    fn choice<T: Copy>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        words: &[(&'static str, T)],
+    ) -> Option<Spanned<T>> {
         let word = self.word(node)?;
         if let Some((_, value)) = words.iter().find(|(name, _)| *name == word.value) {
             return Some(Spanned::new(*value, word.span));
@@ -278,12 +290,17 @@ impl<'a> Parser<'a> {
                 return expr::parse_expr(text, &place, self.diagnostics);
             }
             let mut parsed = expr::parse_template(text, &place, self.diagnostics)?;
-            let blank = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.trim().is_empty());
+            let blank =
+                |segment: &Segment| matches!(segment, Segment::Literal(text) if text.trim().is_empty());
             parsed.value.segments.retain(|segment| !blank(segment));
             return match parsed.value.segments.as_slice() {
                 [Segment::Slot(slot)] => Some(Parsed { value: slot.clone(), uses: parsed.uses }),
                 _ => {
-                    self.error(codes::WRONG_TYPE, node.span, "expected one expression, found a text with slots");
+                    self.error(
+                        codes::WRONG_TYPE,
+                        node.span,
+                        "expected one expression, found a text with slots",
+                    );
                     None
                 }
             };
@@ -292,7 +309,11 @@ impl<'a> Parser<'a> {
         match expr_of(&parsed.value) {
             Some(value) => Some(Parsed { value, uses: parsed.uses }),
             None => {
-                self.error(codes::WRONG_TYPE, first_line(self.sources, node.span), "slots inside a map cannot stand here");
+                self.error(
+                    codes::WRONG_TYPE,
+                    first_line(self.sources, node.span),
+                    "slots inside a map cannot stand here",
+                );
                 None
             }
         }

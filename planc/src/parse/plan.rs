@@ -2,8 +2,8 @@
 
 use super::{Map, Parser};
 use crate::ast::{
-    Endpoint, Health, Input, InputType, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text, Tls, Token,
-    TokenSource,
+    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text,
+    Tls, Token, TokenSource,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -35,12 +35,13 @@ const METRIC_KINDS: [(&str, MetricKind); 5] = [
 const PROTOCOLS: [(&str, Protocol); 2] = [("http/1.1", Protocol::Http1), ("http/2", Protocol::Http2)];
 
 impl Parser<'_> {
-    /// The whole plan. `start` is the file's first place.
-    pub(super) fn plan(&mut self, node: &Node, start: Span) -> Option<Plan> {
+    /// The whole plan. `start` is the file's first place; `torn` says that a block of it did not parse.
+    pub(super) fn plan(&mut self, node: &Node, start: Span, torn: bool) -> Option<Plan> {
         let mut map = self.map(node, "a plan", Some(start))?;
         self.not_yet(&mut map, "triage", "`triage`");
         let mut plan = empty_plan(start);
-        plan.name = self.require(&mut map, "plan").and_then(|node| self.word(node));
+        let name = if torn { map.take("plan") } else { self.require(&mut map, "plan") };
+        plan.name = name.and_then(|node| self.word(node));
         plan.about = self.word_key(&mut map, "about");
         plan.seed = self.typed_key(&mut map, "seed");
         plan.inputs_span = map.entries.iter().find(|e| e.key.value == "inputs").map(|e| e.key.span);
@@ -60,9 +61,10 @@ impl Parser<'_> {
         plan.setup = map.take("setup").map_or(Vec::new(), |node| self.steps(node));
         plan.teardown = map.take("teardown").map_or(Vec::new(), |node| self.steps(node));
         plan.scenarios_span = map.entries.iter().find(|e| e.key.value == "scenarios").map(|e| e.key.span);
-        if self.require(&mut map, "scenarios").is_some() {
+        let scenarios = if torn { map.take("scenarios") } else { self.require(&mut map, "scenarios") };
+        if scenarios.is_some() {
             plan.scenarios = self.each(&mut map, "scenarios", Self::scenario);
-            if plan.scenarios.is_empty() && no_entries(map.take("scenarios")) {
+            if plan.scenarios.is_empty() && !torn && no_entries(map.take("scenarios")) {
                 let span = plan.scenarios_span.unwrap_or(start);
                 self.error(codes::MISSING_KEY, span, "a plan needs at least one scenario");
             }
@@ -73,6 +75,20 @@ impl Parser<'_> {
                 plan.thresholds.extend(found);
             }
         }
+        plan.lost = Lost {
+            block: torn,
+            steps: plan.scenarios.iter().any(|scenario| scenario.steps.is_empty())
+                || map
+                    .take("scenarios")
+                    .is_none_or(|node| self.named(node, "`scenarios`").len() != plan.scenarios.len()),
+            thresholds: map.has_near("thresholds") && !map.has("thresholds"),
+            guards: map.has_near("guards") && !map.has("guards")
+                || plan.guards.iter().any(|guard| guard.probe.is_none()),
+            fixtures: plan
+                .fixtures
+                .iter()
+                .any(|fixture| fixture.definition.is_none() && fixture.from.is_none()),
+        };
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
         self.finish(map);
@@ -80,7 +96,12 @@ impl Parser<'_> {
     }
 
     /// Reads each entry of a map of names, sorted by name: the order of writing means nothing.
-    fn each<T>(&mut self, map: &mut Map<'_>, key: &'static str, read: fn(&mut Self, &Entry) -> Option<T>) -> Vec<T> {
+    fn each<T>(
+        &mut self,
+        map: &mut Map<'_>,
+        key: &'static str,
+        read: fn(&mut Self, &Entry) -> Option<T>,
+    ) -> Vec<T> {
         let Some(node) = map.take(key) else { return Vec::new() };
         let what = match key {
             "inputs" => "`inputs`",
@@ -110,7 +131,9 @@ impl Parser<'_> {
         let test_only = map.take("test_only").is_some_and(|node| self.flag(node));
         self.word_key(&mut map, "about");
         let one_of = match map.take("one_of") {
-            Some(node) => self.list(node, "a list of values").iter().filter_map(|item| self.raw(item)).collect(),
+            Some(node) => {
+                self.list(node, "a list of values").iter().filter_map(|item| self.raw(item)).collect()
+            }
             None => Vec::new(),
         };
         self.finish(map);
@@ -131,7 +154,13 @@ impl Parser<'_> {
     fn target(&mut self, node: &Node, at: Span) -> Option<Target> {
         if matches!(node.kind, NodeKind::Scalar { .. }) {
             let url = self.text(node);
-            return Some(Target { span: at, url, allow_hosts: None, tls: Tls::default(), timeout: None, protocol: None });
+            return Some(Target {
+                url,
+                allow_hosts: None,
+                tls: Tls::default(),
+                timeout: None,
+                protocol: None,
+            });
         }
         let mut map = self.map(node, "`target`", Some(at))?;
         let url = self.require(&mut map, "url").and_then(|node| self.text(node));
@@ -140,7 +169,7 @@ impl Parser<'_> {
         let timeout = self.typed_key(&mut map, "timeout");
         let protocol = map.take("protocol").and_then(|node| self.choice(node, "protocol", &PROTOCOLS));
         self.finish(map);
-        Some(Target { span: at, url, allow_hosts, tls, timeout, protocol })
+        Some(Target { url, allow_hosts, tls, timeout, protocol })
     }
 
     fn tls(&mut self, node: &Node) -> Tls {
@@ -196,7 +225,9 @@ impl Parser<'_> {
     }
 
     fn ephemeral(&mut self, map: &mut Map<'_>) -> ServiceKind {
-        let known = map.take("ephemeral").and_then(|node| self.choice(node, "ephemeral service", &[("postgres", ())]));
+        let known = map
+            .take("ephemeral")
+            .and_then(|node| self.choice(node, "ephemeral service", &[("postgres", ())]));
         let database = self.typed_key(map, "database");
         let keep = self.typed_key(map, "keep");
         let mut settings = Vec::new();
@@ -218,12 +249,16 @@ impl Parser<'_> {
             .and_then(|entry| self.check(&entry.value, "`ready`", false, Some(entry.key.span)));
         if !has_ready {
             let message = "a service without `ready` cannot be waited for";
-            self.diagnostics.push(
-                Diagnostic::error(codes::MISSING_KEY, at, message)
-                    .help("write `ready: { get: /health, within: 30s }` with a path that answers once it can serve"),
-            );
+            self.diagnostics.push(Diagnostic::error(codes::MISSING_KEY, at, message).help(
+                "write `ready: { get: /health, within: 30s }` with a path that answers once it can serve",
+            ));
         }
-        argv.map_or(ServiceKind::Broken, |argv| ServiceKind::Command { argv, env, url, ready })
+        argv.map_or(ServiceKind::Broken, |argv| ServiceKind::Command {
+            argv,
+            env,
+            url,
+            ready: ready.map(Box::new),
+        })
     }
 
     fn token(&mut self, entry: &Entry) -> Option<Token> {
@@ -233,7 +268,11 @@ impl Parser<'_> {
         let issue = map.entry("issue").map(|entry| self.issue(&entry.value, entry.key.span));
         let source = match (value, issue) {
             (Some(_), Some(_)) => {
-                self.error(codes::CONFLICTING_KEYS, name.span, "a token is given by `value` or by `issue`, not both");
+                self.error(
+                    codes::CONFLICTING_KEYS,
+                    name.span,
+                    "a token is given by `value` or by `issue`, not both",
+                );
                 None
             }
             (Some(value), None) => value.map(TokenSource::Given),
@@ -266,10 +305,12 @@ impl Parser<'_> {
 
     fn endpoints(&mut self, node: &Node) -> Vec<Endpoint> {
         if let NodeKind::Mapping(entries) = &node.kind
-            && let Some(entry) = entries.iter().find(|entry| ["openapi", "from"].contains(&entry.key.value.as_str()))
+            && let Some(entry) =
+                entries.iter().find(|entry| ["openapi", "from"].contains(&entry.key.value.as_str()))
             && matches!(entry.value.kind, NodeKind::Scalar { .. })
         {
-            self.diagnostics.push(super::not_yet(entry.key.span, "an endpoint catalogue from an OpenAPI file"));
+            self.diagnostics
+                .push(super::not_yet(entry.key.span, "an endpoint catalogue from an OpenAPI file"));
             return Vec::new();
         }
         let mut entries: Vec<&Entry> = self.named(node, "`endpoints`").iter().collect();
@@ -294,7 +335,8 @@ impl Parser<'_> {
                 if self.not_yet(&mut map, "scrape", "a scraped metric") {
                     return Some(Metric { name, kind: None });
                 }
-                let kind = self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &METRIC_KINDS));
+                let kind =
+                    self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &METRIC_KINDS));
                 let time = map.take("time").is_some_and(|node| self.flag(node));
                 self.word_key(&mut map, "about");
                 self.finish(map);
@@ -343,6 +385,7 @@ fn no_entries(node: Option<&Node>) -> bool {
 /// A plan of which nothing is written.
 pub(super) fn empty_plan(span: Span) -> Plan {
     Plan {
+        lost: Lost::default(),
         span,
         seed_only: false,
         name: None,

@@ -100,7 +100,8 @@ impl Parser<'_> {
             let value = self.setting(&entry.value, key.kind);
             out.push(Setting { key: Spanned::new(key.name, entry.key.span), value });
         }
-        let mut others: Vec<&'static str> = EXECUTORS.iter().flat_map(|e| e.keys).map(|key| key.name).collect();
+        let mut others: Vec<&'static str> =
+            EXECUTORS.iter().flat_map(|e| e.keys).map(|key| key.name).collect();
         others.sort_unstable();
         others.dedup();
         for key in others.into_iter().filter(|key| !own.iter().any(|own| own.name == *key)) {
@@ -110,7 +111,9 @@ impl Parser<'_> {
                 self.foreign_key(key, entry.key.span, executor, map);
             }
         }
-        if let Some(entry) = map.entries.iter().find(|entry| ["time_unit", "timeUnit"].contains(&entry.key.value.as_str())) {
+        if let Some(entry) =
+            map.entries.iter().find(|entry| ["time_unit", "timeUnit"].contains(&entry.key.value.as_str()))
+        {
             map.known.extend(["time_unit", "timeUnit"]);
             self.diagnostics.push(
                 Diagnostic::error(codes::UNKNOWN_KEY, entry.key.span, "the time unit belongs to the rate")
@@ -171,7 +174,9 @@ impl Parser<'_> {
             let Some(binding) = self.binding(entry.key.clone()) else { continue };
             let (fixture, order) = match &entry.value.kind {
                 NodeKind::Mapping(_) => {
-                    let Some(mut map) = self.map(&entry.value, "a draw", Some(entry.key.span)) else { continue };
+                    let Some(mut map) = self.map(&entry.value, "a draw", Some(entry.key.span)) else {
+                        continue;
+                    };
                     let fixture = self.require(&mut map, "from").and_then(|node| self.word(node));
                     let order = map.take("order").and_then(|node| self.choice(node, "order", &ORDERS));
                     self.finish(map);
@@ -194,7 +199,7 @@ impl Parser<'_> {
             self.error(codes::MISSING_KEY, entry.key.span, "there is no condition under this selector");
         }
         let selector = self.selector(&entry.key);
-        items.iter().filter_map(|item| self.threshold(selector.as_ref(), item)).collect()
+        items.iter().map(|item| self.threshold(selector.as_ref(), item)).collect()
     }
 
     /// `metric{tag:value,…}`, each part with its place.
@@ -231,23 +236,23 @@ impl Parser<'_> {
             tags.push((part(tag.trim()), part(value)));
         }
         tags.sort_by(|a, b| a.0.value.cmp(&b.0.value));
-        Some(Selector { span: key.span, metric: part(metric), tags })
+        Some(Selector { metric: part(metric), tags })
     }
 
-    fn threshold(&mut self, selector: Option<&Selector>, node: &Node) -> Option<Threshold> {
+    fn threshold(&mut self, selector: Option<&Selector>, node: &Node) -> Threshold {
+        let bare = |text| Threshold {
+            selector: selector.cloned(),
+            text,
+            level: None,
+            abort_on_fail: None,
+            delay_abort_eval: None,
+            min_samples: None,
+            confident: None,
+        };
         if !matches!(node.kind, NodeKind::Mapping(_)) {
-            let text = self.text(node)?;
-            return Some(Threshold {
-                selector: selector?.clone(),
-                text,
-                level: None,
-                abort_on_fail: None,
-                delay_abort_eval: None,
-                min_samples: None,
-                confident: None,
-            });
+            return bare(self.text(node));
         }
-        let mut map = self.map(node, "a threshold", None)?;
+        let Some(mut map) = self.map(node, "a threshold", None) else { return bare(None) };
         let text = self.require(&mut map, "threshold").and_then(|node| self.text(node));
         let level = map.take("level").and_then(|node| self.choice(node, "level", &LEVELS));
         let abort_on_fail = self.typed_key(&mut map, "abort_on_fail");
@@ -258,7 +263,6 @@ impl Parser<'_> {
         self.not_yet(&mut map, "stage", "`stage` on a gate");
         self.not_yet(&mut map, "sql", "an SQL gate");
         self.finish(map);
-        Some(Threshold { selector: selector?.clone(), text: text?, level, abort_on_fail, delay_abort_eval, min_samples, confident })
+        Threshold { level, abort_on_fail, delay_abort_eval, min_samples, confident, ..bare(text) }
     }
 }
-

@@ -1,11 +1,11 @@
 //! Steps.
 
-use super::checks::{METHODS, Subject};
+use super::expect::Subject;
+use super::requests::METHODS;
 use super::{Map, Parser};
 use crate::ast::{Asked, Branch, HttpStep, Pause, Record, Step, StepKind, Tag, Text, Typed, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Expr, Parsed};
 use crate::graph::{CaptureFrom, OnFailure};
 use crate::near::nearest;
 use crate::source::{Span, Spanned};
@@ -160,7 +160,8 @@ impl Parser<'_> {
         let expect = map.take("expect").map_or(Vec::new(), |node| self.expect(node, Subject::Http));
         let capture = map.take("capture").map_or(Vec::new(), |node| self.captures(node));
         let record = map.take("record").map_or(Vec::new(), |node| self.records(node));
-        let on_failure = map.take("on_failure").and_then(|node| self.choice(node, "`on_failure`", &ON_FAILURE));
+        let on_failure =
+            map.take("on_failure").and_then(|node| self.choice(node, "`on_failure`", &ON_FAILURE));
         Some(HttpStep { asked: asked?, path_span, path, token, cookies, expect, capture, record, on_failure })
     }
 
@@ -207,7 +208,11 @@ impl Parser<'_> {
             1 => found.remove(0),
             0 => {
                 if !misspelt {
-                    self.error(codes::MISSING_KEY, at, "a capture needs `json`, `header`, `cookie`, `regex` or `body`");
+                    self.error(
+                        codes::MISSING_KEY,
+                        at,
+                        "a capture needs `json`, `header`, `cookie`, `regex` or `body`",
+                    );
                 }
                 None
             }
@@ -260,7 +265,11 @@ impl Parser<'_> {
             _ => Some(Pause::Exponential(self.typed(node))),
         });
         if map.entries.is_empty() {
-            self.error(codes::MISSING_KEY, node.span, "a pause needs a duration, `uniform`, `normal` or `exponential`");
+            self.error(
+                codes::MISSING_KEY,
+                node.span,
+                "a pause needs a duration, `uniform`, `normal` or `exponential`",
+            );
         }
         self.finish(map);
         uniform.flatten().or(normal).or(exponential.flatten())
@@ -295,7 +304,11 @@ impl Parser<'_> {
                 Some(node) => self.steps(node),
                 None => {
                     if !map.has_near("steps") {
-                        self.error(codes::MISSING_KEY, map.at, "a branch needs `steps`; write `[]` for doing nothing");
+                        self.error(
+                            codes::MISSING_KEY,
+                            map.at,
+                            "a branch needs `steps`; write `[]` for doing nothing",
+                        );
                     }
                     Vec::new()
                 }
@@ -328,19 +341,6 @@ impl Parser<'_> {
         out.sort_by(|a, b| a.key.value.cmp(&b.key.value));
         out
     }
-}
-
-/// A literal number of repetitions, when it is one.
-pub(crate) fn literal_count(count: &Expr) -> Option<u64> {
-    match count {
-        Expr::Const(value) => value.as_u64(),
-        _ => None,
-    }
-}
-
-/// A value that needs no scope, for places that were left out.
-pub(crate) fn constant(value: u64) -> Parsed<Expr> {
-    Parsed { value: Expr::Const(value.into()), uses: Vec::new() }
 }
 
 /// A typed value that is known.

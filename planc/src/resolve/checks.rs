@@ -5,7 +5,7 @@ use super::scope::Scope;
 use crate::ast;
 use crate::codes;
 use crate::expr::{Parsed, fold_json};
-use crate::graph::{self, Expected, Expectation, Json, JsonTemplate, Matcher, Probe, StatusPattern};
+use crate::graph::{self, Expectation, Expected, Json, JsonTemplate, Matcher, Probe, StatusPattern};
 use crate::parse::{show_template, status_expectation};
 use crate::resolved::Check;
 use std::time::Duration;
@@ -39,11 +39,16 @@ impl Resolver<'_> {
         let mut resolved = self.check_of(check, scope, None)?;
         resolved.static_guard =
             section == "guards" && matches!(resolved.probe, Probe::Command { .. } | Probe::File { .. });
-        Some(Check { check: resolved, span: check.span, url_span })
+        Some(Check { check: resolved, url_span })
     }
 
     /// Any check. `name` is used where it has none of its own.
-    pub(super) fn check_of(&mut self, check: &ast::Check, scope: &Scope, name: Option<&str>) -> Option<graph::Check> {
+    pub(super) fn check_of(
+        &mut self,
+        check: &ast::Check,
+        scope: &Scope,
+        name: Option<&str>,
+    ) -> Option<graph::Check> {
         let mut expect = self.expectations(&check.expect, scope);
         let within = check.within.as_ref().and_then(|within| self.typed(within));
         let probe = self.probe(check.probe.as_ref()?, scope);
@@ -130,13 +135,17 @@ impl Resolver<'_> {
 
     fn expected(&mut self, parsed: &Parsed<Expected>, scope: &Scope) -> Expected {
         self.check(parsed, scope);
-        let fold = |matcher: &Matcher| fold_matcher(matcher, &|json| {
-            fold_json(json.clone(), &|path| super::closed(&self.inputs, path))
-        });
+        let fold = |matcher: &Matcher| {
+            fold_matcher(matcher, &|json| fold_json(json.clone(), &|path| super::closed(&self.inputs, path)))
+        };
         match &parsed.value {
-            Expected::Header { name, matcher } => Expected::Header { name: name.clone(), matcher: fold(matcher) },
+            Expected::Header { name, matcher } => {
+                Expected::Header { name: name.clone(), matcher: fold(matcher) }
+            }
             Expected::Json { path, matcher } => Expected::Json { path: path.clone(), matcher: fold(matcher) },
-            Expected::Cookie { name, matcher } => Expected::Cookie { name: name.clone(), matcher: fold(matcher) },
+            Expected::Cookie { name, matcher } => {
+                Expected::Cookie { name: name.clone(), matcher: fold(matcher) }
+            }
             Expected::Body(matcher) => Expected::Body(fold(matcher)),
             Expected::Rows(matcher) => Expected::Rows(fold(matcher)),
             Expected::Value(matcher) => Expected::Value(fold(matcher)),

@@ -1,7 +1,7 @@
 //! Which samples the load can emit: the truth that selectors are held against.
 
 use super::metrics::Family;
-use crate::expr::Expr;
+use crate::expr::{self, Expr, Function};
 use crate::graph::{self, Demand, Json, Step, StepId, StepKind};
 use crate::resolved::{ResolvedPlan, Scenario};
 use std::collections::BTreeMap;
@@ -58,13 +58,8 @@ const OUTCOMES: &[&str] =
 
 /// All sources of the load. Top-level set-up and teardown are not load and emit nothing that is judged.
 pub(crate) fn emitters(plan: &ResolvedPlan) -> Vec<Emitter> {
-    let mut out = vec![Emitter {
-        family: Family::Run,
-        tags: BTreeMap::new(),
-        step: None,
-        scenario: None,
-        weight: 0,
-    }];
+    let mut out =
+        vec![Emitter { family: Family::Run, tags: BTreeMap::new(), step: None, scenario: None, weight: 0 }];
     for scenario in &plan.scenarios {
         of_scenario(scenario, &mut out);
         // Once for each virtual user, not for each iteration: reachable, but nothing an iteration can be expected to emit.
@@ -105,7 +100,7 @@ fn of_steps(plan: &ResolvedPlan, scenario: &Scenario, steps: &[Step], weight: u6
                 }
             }
             StepKind::Repeat { count, steps, .. } => {
-                let times = crate::parse::literal_count(count);
+                let times = constant(count).and_then(|count| count.as_u64());
                 if times != Some(0) {
                     of_steps(plan, scenario, steps, scaled(weight, times.unwrap_or(1), 1), out);
                 }
@@ -177,10 +172,34 @@ fn plan_value(value: &graph::Template, declared: Option<&Vec<String>>) -> TagVal
 }
 
 fn list_length(list: &Expr) -> Option<u64> {
-    match list {
-        Expr::Const(Json::Array(items)) => Some(items.len() as u64),
-        Expr::List(items) => Some(items.len() as u64),
-        _ => None,
+    if let Expr::List(items) = list {
+        return Some(items.len() as u64);
+    }
+    constant(list)?.as_array().map(|items| items.len() as u64)
+}
+
+/// The value of an expression that hangs on nothing.
+fn constant(expr: &Expr) -> Option<Json> {
+    let mut free = true;
+    expr.paths(&mut |_| free = false);
+    expr.calls(&mut |function| free &= function == Function::Range);
+    if free { crate::eval::eval(expr, &Nothing).ok() } else { None }
+}
+
+/// No name is in scope.
+struct Nothing;
+
+impl expr::Scope for Nothing {
+    fn get(&self, _: &[String]) -> Option<Json> {
+        None
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+
+    fn now_micros(&self) -> i64 {
+        0
     }
 }
 
@@ -188,4 +207,3 @@ fn scaled(weight: u64, times: u64, over: u64) -> u64 {
     let product = u128::from(weight) * u128::from(times) / u128::from(over);
     u64::try_from(product).unwrap_or(u64::MAX)
 }
-

@@ -34,7 +34,8 @@ impl Resolver<'_> {
         let order = match topological(&needs) {
             Ok(order) => order,
             Err(cycle) => {
-                if let Some(first) = plan.fixtures.iter().find(|fixture| cycle.contains(&fixture.name.value)) {
+                if let Some(first) = plan.fixtures.iter().find(|fixture| cycle.contains(&fixture.name.value))
+                {
                     let names = listed(cycle.iter().map(String::as_str), "and");
                     let message = match cycle.len() {
                         1 => format!("the rows of {names} refer to themselves"),
@@ -53,7 +54,10 @@ impl Resolver<'_> {
     }
 
     fn fixture(&mut self, written: &ast::FixtureUse) -> Option<Fixture> {
-        let definition = written.definition.as_ref()?;
+        let Some(definition) = written.definition.as_ref() else {
+            self.lost.fixtures = true;
+            return None;
+        };
         let name = written.name.value.clone();
         let origin = format!("fixtures.{name}");
         self.origins.insert(origin.clone(), written.name.span);
@@ -70,7 +74,10 @@ impl Resolver<'_> {
             })
             .collect();
         let kind = match &definition.kind {
-            FixtureKind::Broken => return None,
+            FixtureKind::Broken => {
+                self.lost.fixtures = true;
+                return None;
+            }
             FixtureKind::Table { table, identity, on_conflict, adopt } => {
                 self.origins.insert(format!("{origin}.table"), table.span);
                 self.identity(identity, definition);
@@ -158,15 +165,21 @@ impl Resolver<'_> {
             .columns
             .iter()
             .map(|column| {
-                let used = uses(&column.generator).iter().filter_map(|name_use| name_use.path.first().cloned());
+                let used =
+                    uses(&column.generator).iter().filter_map(|name_use| name_use.path.first().cloned());
                 (column.name.value.clone(), used.filter(|name| names.contains(name)).collect())
             })
             .collect();
         let Err(cycle) = topological(&needs) else { return };
-        let Some(first) = definition.columns.iter().find(|column| cycle.contains(&column.name.value)) else { return };
+        let Some(first) = definition.columns.iter().find(|column| cycle.contains(&column.name.value)) else {
+            return;
+        };
         let message = match cycle.len() {
             1 => format!("column `{}` is made from itself", first.name.value),
-            _ => format!("columns {} are made from each other", listed(cycle.iter().map(String::as_str), "and")),
+            _ => format!(
+                "columns {} are made from each other",
+                listed(cycle.iter().map(String::as_str), "and")
+            ),
         };
         self.error(codes::CYCLE, first.name.span, message);
     }
@@ -258,7 +271,8 @@ impl Resolver<'_> {
             }
         }
         let known = |name: &str| definition.columns.iter().find(|column| column.name.value == name);
-        let broken = identity.iter().filter_map(|c| known(&c.value)).any(|c| matches!(c.generator, Generator::Broken));
+        let broken =
+            identity.iter().filter_map(|c| known(&c.value)).any(|c| matches!(c.generator, Generator::Broken));
         let unique = identity.iter().any(|column| differs(&column.value, definition, &mut BTreeSet::new()));
         let Some(first) = identity.first() else {
             return self.error(codes::MISSING_KEY, definition.span, "`identity` names no column");
@@ -270,7 +284,10 @@ impl Resolver<'_> {
                 first.span,
                 format!("{shown} is the same in every row, or may be"),
             )
-            .help(format!("make it from the row's number, such as `{}: \"row-{{{{ n | pad(5) }}}}\"`", first.value));
+            .help(format!(
+                "make it from the row's number, such as `{}: \"row-{{{{ n | pad(5) }}}}\"`",
+                first.value
+            ));
             if let Some(column) = known(&first.value) {
                 diagnostic = diagnostic.also(column.name.span, "made here");
             }
@@ -278,7 +295,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn http(&mut self, http: &ast::HttpFixture, definition: &ast::Fixture, columns: Columns) -> graph::HttpFixture {
+    fn http(
+        &mut self,
+        http: &ast::HttpFixture,
+        definition: &ast::Fixture,
+        columns: Columns,
+    ) -> graph::HttpFixture {
         let scope = self.row_scope(definition);
         let concurrency = self.typed_or(http.concurrency.as_ref(), CONCURRENCY);
         let attempts = self.typed_or(http.retry_attempts.as_ref(), ATTEMPTS);
@@ -294,7 +316,10 @@ impl Resolver<'_> {
             exists: http.exists.clone(),
             pace: http.pace.as_ref().and_then(|pace| self.typed(pace)),
             concurrency,
-            retry: Retry { statuses: http.retry_statuses.clone().unwrap_or_else(|| vec![429, 503]), attempts },
+            retry: Retry {
+                statuses: http.retry_statuses.clone().unwrap_or_else(|| vec![429, 503]),
+                attempts,
+            },
             export: http.export.as_ref().and_then(|export| self.typed(export)),
         }
     }
@@ -302,7 +327,8 @@ impl Resolver<'_> {
 
 /// One column for each key of the records; a record that lacks it has null there.
 fn record_columns(records: &[Json], out: &mut Columns) {
-    let keys: BTreeSet<&String> = records.iter().filter_map(Json::as_object).flat_map(|object| object.keys()).collect();
+    let keys: BTreeSet<&String> =
+        records.iter().filter_map(Json::as_object).flat_map(|object| object.keys()).collect();
     for key in keys {
         let values = records.iter().map(|record| record.get(key).cloned().unwrap_or(Json::Null)).collect();
         let generator = graph::Generator::Record(values);
@@ -311,7 +337,8 @@ fn record_columns(records: &[Json], out: &mut Columns) {
 }
 
 fn column_names(definition: &ast::Fixture) -> BTreeSet<String> {
-    let mut out: BTreeSet<String> = definition.columns.iter().map(|column| column.name.value.clone()).collect();
+    let mut out: BTreeSet<String> =
+        definition.columns.iter().map(|column| column.name.value.clone()).collect();
     if let FixtureKind::Http(http) = &definition.kind {
         let records = http.records.iter().flatten().filter_map(Json::as_object);
         out.extend(records.flat_map(|object| object.keys().cloned()));
@@ -346,7 +373,9 @@ fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>)
     if !seen.insert(column.to_string()) {
         return false;
     }
-    let Some(found) = definition.columns.iter().find(|known| known.name.value == column) else { return false };
+    let Some(found) = definition.columns.iter().find(|known| known.name.value == column) else {
+        return false;
+    };
     match &found.generator {
         Generator::Uuid | Generator::Fixture { random: false, .. } => true,
         // 16 hexadecimal characters are 64 bits: two equal ones in a million rows are not to be expected.

@@ -1,8 +1,8 @@
 //! Thresholds: k6's grammar with units, held against what the load can emit.
 
+use super::Resolver;
 use super::emits::{Emitter, TagValue, emitters};
 use super::metrics::{self, Family, is_latency};
-use super::Resolver;
 use crate::ast;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -23,6 +23,13 @@ struct Condition {
     text: String,
 }
 
+/// A threshold of which both halves could be read.
+struct Written<'a> {
+    selector: &'a ast::Selector,
+    text: &'a ast::Text,
+    own_min_samples: bool,
+}
+
 /// Fills in the plan's gates, in the order of metric, selector and position.
 pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics: &mut Diagnostics) {
     let emitters = emitters(resolved);
@@ -34,9 +41,13 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         let Resolver { inputs, used, .. } = resolver;
         resolved.inputs = inputs;
         resolved.used.inputs.extend(used.inputs);
-        let Some(gate) = read else { continue };
-        for selector in expand(threshold, &gate.metric, &emitters, diagnostics) {
-            gates.push(reach(threshold, graph::Gate { selector, ..gate.clone() }, &emitters, resolved));
+        let (Some(gate), Some(selector), Some(text)) = (read, &threshold.selector, &threshold.text) else {
+            resolved.lost.thresholds = true;
+            continue;
+        };
+        let written = Written { selector, text, own_min_samples: threshold.min_samples.is_some() };
+        for selector in expand(selector, &emitters, diagnostics) {
+            gates.push(reach(&written, graph::Gate { selector, ..gate.clone() }, &emitters, resolved));
         }
     }
     // A stable sort: conditions under one selector stay in the order of writing.
@@ -75,15 +86,15 @@ impl Resolver<'_> {
         threshold: &ast::Threshold,
         custom: &BTreeMap<String, MetricKind>,
     ) -> Option<graph::Gate> {
-        let metric = &threshold.selector.metric;
-        let text = match threshold.text.parsed.value.as_literal() {
-            Some(text) => Some(text.to_string()),
-            None => self.known_text(&threshold.text, "a bound"),
-        };
+        let text = threshold.text.as_ref().and_then(|text| match text.parsed.value.as_literal() {
+            Some(literal) => Some(literal.to_string()),
+            None => self.known_text(text, "a bound"),
+        });
         let delay = self.typed_or(threshold.delay_abort_eval.as_ref(), Duration::ZERO);
         let abort_on_fail = self.typed_or(threshold.abort_on_fail.as_ref(), false);
         let confident = self.typed_or(threshold.confident.as_ref(), false);
         let min_samples = threshold.min_samples.as_ref().and_then(|samples| self.typed(samples));
+        let metric = &threshold.selector.as_ref()?.metric;
         let Some(kind) = kind_of(&metric.value, custom) else {
             self.unknown_metric(metric, custom);
             return None;
@@ -91,7 +102,8 @@ impl Resolver<'_> {
         let condition = match read_condition(&text?, kind) {
             Ok(condition) => condition,
             Err(problem) => {
-                let diagnostic = self.with_origin(problem.diagnostic(threshold.text.span), &threshold.text);
+                let written = threshold.text.as_ref()?;
+                let diagnostic = self.with_origin(problem.diagnostic(written.span), written);
                 self.diagnostics.push(diagnostic);
                 return None;
             }
@@ -104,7 +116,8 @@ impl Resolver<'_> {
             op: condition.op,
             bound: condition.bound,
             level: threshold.level.map_or(GateLevel::Required, |level| level.value),
-            min_samples: min_samples.unwrap_or_else(|| needed(condition.aggregate, condition.op, condition.bound, kind)),
+            min_samples: min_samples
+                .unwrap_or_else(|| needed(condition.aggregate, condition.op, condition.bound, kind)),
             abort_on_fail,
             delay_abort_eval: delay,
             confident,
@@ -166,9 +179,8 @@ fn read_condition(text: &str, kind: MetricKind) -> Result<Condition, Problem> {
     .into_iter()
     .find_map(|(sign, op)| rest.strip_prefix(sign).map(|right| (op, right.trim())))
     .ok_or_else(grammar)?;
-    let (aggregate, name) = read_aggregate(left.trim()).ok_or_else(|| {
-        Problem::Grammar(format!("`{}` is not an aggregate", left.trim()))
-    })?;
+    let (aggregate, name) = read_aggregate(left.trim())
+        .ok_or_else(|| Problem::Grammar(format!("`{}` is not an aggregate", left.trim())))?;
     allowed(aggregate, kind, &name)?;
     let (bound, bound_text) = read_bound(right, aggregate, kind)?;
     let text = format!("{name} {} {bound_text}", op.as_str());
@@ -207,7 +219,9 @@ fn allowed(aggregate: Aggregate, kind: MetricKind, name: &str) -> Result<(), Pro
         MetricKind::Counter => {
             (matches!(aggregate, Aggregate::Count | Aggregate::Rate), "a counter", "`count` and `rate`")
         }
-        MetricKind::Rate => (matches!(aggregate, Aggregate::Rate | Aggregate::Count), "a rate", "`rate` and `count`"),
+        MetricKind::Rate => {
+            (matches!(aggregate, Aggregate::Rate | Aggregate::Count), "a rate", "`rate` and `count`")
+        }
         MetricKind::Gauge => (
             matches!(aggregate, Aggregate::Value | Aggregate::Min | Aggregate::Max),
             "a gauge",
@@ -232,7 +246,9 @@ fn read_bound(text: &str, aggregate: Aggregate, kind: MetricKind) -> Result<(Bou
         (_, Aggregate::Count) => {
             // `data_sent: count < 10MiB` is a number of bytes.
             let number = match units::parse_size(text) {
-                Ok(bytes) => i64::try_from(bytes).ok().and_then(|bytes| bytes.checked_mul(1_000_000)).map(Fixed),
+                Ok(bytes) => {
+                    i64::try_from(bytes).ok().and_then(|bytes| bytes.checked_mul(1_000_000)).map(Fixed)
+                }
                 Err(_) => None,
             };
             let number = match number {
@@ -291,17 +307,16 @@ fn needed(aggregate: Aggregate, op: Comparison, bound: Bound, kind: MetricKind) 
 
 /// One selector for each combination of values that `*` stands for.
 fn expand(
-    threshold: &ast::Threshold,
-    metric: &str,
+    selector: &ast::Selector,
     emitters: &[Emitter],
     diagnostics: &mut Diagnostics,
 ) -> Vec<BTreeMap<String, String>> {
-    let family = metrics::family(metric);
+    let family = metrics::family(&selector.metric.value);
     let mut out: Vec<BTreeMap<String, String>> = vec![BTreeMap::new()];
-    for (tag, value) in threshold.selector.tags.iter().filter(|(_, value)| value.value != "*") {
+    for (tag, value) in selector.tags.iter().filter(|(_, value)| value.value != "*") {
         out[0].insert(tag.value.clone(), value.value.clone());
     }
-    for (tag, value) in threshold.selector.tags.iter().filter(|(_, value)| value.value == "*") {
+    for (tag, value) in selector.tags.iter().filter(|(_, value)| value.value == "*") {
         let mut next = Vec::new();
         for selector in &out {
             let sources = emitters.iter().filter(|e| e.family == family && e.matches(selector));
@@ -348,7 +363,7 @@ fn open_wildcard(tag: &ast::Word, span: Span, known: &TagValue) -> Diagnostic {
 }
 
 /// Finds out which steps can emit into a gate, and what drops mean to it.
-fn reach(threshold: &ast::Threshold, mut gate: graph::Gate, emitters: &[Emitter], plan: &ResolvedPlan) -> Gate {
+fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], plan: &ResolvedPlan) -> Gate {
     let family = metrics::family(&gate.metric);
     let sources: Vec<&Emitter> =
         emitters.iter().filter(|e| e.family == family && e.matches(&gate.selector)).collect();
@@ -363,13 +378,13 @@ fn reach(threshold: &ast::Threshold, mut gate: graph::Gate, emitters: &[Emitter]
     gate.steps.sort();
     gate.steps.dedup();
     gate.drops = drops(&gate, &family, &expected, plan);
-    let tag_spans = threshold
+    let tag_spans = written
         .selector
         .tags
         .iter()
         .map(|(tag, value)| (tag.value.clone(), (tag.span, value.span)))
         .collect();
-    let bare = threshold
+    let bare = written
         .text
         .parsed
         .value
@@ -379,11 +394,11 @@ fn reach(threshold: &ast::Threshold, mut gate: graph::Gate, emitters: &[Emitter]
     Gate {
         reachable: !sources.is_empty(),
         gate,
-        span: threshold.text.span,
-        metric_span: threshold.selector.metric.span,
+        span: written.text.span,
+        metric_span: written.selector.metric.span,
         tag_spans,
         bare,
-        own_min_samples: threshold.min_samples.is_some(),
+        own_min_samples: written.own_min_samples,
         expected,
     }
 }
@@ -396,10 +411,8 @@ fn drops(
     plan: &ResolvedPlan,
 ) -> BTreeMap<String, u64> {
     let by_answer = ["outcome", "status", "error_code", "proto", "expected_response"];
-    let of_samples = matches!(
-        gate.aggregate,
-        Aggregate::Percentile(_) | Aggregate::Med | Aggregate::Max | Aggregate::Avg
-    );
+    let of_samples =
+        matches!(gate.aggregate, Aggregate::Percentile(_) | Aggregate::Med | Aggregate::Max | Aggregate::Avg);
     if !is_latency(&gate.metric)
         || !of_samples
         || *family == Family::Run
@@ -412,7 +425,11 @@ fn drops(
             .iter()
             .any(|s| s.scenario.name == *name && matches!(s.scenario.demand, Demand::Arrivals { .. }))
     };
-    expected.iter().filter(|(name, weight)| **weight > 0 && open(name)).map(|(n, w)| (n.clone(), *w)).collect()
+    expected
+        .iter()
+        .filter(|(name, weight)| **weight > 0 && open(name))
+        .map(|(n, w)| (n.clone(), *w))
+        .collect()
 }
 
 #[cfg(test)]

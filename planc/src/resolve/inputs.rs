@@ -39,7 +39,10 @@ pub(super) fn resolve(
             (Some(default), Some(InputType::Secret)) if !input.test_only => Some(default.span),
             _ => None,
         };
-        out.insert(name, Input { span: input.name.span, kind: input.kind, value, value_span, told_by, literal_secret });
+        out.insert(
+            name,
+            Input { span: input.name.span, kind: input.kind, value, value_span, told_by, literal_secret },
+        );
     }
     out
 }
@@ -94,7 +97,7 @@ fn value(
     let name = &input.name.value;
     let secret = kind == InputType::Secret;
     if let Some(found) = &found
-        && let Err(diagnostic) = type_check(input, kind, found)
+        && let Some(diagnostic) = misfit(input, kind, found)
     {
         diagnostics.push(diagnostic);
         return InputValue::Broken;
@@ -121,7 +124,8 @@ fn value(
     InputValue::Closed(as_json(kind, &text))
 }
 
-fn type_check(input: &ast::Input, kind: InputType, found: &Found) -> Result<(), Diagnostic> {
+/// What is wrong with a value, if anything is.
+fn misfit(input: &ast::Input, kind: InputType, found: &Found) -> Option<Diagnostic> {
     let name = &input.name.value;
     let span = found.span.unwrap_or(input.name.span);
     let secret = kind == InputType::Secret;
@@ -137,15 +141,17 @@ fn type_check(input: &ast::Input, kind: InputType, found: &Found) -> Result<(), 
         if let Some(suggestion) = error.suggestion {
             diagnostic = diagnostic.help(format!("write `{suggestion}`"));
         }
-        return Err(finish(diagnostic));
+        return Some(finish(diagnostic));
     }
     if !input.one_of.is_empty() && !input.one_of.iter().any(|raw| raw.text == found.text) {
         let shown = if secret { "•••" } else { found.text.as_str() };
         let allowed = crate::near::listed(input.one_of.iter().map(|raw| raw.text.as_str()), "or");
         let message = format!("input `{name}` cannot be `{shown}`");
-        return Err(finish(Diagnostic::error(codes::BAD_INPUT, span, message).help(format!("it is one of {allowed}"))));
+        return Some(finish(
+            Diagnostic::error(codes::BAD_INPUT, span, message).help(format!("it is one of {allowed}")),
+        ));
     }
-    Ok(())
+    None
 }
 
 fn read(kind: InputType, text: &str) -> Result<(), UnitError> {
@@ -166,7 +172,8 @@ fn read_url(text: &str) -> Result<(), UnitError> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(no_url());
     };
-    let scheme_fine = !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let scheme_fine =
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     if !scheme_fine || rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace) {
         return Err(no_url());
     }
@@ -175,7 +182,10 @@ fn read_url(text: &str) -> Result<(), UnitError> {
 
 /// The text is not repeated: what stands where a URL should be may be a password.
 fn no_url() -> UnitError {
-    UnitError { message: "this is not an absolute URL".into(), suggestion: Some("http://127.0.0.1:8080".into()) }
+    UnitError {
+        message: "this is not an absolute URL".into(),
+        suggestion: Some("http://127.0.0.1:8080".into()),
+    }
 }
 
 /// The value as expressions see it: numbers and booleans as such, everything with a unit as the text written.

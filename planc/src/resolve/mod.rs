@@ -6,6 +6,7 @@ mod fixtures;
 mod gates;
 mod inputs;
 mod metrics;
+mod needs;
 mod scenarios;
 mod scope;
 mod services;
@@ -13,8 +14,8 @@ mod steps;
 mod tokens;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
-pub(crate) use services::url_host;
 pub(crate) use metrics::{Family, family, is_latency};
+pub(crate) use services::url_host;
 
 use crate::Options;
 use crate::ast::{self, InputType, Quantity, Text, Typed};
@@ -39,6 +40,7 @@ pub(crate) fn resolve(
     options: &Options,
     diagnostics: &mut Diagnostics,
 ) -> ResolvedPlan {
+    needs::check(plan, diagnostics);
     let inputs = inputs::resolve(plan, profile, options, diagnostics);
     let mut resolver = Resolver::new(plan, inputs, diagnostics);
     let seed = resolver.typed_or(plan.seed.as_ref(), 1);
@@ -56,9 +58,9 @@ pub(crate) fn resolve(
     let teardown = resolver.outer_steps(&plan.teardown, "teardown");
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
-    let Resolver { places, used, origins, inputs, diagnostics, .. } = resolver;
+    let Resolver { places, used, origins, inputs, diagnostics, lost, .. } = resolver;
     let mut resolved = ResolvedPlan {
-        span: plan.span,
+        lost,
         seed_only: plan.seed_only,
         name: plan.name.as_ref().map_or(String::new(), |name| name.value.clone()),
         about: plan.about.as_ref().map_or(String::new(), |about| about.value.clone()),
@@ -95,6 +97,7 @@ struct Resolver<'a> {
     plan: &'a ast::Plan,
     inputs: BTreeMap<String, Input>,
     diagnostics: &'a mut Diagnostics,
+    lost: ast::Lost,
     used: Used,
     places: Vec<StepPlace>,
     origins: BTreeMap<String, Span>,
@@ -108,6 +111,7 @@ impl<'a> Resolver<'a> {
             plan,
             inputs,
             diagnostics,
+            lost: plan.lost,
             used: Used::default(),
             places: Vec::new(),
             origins: BTreeMap::new(),
@@ -121,6 +125,9 @@ impl<'a> Resolver<'a> {
 
     /// A scope of inputs alone.
     fn inputs_scope(&self) -> Scope {
+        if self.plan.lost.block && self.inputs.is_empty() {
+            return Scope::default().with("inputs", Shape::Any);
+        }
         let fields = self.inputs.keys().map(|name| (name.clone(), Shape::Plain)).collect();
         Scope::default().with("inputs", Shape::Fields(fields))
     }
@@ -160,7 +167,11 @@ impl<'a> Resolver<'a> {
             if let [root, name, ..] = name_use.path.as_slice()
                 && root == "inputs"
             {
-                self.used.inputs.insert(name.clone());
+                let meant = match self.inputs.contains_key(name) {
+                    true => Some(name.as_str()),
+                    false => nearest(name, self.inputs.keys().map(String::as_str)),
+                };
+                self.used.inputs.extend(meant.map(str::to_string));
             }
         }
         scope.check(&parsed.uses, self.diagnostics)
@@ -202,7 +213,9 @@ impl<'a> Resolver<'a> {
             let Some(name) = name_use.path.get(1) else { continue };
             match self.inputs.get(name).map(|input| &input.value) {
                 Some(InputValue::Broken) => return None,
-                Some(InputValue::Open { missing, .. }) => open = Some((name.clone(), name_use.span, *missing)),
+                Some(InputValue::Open { missing, .. }) => {
+                    open = Some((name.clone(), name_use.span, *missing))
+                }
                 _ => {}
             }
         }
@@ -231,7 +244,11 @@ impl<'a> Resolver<'a> {
             (codes::MISSING_INPUT, format!("`{name}` has no value, and {what} is needed here"), help)
         } else {
             let help = "use an input that is neither `late` nor a secret".to_string();
-            (codes::OPEN_VALUE, format!("`{name}` is known only when the run starts, and {what} is needed here"), help)
+            (
+                codes::OPEN_VALUE,
+                format!("`{name}` is known only when the run starts, and {what} is needed here"),
+                help,
+            )
         };
         let mut diagnostic = Diagnostic::error(code, span, message).help(help);
         if let Some(input) = input {
@@ -243,7 +260,8 @@ impl<'a> Resolver<'a> {
     /// Tells where the inputs behind a rendered text got their values.
     fn with_origin(&self, mut diagnostic: Diagnostic, text: &Text) -> Diagnostic {
         for name_use in &text.parsed.uses {
-            let Some((name, input)) = name_use.path.get(1).and_then(|name| Some((name, self.inputs.get(name)?)))
+            let Some((name, input)) =
+                name_use.path.get(1).and_then(|name| Some((name, self.inputs.get(name)?)))
             else {
                 continue;
             };
@@ -256,13 +274,28 @@ impl<'a> Resolver<'a> {
         diagnostic
     }
 
-    /// An error for a name that refers to nothing, with the nearest that would.
+    /// An error for a name that refers to nothing, with the nearest that would; that one counts as used, since it was
+    /// likely meant.
     fn unknown<'n>(&mut self, kind: &str, word: &Spanned<String>, known: impl IntoIterator<Item = &'n str>) {
         let known: Vec<&str> = known.into_iter().collect();
-        let diagnostic =
-            Diagnostic::error(codes::UNKNOWN_REFERENCE, word.span, format!("unknown {kind} `{}`", word.value));
+        if known.is_empty() && self.plan.lost.block {
+            return;
+        }
+        let diagnostic = Diagnostic::error(
+            codes::UNKNOWN_REFERENCE,
+            word.span,
+            format!("unknown {kind} `{}`", word.value),
+        );
         self.diagnostics.push(match nearest(&word.value, known.iter().copied()) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near),
+            Some(near) => {
+                let used = match kind {
+                    "token" => &mut self.used.tokens,
+                    "fixture" => &mut self.used.fixtures,
+                    _ => &mut self.used.endpoints,
+                };
+                used.insert(near.to_string());
+                diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near)
+            }
             None if known.is_empty() => diagnostic.note(format!("this plan has no {kind}")),
             None => diagnostic.note(format!("known: {}", crate::near::listed(known, "and"))),
         });
@@ -309,9 +342,9 @@ fn topological(needs: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, Vec
     let mut out: Vec<String> = Vec::new();
     let mut rest: Vec<&String> = needs.keys().collect();
     while !rest.is_empty() {
-        let ready = rest.iter().position(|name| {
-            needs[*name].iter().all(|need| out.contains(need) || !needs.contains_key(need))
-        });
+        let ready = rest
+            .iter()
+            .position(|name| needs[*name].iter().all(|need| out.contains(need) || !needs.contains_key(need)));
         match ready {
             Some(at) => out.push(rest.remove(at).clone()),
             None => return Err(cycle(needs, rest[0])),
@@ -322,7 +355,12 @@ fn topological(needs: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, Vec
 
 /// Follows unmet needs from `start` until a name comes back.
 fn cycle(needs: &BTreeMap<String, Vec<String>>, start: &str) -> Vec<String> {
-    fn visit(needs: &BTreeMap<String, Vec<String>>, name: &str, path: &mut Vec<String>, dead: &mut Vec<String>) -> bool {
+    fn visit(
+        needs: &BTreeMap<String, Vec<String>>,
+        name: &str,
+        path: &mut Vec<String>,
+        dead: &mut Vec<String>,
+    ) -> bool {
         if let Some(at) = path.iter().position(|known| known == name) {
             path.drain(..at);
             return true;

@@ -34,14 +34,20 @@ impl Resolver<'_> {
         for scenario in &plan.scenarios {
             for need in &scenario.needs {
                 if !plan.scenarios.iter().any(|other| other.name.value == need.value) {
-                    self.unknown("scenario", need, plan.scenarios.iter().map(|other| other.name.value.as_str()));
+                    self.unknown(
+                        "scenario",
+                        need,
+                        plan.scenarios.iter().map(|other| other.name.value.as_str()),
+                    );
                 }
             }
             let names = scenario.needs.iter().map(|need| need.value.clone()).collect::<Vec<_>>();
             needs.insert(scenario.name.value.clone(), names);
         }
         let Err(cycle) = topological(&needs) else { return };
-        let Some(first) = plan.scenarios.iter().find(|scenario| cycle.contains(&scenario.name.value)) else { return };
+        let Some(first) = plan.scenarios.iter().find(|scenario| cycle.contains(&scenario.name.value)) else {
+            return;
+        };
         let span = first.needs.first().map_or(first.name.span, |need| need.span);
         let names = listed(cycle.iter().map(String::as_str), "and");
         let message = match cycle.len() {
@@ -94,6 +100,10 @@ impl Resolver<'_> {
         let mut scope =
             self.world_scope().plain(["run_id", "vu", "iteration", "iteration_global", "scenario"]);
         for draw in &scenario.draw {
+            // A binding that hides a name of the language was refused; the name keeps its meaning.
+            if scope.names.contains_key(&draw.binding.value) {
+                continue;
+            }
             if drawn(draw.order.map_or(DrawOrder::RoundRobin, |order| order.value)) {
                 let shape = self.columns.get(&draw.fixture.value).cloned().unwrap_or(Shape::Any);
                 scope.names.insert(draw.binding.value.clone(), shape);
@@ -142,7 +152,12 @@ impl Resolver<'_> {
             }
         }
         let Some(executor) = scenario.executor else {
-            let vus = Demand::Iterations { vus: 1, iterations: 1, shared: true, max_duration: Duration::from_secs(1) };
+            let vus = Demand::Iterations {
+                vus: 1,
+                iterations: 1,
+                shared: true,
+                max_duration: Duration::from_secs(1),
+            };
             return (vus, false);
         };
         let required = |key: &&crate::executors::Key| key.need == crate::executors::Need::Required;
@@ -160,7 +175,10 @@ impl Resolver<'_> {
         }
         let demand = (executor.value.lower)(&options);
         if sound && demand.duration().is_zero() {
-            let span = scenario.options.iter().find(|s| ["duration", "stages", "max_duration"].contains(&s.key.value));
+            let span = scenario
+                .options
+                .iter()
+                .find(|s| ["duration", "stages", "max_duration"].contains(&s.key.value));
             let span = span.map_or(executor.span, |setting| setting.key.span);
             self.error(codes::BAD_DEMAND, span, "this scenario lasts no time at all");
         }

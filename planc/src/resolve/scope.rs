@@ -70,7 +70,8 @@ impl Scope {
         }
         match shape {
             Shape::Fields(fields) => {
-                let example = fields.keys().next().map(|field| format!("write `{so_far}.{field}` or the like"));
+                let example =
+                    fields.keys().next().map(|field| format!("write `{so_far}.{field}` or the like"));
                 let message = format!("`{so_far}` is not a value by itself");
                 let diagnostic = Diagnostic::error(codes::UNDEFINED_NAME, name_use.span, message);
                 Some(match example {
@@ -84,9 +85,13 @@ impl Scope {
 
     fn undefined(&self, root: &str, name_use: &NameUse) -> Diagnostic {
         if let Some(place) = self.unset.get(root) {
-            return Diagnostic::error(codes::UNSET_CAPTURE, name_use.span, format!("`{root}` is not set here"))
-                .also(*place, "it is captured here")
-                .help("use it in a step that is always played after the capture");
+            return Diagnostic::error(
+                codes::UNSET_CAPTURE,
+                name_use.span,
+                format!("`{root}` is not set here"),
+            )
+            .also(*place, "it is captured here")
+            .help("use it in a step that is always played after the capture");
         }
         let diagnostic =
             Diagnostic::error(codes::UNDEFINED_NAME, name_use.span, format!("undefined name `{root}`"));
@@ -103,7 +108,8 @@ impl Scope {
         }
         match nearest(root, self.names.keys().map(String::as_str)) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic.note(format!("in scope here: {}", listed(self.names.keys().map(String::as_str), "and"))),
+            None => diagnostic
+                .note(format!("in scope here: {}", listed(self.names.keys().map(String::as_str), "and"))),
         }
     }
 }

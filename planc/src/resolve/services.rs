@@ -21,6 +21,9 @@ const DATABASE: &str = "loadtest_test";
 
 /// `services`, as far as `which` lets them be seen.
 pub(super) fn shapes(plan: &ast::Plan, which: impl Fn(&str) -> bool) -> Shape {
+    if plan.lost.block && plan.services.is_empty() {
+        return Shape::Any;
+    }
     let mut out = BTreeMap::new();
     for service in plan.services.iter().filter(|service| which(&service.name.value)) {
         let fields: &[&str] = match service.kind {
@@ -58,7 +61,8 @@ impl Resolver<'_> {
         }
         let allow_hosts = match &target.allow_hosts {
             Some(hosts) => {
-                let mut hosts: Vec<String> = hosts.iter().map(|host| host.value.to_ascii_lowercase()).collect();
+                let mut hosts: Vec<String> =
+                    hosts.iter().map(|host| host.value.to_ascii_lowercase()).collect();
                 hosts.sort();
                 hosts.dedup();
                 hosts
@@ -91,7 +95,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn default_hosts(&mut self, url: &Template, service: bool, sound: bool, span: crate::source::Span) -> Vec<String> {
+    fn default_hosts(
+        &mut self,
+        url: &Template,
+        service: bool,
+        sound: bool,
+        span: crate::source::Span,
+    ) -> Vec<String> {
         if service {
             return vec!["127.0.0.1".into(), "localhost".into()];
         }
@@ -99,7 +109,7 @@ impl Resolver<'_> {
             return vec![host];
         }
         // A literal that has no host was reported as no URL.
-        if sound && url.as_literal().is_none() {
+        if sound && url.as_literal().is_none() && !self.plan.lost.block {
             self.diagnostics.push(
                 Diagnostic::error(
                     codes::MISSING_ALLOW_HOSTS,
@@ -132,7 +142,9 @@ impl Resolver<'_> {
                 if let Some(first) = first {
                     let message = match cycle.as_slice() {
                         [_] => format!("`{}` needs itself to start", first.name.value),
-                        _ => format!("{} wait for each other", listed(cycle.iter().map(String::as_str), "and")),
+                        _ => {
+                            format!("{} wait for each other", listed(cycle.iter().map(String::as_str), "and"))
+                        }
                     };
                     self.error(codes::CYCLE, first.name.span, message);
                 }
@@ -169,7 +181,8 @@ impl Resolver<'_> {
                 };
                 let ready = ready.as_ref().and_then(|ready| {
                     let scope = self.world_scope();
-                    let mut check = self.check_of(ready, &scope, Some(&format!("service {name} is ready")))?;
+                    let mut check =
+                        self.check_of(ready, &scope, Some(&format!("service {name} is ready")))?;
                     check.within.get_or_insert(READY_WITHIN);
                     Some(check)
                 });

@@ -1,8 +1,8 @@
 //! Steps: names in scope where they are used, endpoints called with their parameters, tags inherited.
 
+use super::Resolver;
 use super::checks::default_status;
 use super::scope::{Scope, Shape};
-use super::Resolver;
 use crate::ast::{self, Asked, StepKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -16,12 +16,30 @@ use crate::units::show_duration;
 use std::collections::BTreeMap;
 
 /// Tags that the engine sets on every sample; a plan that set them too would make gates lie.
-const ENGINE_TAGS: [&str; 9] =
-    ["scenario", "group", "endpoint", "method", "status", "outcome", "error_code", "proto", "expected_response"];
+const ENGINE_TAGS: [&str; 9] = [
+    "scenario",
+    "group",
+    "endpoint",
+    "method",
+    "status",
+    "outcome",
+    "error_code",
+    "proto",
+    "expected_response",
+];
 
 /// Names that no binding may take.
 const RESERVED: [&str; 10] = [
-    "inputs", "services", "run_id", "vu", "iteration", "iteration_global", "scenario", "response", "random", "now",
+    "inputs",
+    "services",
+    "run_id",
+    "vu",
+    "iteration",
+    "iteration_global",
+    "scenario",
+    "response",
+    "random",
+    "now",
 ];
 
 /// What a step takes over from around it.
@@ -61,11 +79,13 @@ impl Resolver<'_> {
         let own_name = step.name.as_ref().and_then(|name| self.typed(name));
         let (kind, default_name) = match &step.kind {
             StepKind::Broken => {
+                self.lost.steps = true;
                 self.places.truncate(id.0 as usize);
                 return None;
             }
             StepKind::Http(http) => {
                 let Some(http) = self.http_step(http, id, scope) else {
+                    self.lost.steps = true;
                     self.places.truncate(id.0 as usize);
                     return None;
                 };
@@ -80,7 +100,14 @@ impl Resolver<'_> {
             StepKind::Repeat { count, binding, steps } => {
                 let count = self.expr(count, scope);
                 let steps = self.bound_steps(binding.as_ref(), steps, scope, &around);
-                (graph::StepKind::Repeat { count, binding: binding.as_ref().map(|b| b.value.clone()), steps }, "repeat".into())
+                (
+                    graph::StepKind::Repeat {
+                        count,
+                        binding: binding.as_ref().map(|b| b.value.clone()),
+                        steps,
+                    },
+                    "repeat".into(),
+                )
             }
             StepKind::Each { list, binding, steps } => {
                 let list = self.expr(list, scope);
@@ -102,13 +129,7 @@ impl Resolver<'_> {
             }
         };
         let name = own_name.unwrap_or(default_name);
-        let mut tags = around.tags;
-        if let graph::StepKind::Http(http) = &kind {
-            tags.entry("name".into()).or_insert_with(|| Template::literal(name.clone()));
-            tags.entry("url".into()).or_insert_with(|| Template::literal(show_url(&http.request.url)));
-            tags.insert("method".into(), Template::literal(http.request.method.clone()));
-            tags.extend(http.endpoint.as_ref().map(|endpoint| ("endpoint".into(), Template::literal(endpoint.clone()))));
-        }
+        let tags = own_tags(&name, &kind, around.tags);
         Some(Step { id, name, tags, kind })
     }
 
@@ -178,7 +199,9 @@ impl Resolver<'_> {
             scopes.push(inner);
             out.push(graph::Branch { weight: weight.map_or(1, |weight| weight.value), steps });
         }
-        if let (Some(first), Some(weights)) = (branches.first(), weights.into_iter().collect::<Option<Vec<_>>>()) {
+        if let (Some(first), Some(weights)) =
+            (branches.first(), weights.into_iter().collect::<Option<Vec<_>>>())
+        {
             self.check_weights(&weights, first.weight.span());
         }
         let divisor = out.iter().map(|branch| branch.weight).fold(0, gcd).max(1);
@@ -238,12 +261,7 @@ impl Resolver<'_> {
         Some((graph::StepKind::Pause(pause), name))
     }
 
-    fn http_step(
-        &mut self,
-        step: &ast::HttpStep,
-        id: StepId,
-        scope: &mut Scope,
-    ) -> Option<HttpStep> {
+    fn http_step(&mut self, step: &ast::HttpStep, id: StepId, scope: &mut Scope) -> Option<HttpStep> {
         let (mut request, url, url_span, endpoint) = self.asked(step, scope);
         if let Some(url) = url {
             request.url = self.path_parameters(step, &url, url_span, scope);
@@ -262,7 +280,8 @@ impl Resolver<'_> {
         for (name, from) in &step.capture {
             self.check_binding(name);
             let captured = scope.unset.contains_key(&name.value);
-            if !captured && scope.names.contains_key(&name.value) && !RESERVED.contains(&name.value.as_str()) {
+            if !captured && scope.names.contains_key(&name.value) && !RESERVED.contains(&name.value.as_str())
+            {
                 let message = format!("`{}` is bound already", name.value);
                 self.error(codes::DUPLICATE_NAME, name.span, message);
             }
@@ -312,7 +331,13 @@ impl Resolver<'_> {
     }
 
     /// Puts `path:` values into the `{name}` places of a URL, percent-encoded.
-    fn path_parameters(&mut self, step: &ast::HttpStep, url: &ast::Text, at: Span, scope: &Scope) -> Template {
+    fn path_parameters(
+        &mut self,
+        step: &ast::HttpStep,
+        url: &ast::Text,
+        at: Span,
+        scope: &Scope,
+    ) -> Template {
         let given: BTreeMap<String, Template> = self.texts(&step.path, scope);
         let mut segments: Vec<Segment> = Vec::new();
         let mut asked: Vec<String> = Vec::new();
@@ -343,7 +368,8 @@ impl Resolver<'_> {
 
     fn path_misfits(&mut self, step: &ast::HttpStep, asked: &[String], at: Span) {
         let given: Vec<&str> = step.path.iter().map(|(name, _)| name.value.as_str()).collect();
-        let missing: Vec<&str> = asked.iter().map(String::as_str).filter(|name| !given.contains(name)).collect();
+        let missing: Vec<&str> =
+            asked.iter().map(String::as_str).filter(|name| !given.contains(name)).collect();
         let extra: Vec<&ast::Word> =
             step.path.iter().map(|(name, _)| name).filter(|name| !asked.contains(&name.value)).collect();
         for name in &extra {
@@ -360,8 +386,12 @@ impl Resolver<'_> {
         {
             let shown = listed(missing.iter().copied(), "and");
             self.diagnostics.push(
-                Diagnostic::error(codes::PATH_PARAMETER, step.path_span.unwrap_or(at), format!("the path needs {shown}"))
-                    .help(format!("write `path: {{ {first}: … }}`")),
+                Diagnostic::error(
+                    codes::PATH_PARAMETER,
+                    step.path_span.unwrap_or(at),
+                    format!("the path needs {shown}"),
+                )
+                .help(format!("write `path: {{ {first}: … }}`")),
             );
         }
     }
@@ -385,8 +415,13 @@ impl Resolver<'_> {
         for record in records {
             let when = record.when.as_ref().map(|when| self.expr(when, &scope));
             let value = record.value.as_ref().map(|value| self.expr(value, &scope));
-            let Some(metric) = plan.metrics.iter().find(|metric| metric.name.value == record.metric.value) else {
-                self.unknown("metric", &record.metric, plan.metrics.iter().map(|metric| metric.name.value.as_str()));
+            let Some(metric) = plan.metrics.iter().find(|metric| metric.name.value == record.metric.value)
+            else {
+                self.unknown(
+                    "metric",
+                    &record.metric,
+                    plan.metrics.iter().map(|metric| metric.name.value.as_str()),
+                );
                 continue;
             };
             let Some(kind) = metric.kind else { continue };
@@ -410,6 +445,23 @@ impl Resolver<'_> {
         };
         self.diagnostics.push(Diagnostic::error(codes::MISSING_KEY, record.metric.span, message).help(help));
     }
+}
+
+/// What a step's samples are tagged with besides what the engine finds out.
+fn own_tags(
+    name: &str,
+    kind: &graph::StepKind,
+    mut tags: BTreeMap<String, Template>,
+) -> BTreeMap<String, Template> {
+    if let graph::StepKind::Http(http) = kind {
+        tags.entry("name".into()).or_insert_with(|| Template::literal(name));
+        tags.entry("url".into()).or_insert_with(|| Template::literal(show_url(&http.request.url)));
+        tags.insert("method".into(), Template::literal(http.request.method.clone()));
+        tags.extend(
+            http.endpoint.as_ref().map(|endpoint| ("endpoint".into(), Template::literal(endpoint.clone()))),
+        );
+    }
+    tags
 }
 
 /// Makes every capture below known as not set yet.

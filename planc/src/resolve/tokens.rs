@@ -43,7 +43,13 @@ impl Resolver<'_> {
             self.check_of(check, &with_token, Some(&alive))
         });
         let scopes: BTreeSet<String> = token.scopes.iter().map(|scope| scope.value.clone()).collect();
-        Some(graph::Token { source: source?, header, header_value, scopes: scopes.into_iter().collect(), verify })
+        Some(graph::Token {
+            source: source?,
+            header,
+            header_value,
+            scopes: scopes.into_iter().collect(),
+            verify,
+        })
     }
 
     /// `Authorization: Bearer {{ token }}` as name and value.
@@ -54,9 +60,9 @@ impl Resolver<'_> {
         let template = self.text(text, scope);
         let mut segments = template.segments.into_iter();
         let split = match segments.next() {
-            Some(Segment::Literal(first)) => {
-                first.split_once(':').map(|(name, rest)| (name.trim().to_ascii_lowercase(), rest.trim_start().to_string()))
-            }
+            Some(Segment::Literal(first)) => first
+                .split_once(':')
+                .map(|(name, rest)| (name.trim().to_ascii_lowercase(), rest.trim_start().to_string())),
             _ => None,
         };
         let Some((name, first)) = split.filter(|(name, _)| !name.is_empty()) else {
@@ -66,7 +72,8 @@ impl Resolver<'_> {
             );
             return ("authorization".into(), usual());
         };
-        if !text.parsed.uses.iter().any(|name_use| name_use.path.first().is_some_and(|root| root == "token")) {
+        if !text.parsed.uses.iter().any(|name_use| name_use.path.first().is_some_and(|root| root == "token"))
+        {
             self.diagnostics.push(
                 Diagnostic::error(codes::BAD_VALUE, text.span, "the header does not carry the token")
                     .help(format!("write `{{{{ token }}}}` in it, such as `{name}: {{{{ token }}}}`")),

@@ -1,10 +1,10 @@
 //! What the tests of the compiler share.
-#![allow(dead_code)] // Each test crate uses a part.
+#![allow(dead_code, clippy::disallowed_methods)] // Each test crate uses a part, and tests read files.
 
 use planc::{Compilation, Files};
 
 /// The file system.
-pub struct Disk;
+pub(crate) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<String, String> {
@@ -13,7 +13,7 @@ impl Files for Disk {
 }
 
 /// One text, whatever the path.
-pub struct Text<'a>(pub &'a str);
+pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Files for Text<'_> {
     fn read(&self, path: &str) -> Result<String, String> {
@@ -22,17 +22,17 @@ impl Files for Text<'_> {
 }
 
 /// A diagnostic, short.
-pub struct Told {
-    pub file: String,
-    pub line: usize,
-    pub column: usize,
-    pub level: &'static str,
-    pub code: &'static str,
-    pub message: String,
+pub(crate) struct Told {
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) level: &'static str,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
 }
 
 /// All diagnostics in order.
-pub fn told(compilation: &Compilation) -> Vec<Told> {
+pub(crate) fn told(compilation: &Compilation) -> Vec<Told> {
     let sources = &compilation.sources;
     compilation
         .diagnostics
@@ -59,7 +59,7 @@ pub fn told(compilation: &Compilation) -> Vec<Told> {
 }
 
 /// `line:column level code message` of each diagnostic of a text.
-pub fn check(text: &str) -> String {
+pub(crate) fn check(text: &str) -> String {
     let compilation = planc::check(&Text(text), "plan.yaml", &planc::Options::default());
     let lines = told(&compilation);
     lines.iter().map(|t| format!("{}:{} {} {} {}\n", t.line, t.column, t.level, t.code, t.message)).collect()

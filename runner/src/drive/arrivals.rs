@@ -43,7 +43,7 @@ pub(crate) async fn drive(
         release(worker, run, k, due, pool);
         k += run.shards as u64;
         // All that is due is released together; a long backlog still lets users read their sockets.
-        if k / run.shards as u64 % 256 == 0 {
+        if (k / run.shards as u64).is_multiple_of(256) {
             tokio::task::yield_now().await;
         }
     }

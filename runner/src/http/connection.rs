@@ -226,7 +226,7 @@ impl Wire {
     async fn start(protocol: Protocol, io: Timed) -> hyper::Result<Wire> {
         match protocol {
             Protocol::Http1 => {
-                let (sender, driver) = http1::Builder::new().handshake(io).await?;
+                let (sender, driver) = http1::Builder::new().writev(false).handshake(io).await?;
                 Ok(Wire::Http1 { sender, driver: Some(Box::pin(driver)) })
             }
             Protocol::Http2 => {

@@ -711,3 +711,54 @@ fn more_users_than_files_is_an_error_before_the_load() {
     let error = run_with(input(plan, "http://127.0.0.1:9"), &RowSources::new(), &mut |_| {}).unwrap_err();
     assert!(error.message.starts_with("4000000 virtual users need more open files"), "{error:?}");
 }
+
+#[test]
+fn seconds_in_which_the_generator_was_late_are_kept_apart() {
+    let server = Server::start(|_| Deed::Hang);
+    let mut plan =
+        graph(vec![scenario("s", arrivals(100, Duration::from_millis(300), 3), vec![get(0, "/")])]);
+    // No generator is as punctual as that.
+    plan.health.lateness_p99 = Duration::ZERO;
+    let (record, _) = load(plan, &server.url);
+    let s = &record.scenarios["s"];
+    assert_eq!((s.dropped_by_target, s.dropped_by_generator), (0, 27));
+    assert!(record.ticks.iter().all(|tick| tick.late));
+    assert!(
+        record.on_time.series.iter().all(|series| series.metric.starts_with("vus")),
+        "{:?}",
+        record.on_time
+    );
+    assert_eq!(count(&record, "http_reqs", &[("outcome", "censored")]), 3);
+}
+
+#[test]
+fn an_arrivals_first_request_counts_from_when_it_was_due() {
+    // Set-up takes its time after the arrival was due: what follows cannot have been faster than that.
+    let server = Server::start(|seen| {
+        if seen.line.contains("/login") {
+            std::thread::sleep(Duration::from_millis(80));
+        }
+        ok("")
+    });
+    let mut s = scenario("s", arrivals(10, Duration::from_millis(100), 8), vec![get(1, "/a"), get(2, "/b")]);
+    s.setup = vec![get(0, "/login")];
+    let Demand::Arrivals { pre_allocated_vus, .. } = &mut s.demand else { panic!() };
+    *pre_allocated_vus = 0;
+    let (record, _) = load(graph(vec![s]), &server.url);
+    let smallest = |name, metric| trends(&record, metric, &[("name", name)])[0].min;
+    assert!(smallest("GET 1", "http_req_duration") >= 80_000);
+    assert!(smallest("GET 1", "http_req_service_time") < 80_000);
+    assert!(smallest("GET 2", "http_req_duration") < 80_000);
+}
+
+#[test]
+fn a_virtual_user_is_small() {
+    let plan = graph(vec![scenario("s", users(1, HALF), vec![get(0, "/")])]);
+    let program = Arc::new(Program::new(&input(plan, "http://127.0.0.1:9"), &RowSources::new()).unwrap());
+    let shared = Arc::new(Shared::new(&program, 1, Arc::new(AtomicU8::new(0))));
+    let worker = std::rc::Rc::new(crate::worker::Worker::new(program, shared));
+    let run = std::rc::Rc::new(crate::drive::run::ScenarioRun::new(&worker, 0, 0));
+    let core = std::rc::Rc::new(crate::vu::VuCore { number: 1, ..Default::default() });
+    let size = size_of_val(&crate::vu::Vu::new(worker, run, core).live(false));
+    assert!(size < 8_000, "10,000 of {size} bytes each");
+}

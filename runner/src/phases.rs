@@ -7,7 +7,7 @@ use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Overri
 use crate::guards::{self, record};
 use crate::judge;
 use crate::listen::Listener;
-use crate::load::{self, LoadEnd, LoadInput, RehearsalFailure};
+use crate::load::{self, AbortCheck, LoadEnd, LoadInput, RehearsalFailure};
 use crate::mask::Masker;
 use crate::orchestrate::Options;
 use crate::seeding;
@@ -593,12 +593,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn abort(&self) -> Option<Box<dyn Fn(&LoadRecord) -> Option<String> + Send>> {
+    fn abort(&self) -> Option<AbortCheck> {
         let graph = Arc::clone(&self.graph);
         let any = graph.gates.iter().any(|gate| gate.abort_on_fail);
-        any.then(|| -> Box<dyn Fn(&LoadRecord) -> Option<String> + Send> {
-            Box::new(move |so_far| judge::aborting_gate(&graph, so_far))
-        })
+        any.then(|| -> AbortCheck { Box::new(move |so_far| judge::aborting_gate(&graph, so_far)) })
     }
 
     /// Names of the chosen scenarios that are wanted, those they need included.

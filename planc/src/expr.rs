@@ -509,7 +509,7 @@ mod tests {
             .collect();
         assert_eq!(
             Json::Object(constants),
-            json!({"a": 1, "b": 1.5, "c": "2", "d": "no", "e": null, "f": true, "g": [31, -3, 100.0], "k": "10_000"})
+            json!({"a": 1, "b": 1.5, "c": "2", "d": "no", "e": null, "f": true, "g": [31, -3, 100.0], "k": 10000})
         );
         assert_eq!(map["h"], JsonTemplate::Value(Expr::Path(vec!["n".into()])));
         assert!(matches!(&map["i"], JsonTemplate::Text(_)));

@@ -2,7 +2,7 @@
 //!
 //! The load engine prepares each expectation once ([`PreparedExpectation`]: paths and regular
 //! expressions compiled) and checks it per response; guards and preflight use [`check`] and
-//! [`matches`] directly. A body is parsed as JSON at most once per response, and only when something
+//! [`matches()`] directly. A body is parsed as JSON at most once per response, and only when something
 //! reads it.
 
 use http::HeaderMap;

@@ -37,6 +37,10 @@ fn every_command_of_the_readme_works() {
         if text.contains("runner apply plans/certctl") {
             text.push_str(&format!(" --set server={}/proving-ground", folder.display()));
         }
+        if line == "bin/quickstart" || text.contains("runner apply") {
+            // Tests share the machine with other tests: a start may be later than on a quiet one.
+            text.push_str(" --set lateness=250ms");
+        }
         let mut command = tests::command("runner");
         let environment: Vec<_> =
             command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
@@ -65,4 +69,18 @@ fn every_command_of_the_readme_works() {
         let said = run(&mut command);
         assert_eq!(said.code, 0, "`{line}`\n{}", said.all());
     }
+}
+
+#[test]
+fn the_outputs_in_the_readme_are_what_is_printed() {
+    let text = std::fs::read_to_string(root().join("README.md")).expect("a README");
+    let mut seen = 0;
+    for part in text.split("<!-- output: planc ").skip(1) {
+        let (arguments, rest) = part.split_once(" -->").expect("a closed comment");
+        let shown = rest.split("```text\n").nth(1).and_then(|r| r.split("```").next()).expect("a block");
+        let said = tests::planc(&arguments.split(' ').collect::<Vec<_>>());
+        assert_eq!(said.out.trim(), shown.trim(), "`planc {arguments}` prints something else than the README shows");
+        seen += 1;
+    }
+    assert!(seen >= 1);
 }

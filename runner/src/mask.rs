@@ -26,7 +26,8 @@ impl Masker {
             use base64::Engine;
             base64::engine::general_purpose::STANDARD.encode(secret)
         };
-        for form in [secret, json.trim_matches('"'), &percent_encoded(secret), &base64] {
+        let (upper, lower) = (secret.to_uppercase(), secret.to_lowercase());
+        for form in [secret, json.trim_matches('"'), &percent_encoded(secret), &base64, &upper, &lower] {
             if !form.trim().is_empty() && !self.secrets.iter().any(|known| known == form) {
                 self.secrets.push(form.to_owned());
             }

@@ -16,7 +16,15 @@ pub fn write_unsynced(path: &Path, text: &str) -> Result<(), String> {
 }
 
 fn write_with(path: &Path, text: &str, sync: fn(&File) -> std::io::Result<()>) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
+    let shown = path.display().to_string();
+    let failed = |error: std::io::Error| format!("cannot write `{shown}`: {error}");
+    // What a link points to is written, not the link; a device or pipe is written to, never replaced.
+    let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = resolved.as_path();
+    if fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
+        let opened = File::options().write(true).open(path);
+        return opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed);
+    }
     let name = path.file_name().ok_or_else(|| format!("`{}` names no file", path.display()))?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
@@ -83,6 +91,21 @@ mod tests {
         assert_eq!(crate::judge::judge(&read.graph, &read), crate::judge::judge(&graph, &evidence));
         let left: Vec<_> = fs::read_dir(folder.path().join("deep")).expect("a folder").collect();
         assert_eq!(left.len(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn links_keep_and_devices_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "old").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("a link");
+        write(&link, "new").expect("written");
+        assert_eq!(fs::read_to_string(&target).expect("read"), "new");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        write(Path::new("/dev/null"), "text").expect("written");
+        assert!(!fs::metadata("/dev/null").expect("there").is_file(), "/dev/null is still a device");
+        let error = write(Path::new("/dev/full"), "text").expect_err("no space");
+        assert!(error.contains("/dev/full"), "{error}");
     }
 
     #[test]

@@ -144,12 +144,16 @@ async fn run(
     Ok(receipt)
 }
 
-/// A URL without user and password.
+/// A URL without user and password. The port of a loopback address is left out too: a service that each run starts on
+/// another free port is the same service, since it is the same database that this ledger lies in.
 fn without_user(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let end = rest.find('/').unwrap_or(rest.len());
             let host = rest[..end].rsplit('@').next().unwrap_or_default();
+            let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+            let loopback = name.starts_with("127.") || matches!(name, "localhost" | "[::1]");
+            let host = if loopback && port.bytes().all(|b| b.is_ascii_digit()) { name } else { host };
             format!("{scheme}://{host}{}", rest[end..].trim_end_matches('/'))
         }
         None => url.to_string(),
@@ -483,6 +487,7 @@ mod tests {
     #[test]
     fn urls_and_encoding() {
         assert_eq!(without_user("http://u:p@h:1/a/"), "http://h:1/a");
+        assert_eq!(without_user("http://127.0.0.1:41234"), "http://127.0.0.1");
         assert_eq!(encode("a b/ä~"), "a%20b%2F%C3%A4~");
     }
 

@@ -137,16 +137,58 @@ fn a_hanging_server_is_never_green() {
     let staging = Staging::start(&[]);
     let out = Out::new();
     // Healthy through guards, seeding and rehearsal; hangs as soon as the load begins.
-    let mut running = Running::start(staging.command("apply", &out, &[]).arg("--quiet"));
+    let running = Running::start(staging.command("apply", &out, &[]).arg("--quiet"));
     wait_until("load", Duration::from_secs(60), || staging.ground.requests("heartbeat") > 20);
     staging.ground.send("PUT", "/_faults", Some(json!({ "hang": true })));
-    let _ = running.pid();
-    let said = std::mem::replace(&mut running, Running::start(&mut command("planc"))).finish();
-    let said = said.expect_code(99);
+    let said = running.finish().expect_code(99);
     said.expect("http_req_failed{scenario:storm}").expect("http_req_duration{scenario:storm}");
     let verdict = judge(&out);
     let gates = verdict["gates"].as_array().unwrap();
     assert!(gates.iter().any(|g| g["state"] == "fail"), "{verdict:#}");
+}
+
+/// A plan of one scenario on `/static`, written to a folder.
+fn closed_loop(folder: &Out, url: &str, executor: &str) -> std::path::PathBuf {
+    let path = folder.path().join("plan.yaml");
+    let text = format!(
+        "plan: closed\ntarget: {{ url: \"{url}\", allow_hosts: [127.0.0.1], timeout: 60s }}\n\
+         health: {{ lateness_p99: 250ms }}\n\
+         scenarios:\n  loop:\n{executor}    graceful_stop: 2s\n    steps:\n      - get: /static\n\
+         \x20       expect: {{ status: 200 }}\n      - pause: 5ms\n\
+         thresholds:\n  http_req_duration: [\"p(95) < 500ms\"]\n  http_req_failed: [\"rate < 5%\"]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_server_that_hangs_under_a_closed_loop_is_never_green() {
+    let _alone = alone();
+    for executor in [
+        "    executor: constant-vus\n    vus: 5\n    duration: 6s\n",
+        "    executor: ramping-vus\n    start_vus: 5\n    stages: [{ target: 5, duration: 6s }]\n",
+        "    executor: shared-iterations\n    vus: 5\n    iterations: 20_000\n    max_duration: 6s\n",
+        "    executor: per-vu-iterations\n    vus: 5\n    iterations: 4_000\n    max_duration: 6s\n",
+    ] {
+        let ground = Ground::start(None, &[("APP_ENV", "test")]);
+        let out = Out::new();
+        let plan = closed_loop(&out, &ground.url, executor);
+        let running =
+            Running::start(command("runner").arg("apply").arg(&plan).args(["--quiet", "--out", out.arg()]));
+        // Hundreds of good answers first, so that the few that never come cannot move a percentile.
+        wait_until("load", Duration::from_secs(60), || ground.requests("static") > 500);
+        ground.send("PUT", "/_faults", Some(json!({ "hang": true })));
+        let said = running.finish();
+        assert!([99, 111].contains(&said.code), "{executor}{}", said.all());
+        assert!(said.all().contains("target") || said.all().contains("max_duration"), "{}", said.all());
+    }
+}
+
+#[test]
+fn a_device_given_as_output_stays_a_device() {
+    let said = run(command("planc").args(["compile", "plans/quickstart.yaml", "-o", "/dev/null"]));
+    said.expect_code(0);
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
 }
 
 #[test]

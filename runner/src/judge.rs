@@ -176,9 +176,10 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
     let facts = Facts::new(graph, load, skipped.clone());
     let gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
     let not_measured = not_measured(graph, load, &gates, &skipped);
+    let broken = load.error.is_some() || load.health.panicked > 0;
     let (status, causes) = match stopped_before_load(evidence) {
-        Some(decided) => decided,
-        None => {
+        Some(decided) if !broken => decided,
+        _ => {
             let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
             case.decide()
         }
@@ -199,6 +200,9 @@ pub fn judge_smoke(graph: &ExecutionGraph, load: &LoadRecord, aborted: Option<&s
     let facts = Facts::new(graph, load, others);
     let mut reasons: Vec<String> =
         aborted.map(|why| format!("the smoke was ended by {why}")).into_iter().collect();
+    if load.error.is_some() || load.health.panicked > 0 {
+        reasons.push("the load engine broke".into());
+    }
     for (name, record) in &load.scenarios {
         if record.finished == 0 || record.failed > 0 {
             reasons.push(format!(

@@ -354,7 +354,7 @@ fn carries(scenario: &Scenario, selector: &BTreeMap<String, String>) -> bool {
         if tag == "scenario" {
             return *value == scenario.name;
         }
-        scenario.tags.get(tag).and_then(Template::as_literal).as_deref() == Some(value.as_str())
+        scenario.tags.get(tag).and_then(Template::as_literal) == Some(value.as_str())
     })
 }
 
@@ -446,6 +446,7 @@ pub(crate) fn show(value: f64, unit: Unit) -> String {
         return "∞".into();
     }
     match unit {
+        Unit::Time if value == 0.0 => "0s".into(),
         Unit::Time if value >= 1e6 => format!("{:.2}s", value / 1e6),
         Unit::Time if value >= 1e5 => format!("{:.0}ms", value / 1e3),
         Unit::Time if value >= 1e3 => format!("{:.2}ms", value / 1e3),

@@ -538,6 +538,20 @@ fn failures_need_a_gate_of_their_scenario() {
 }
 
 #[test]
+fn a_bug_of_ours_is_told_wherever_the_run_ended() {
+    for (end, exit) in
+        [(End::SmokeRefused, 70), (End::Completed, 70), (End::Interrupted { signal: "SIGTERM".into() }, 105)]
+    {
+        let (got, causes, _) = verdict(vec![p95()], |evidence| {
+            evidence.end = end;
+            evidence.load.as_mut().expect("load").health.panicked = 1;
+        });
+        assert_eq!(got, exit, "{causes}");
+        assert!(causes.contains("panicked"), "{causes}");
+    }
+}
+
+#[test]
 fn a_run_whose_gates_were_all_left_out_is_invalid() {
     let selector = BTreeMap::from([("scenario".to_owned(), "smoke".to_owned())]);
     let mut graph = with_smoke(vec![Gate { selector, steps: vec![StepId(1)], ..p95() }]);

@@ -49,3 +49,10 @@ codes! {
     OPEN_WILDCARD = "P0313" "open-wildcard",
     NOTHING_TO_TALK_TO = "P0314" "nothing-to-talk-to",
 }
+
+/// What only the live database can tell to be wrong; `runner` finds it.
+pub const LIVE_MISFIT: Code = Code { id: "P0900", name: "live-misfit" };
+
+/// Its page.
+pub(crate) const LIVE_PAGE: Page =
+    Page { code: LIVE_MISFIT.id, name: LIVE_MISFIT.name, text: include_str!("pages/live-misfit.md") };

@@ -30,6 +30,7 @@ mod parse;
 mod resolve;
 mod resolved;
 
+pub use codes::LIVE_MISFIT;
 use diagnostic::{Diagnostic, Diagnostics};
 use graph::ExecutionGraph;
 use source::{SourceMap, Span};
@@ -170,8 +171,11 @@ pub struct Page {
 pub fn pages() -> Vec<Page> {
     let lints =
         lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
-    let mut pages: Vec<Page> =
-        [yaml::PAGES, expr::PAGES, codes::PAGES].concat().into_iter().chain(lints).collect();
+    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES, &[codes::LIVE_PAGE]]
+        .concat()
+        .into_iter()
+        .chain(lints)
+        .collect();
     pages.sort_by_key(|page| page.code);
     pages
 }

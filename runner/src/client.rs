@@ -17,6 +17,8 @@ pub struct Web {
     client: reqwest::Client,
     allow_hosts: Vec<String>,
     timeout: Duration,
+    /// The name to verify in place of a URL's host.
+    server_name: Option<String>,
 }
 
 /// A request with all slots filled in.
@@ -97,7 +99,8 @@ impl Web {
             builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", chain(&e)))?;
-        Ok(Web { client, allow_hosts: allow_hosts.to_vec(), timeout })
+        let server_name = tls.server_name.clone();
+        Ok(Web { client, allow_hosts: allow_hosts.to_vec(), timeout, server_name })
     }
 
     /// The same client with more hosts allowed: those of services that this run started.
@@ -153,6 +156,15 @@ impl Web {
 
     fn check_host(&self, url: &Url) -> Result<(), WebError> {
         let host = url.host_str().unwrap_or("");
+        // The load's own connections can verify another name, this client cannot: better no check than one that
+        // verified the wrong name.
+        if let Some(name) = self.server_name.as_ref().filter(|name| url.scheme() == "https" && *name != host)
+        {
+            return Err(WebError::Malformed(format!(
+                "`tls.server_name: {name}` is not supported outside the load: checks, tokens and fixtures verify the \
+                 URL's host `{host}`; use a host name that resolves to the target and stands in its certificate"
+            )));
+        }
         if host_allowed(&self.allow_hosts, host, url.port_or_known_default()) {
             Ok(())
         } else {

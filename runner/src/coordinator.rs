@@ -228,6 +228,7 @@ impl Coordinator {
             open_files: seen.open_files,
             exhausted: self.exhausted.clone(),
             peak_memory: seen.peak_memory,
+            panicked: 0,
         }
     }
 

@@ -144,6 +144,9 @@ pub struct LoadRecord {
     pub health: HealthRecord,
     /// Teardown steps failed.
     pub teardown_failed: Option<String>,
+    /// Why the engine itself stopped, when it did: a bug of ours or of the machine.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// Samples by metric and tags. Merging is associative and commutative.
@@ -273,6 +276,12 @@ pub struct ScenarioRecord {
     pub stopped_by_step: Option<String>,
     /// By draw binding.
     pub coverage: BTreeMap<String, Coverage>,
+    /// End of the last request that was answered, microseconds since the load's start.
+    #[serde(default)]
+    pub last_answer_us: u64,
+    /// When the scenario ended, microseconds since the load's start.
+    #[serde(default)]
+    pub ended_us: u64,
 }
 
 /// How a fixture's rows were hit.
@@ -314,4 +323,7 @@ pub struct HealthRecord {
     pub exhausted: BTreeMap<String, u64>,
     /// Peak resident memory, bytes.
     pub peak_memory: Option<u64>,
+    /// Virtual users of ours that panicked: a bug of ours.
+    #[serde(default)]
+    pub panicked: u64,
 }

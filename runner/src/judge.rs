@@ -1,7 +1,9 @@
 //! What a run means: a pure function of graph and evidence. A gate that says green must have been
 //! able to say red.
 
+mod applied;
 mod gates;
+mod silence;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -132,6 +134,8 @@ pub enum GateState {
     WithinNoise,
     /// The aggregate has no meaning over these samples.
     Refused,
+    /// It held, and could have broken with the arrivals that the generator dropped.
+    Unknown,
     /// Its scenario was left out on purpose (`--only`).
     Skipped,
 }
@@ -172,9 +176,10 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
     let facts = Facts::new(graph, load, skipped.clone());
     let gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
     let not_measured = not_measured(graph, load, &gates, &skipped);
+    let broken = load.error.is_some() || load.health.panicked > 0;
     let (status, causes) = match stopped_before_load(evidence) {
-        Some(decided) => decided,
-        None => {
+        Some(decided) if !broken => decided,
+        _ => {
             let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
             case.decide()
         }
@@ -188,11 +193,16 @@ pub fn judge_preparation(evidence: &Evidence) -> Verdict {
     Verdict { status, exit: status.code(), causes, gates: Vec::new(), not_measured: Vec::new() }
 }
 
-/// Judges smoke scenarios alone: reasons not to go on to the load, empty when they hold.
-pub fn judge_smoke(graph: &ExecutionGraph, load: &LoadRecord) -> Vec<String> {
+/// Judges smoke scenarios alone: reasons not to go on to the load, empty when they hold. `aborted` says what
+/// ended them before their time.
+pub fn judge_smoke(graph: &ExecutionGraph, load: &LoadRecord, aborted: Option<&str>) -> Vec<String> {
     let others = graph.scenarios.iter().filter(|s| !s.smoke).map(|s| s.name.clone()).collect();
     let facts = Facts::new(graph, load, others);
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<String> =
+        aborted.map(|why| format!("the smoke was ended by {why}")).into_iter().collect();
+    if load.error.is_some() || load.health.panicked > 0 {
+        reasons.push("the load engine broke".into());
+    }
     for (name, record) in &load.scenarios {
         if record.finished == 0 || record.failed > 0 {
             reasons.push(format!(
@@ -203,7 +213,8 @@ pub fn judge_smoke(graph: &ExecutionGraph, load: &LoadRecord) -> Vec<String> {
     }
     for gate in graph.gates.iter().filter(|gate| gate.level == GateLevel::Required) {
         let result = facts.gate(gate);
-        let about_smoke = gate.selector.get("scenario").is_some_and(|s| load.scenarios.contains_key(s));
+        let about_smoke = gate.selector.get("scenario").is_some_and(|s| load.scenarios.contains_key(s))
+            || facts.is_of_smoke(gate);
         if about_smoke && result.state != GateState::Pass && result.state != GateState::Skipped {
             reasons.push(gate_text(&result));
         }
@@ -239,6 +250,7 @@ impl Case<'_> {
             ranked
                 .push((Exit::Interrupted, vec![cause(CauseKind::Operator, format!("stopped by {signal}"))]));
         }
+        ranked.push((Exit::Internal, self.bugs()));
         ranked.push((Exit::Fail, self.failures()));
         ranked.push((Exit::Invalid, self.invalidities()));
         let teardown = self.load.teardown_failed.iter();
@@ -275,7 +287,6 @@ impl Case<'_> {
                 format!("step `{step}` failed and its `on_failure` ended the run"),
             ));
         }
-        let ungated = !self.graph.gates.iter().any(|gate| gate.level == GateLevel::Required);
         for (scenario, record) in self.scenarios() {
             let name = &scenario.name;
             if let Some(step) = &record.stopped_by_step {
@@ -285,15 +296,34 @@ impl Case<'_> {
             if record.failed > 0 && record.finished == 0 {
                 let text = format!("every iteration of `{name}` that ended failed ({})", record.failed);
                 out.push(cause(CauseKind::Target, text));
-            } else if ungated && record.failed > 0 {
+            } else if record.failed > 0 && !self.is_gated(scenario) {
                 let text = format!(
-                    "{} of {} iterations of `{name}` failed, and the plan has no gate that allows it",
+                    "{} of {} iterations of `{name}` failed, and no gate of this run allows it",
                     record.failed, record.started
                 );
                 out.push(cause(CauseKind::Target, text));
             }
         }
+        out.extend(self.silences());
         out
+    }
+
+    /// Whether a gate that was judged sees the failures of a scenario.
+    fn is_gated(&self, scenario: &Scenario) -> bool {
+        let mut own = BTreeSet::new();
+        for steps in [&scenario.setup, &scenario.steps] {
+            walk(steps, &mut |step| {
+                own.insert(step.id);
+            });
+        }
+        self.graph.gates.iter().zip(self.gates).any(|(gate, result)| {
+            let named = gate.selector.get("scenario");
+            gate.level == GateLevel::Required
+                && result.state != GateState::Skipped
+                && gates::sees_failures(gate)
+                && named.is_none_or(|name| *name == scenario.name)
+                && (named.is_some() || gate.steps.iter().any(|id| own.contains(id)))
+        })
     }
 
     /// Why the measurement cannot carry a verdict.
@@ -312,6 +342,7 @@ impl Case<'_> {
                     );
                     out.push(cause(CauseKind::Generator, text));
                 }
+                GateState::Unknown => out.push(cause(CauseKind::Generator, gate_text(gate))),
                 _ => {}
             }
         }
@@ -369,85 +400,6 @@ impl Case<'_> {
             parts.push(format!("cgroup throttled {}", show(throttled as f64, Unit::Time)));
         }
         parts.join(", ")
-    }
-
-    fn load_applied(&self) -> Vec<Cause> {
-        let mut out = Vec::new();
-        if self.graph.scenarios.iter().all(|scenario| self.skipped.contains(&scenario.name)) {
-            out.push(cause(CauseKind::Plan, "no scenario was run, so nothing was measured".into()));
-        }
-        for scenario in self.graph.scenarios.iter().filter(|s| !self.skipped.contains(&s.name)) {
-            match self.load.scenarios.get(&scenario.name) {
-                Some(record) => self.scenario_applied(scenario, record, &mut out),
-                None => {
-                    let text = format!("scenario `{}` never ran", scenario.name);
-                    out.push(cause(CauseKind::Load, text));
-                }
-            }
-        }
-        out
-    }
-
-    fn scenario_applied(&self, scenario: &Scenario, record: &ScenarioRecord, out: &mut Vec<Cause>) {
-        let name = &scenario.name;
-        if record.started == 0 {
-            let text = format!("no iteration of `{name}` was started ({} dropped)", dropped(record));
-            out.push(cause(CauseKind::Load, text));
-            return;
-        }
-        if record.finished + record.failed == 0 {
-            let text =
-                format!("no iteration of `{name}` ended: all {} were cut off at the end", record.interrupted);
-            out.push(cause(CauseKind::Target, text));
-        }
-        self.never_played(scenario, out);
-        if record.rows_ran_out {
-            let text = format!("scenario `{name}`: the rows of an `exclusive` draw ran out");
-            out.push(cause(CauseKind::Plan, text));
-        }
-        if let Some(planned) = record.planned {
-            let achieved = record.started + record.dropped_by_target;
-            let share = self.graph.health.achieved;
-            if (achieved as f64) < planned as f64 * share.as_f64() {
-                let text = format!(
-                    "scenario `{name}`: {achieved} of {planned} planned iterations were offered ({:.1}%), \
-                     under {share}; {} were dropped because the generator was late",
-                    achieved as f64 / planned as f64 * 100.0,
-                    record.dropped_by_generator
-                );
-                out.push(cause(CauseKind::Generator, text));
-            }
-        }
-        let ended = record.finished + record.failed + record.interrupted;
-        let completed = self.evidence.end == End::Completed && record.stopped_by_step.is_none();
-        let sums_up = match record.planned {
-            // An iteration count that `max_duration` or a lack of rows cut short is the check above.
-            Some(planned) if completed && matches!(scenario.demand, Demand::Arrivals { .. }) => {
-                planned == record.started + dropped(record)
-            }
-            _ => true,
-        };
-        if ended != record.started || (!sums_up && !record.rows_ran_out) {
-            let text = format!(
-                "scenario `{name}`: the sums do not add up (planned {:?}, started {}, dropped {}, ended {ended})",
-                record.planned,
-                record.started,
-                dropped(record)
-            );
-            out.push(cause(CauseKind::Internal, text));
-        }
-    }
-
-    fn never_played(&self, scenario: &Scenario, out: &mut Vec<Cause>) {
-        for steps in [&scenario.setup, &scenario.steps] {
-            walk(steps, &mut |step| {
-                let played = self.load.steps_played.get(&step.id.0).copied().unwrap_or(0);
-                if matches!(step.kind, StepKind::Http(_)) && played == 0 {
-                    let text = format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
-                    out.push(cause(CauseKind::Load, text));
-                }
-            });
-        }
     }
 }
 

@@ -55,9 +55,13 @@ impl Masker {
         })
     }
 
-    /// Hides secrets in everything of the evidence that came from outside the graph.
+    /// Hides secrets in everything of the evidence that came from outside the graph, and the values that the plan
+    /// itself gives to secret inputs. The graph's id stays that of the graph that was applied.
     pub fn hide_evidence(&self, evidence: &mut Evidence) {
         let hide = |text: &mut String| *text = self.hide(text);
+        for input in evidence.graph.open_inputs.values_mut().filter(|input| input.secret) {
+            input.default = input.default.take().map(|_| HIDDEN.to_owned());
+        }
         for node in &mut evidence.nodes {
             hide(&mut node.detail);
             node.fix.iter_mut().for_each(hide);
@@ -140,7 +144,9 @@ mod tests {
 
     #[test]
     fn evidence_is_masked_and_its_graph_left_alone() {
-        let graph = crate::testing::graph(vec![crate::testing::p95()]);
+        let mut graph = crate::testing::graph(vec![crate::testing::p95()]);
+        let input = |secret| planc::graph::OpenInput { secret, env: None, default: Some("hunter2".into()) };
+        graph.open_inputs = [("key".into(), input(true)), ("pet".into(), input(false))].into();
         let mut evidence = crate::testing::evidence(&graph);
         evidence.end = End::AbortedByStep { step: "login hunter22".into() };
         evidence.environment.insert("url".into(), "http://x:hunter22@y".into());
@@ -153,6 +159,10 @@ mod tests {
         masker.add("scenario");
         masker.hide_evidence(&mut evidence);
         assert!(!serde_json::to_string(&evidence).expect("evidence").contains("hunter22"));
+        assert_eq!(evidence.graph.open_inputs["key"].default.as_deref(), Some(HIDDEN));
+        assert_eq!(evidence.graph_id, graph.id(), "of the graph that was applied");
+        graph.open_inputs.clone_from(&evidence.graph.open_inputs);
+        assert_eq!(graph.open_inputs["pet"].default.as_deref(), Some("hunter2"));
         assert_eq!(evidence.graph, graph, "a secret that is a common word does not tear the graph");
     }
 }

@@ -44,7 +44,7 @@ pub fn apply(
         let outcome = run.smoke().and_then(|()| run.setup()).and_then(|()| run.load());
         // Whatever happened since the first request: what set-up or load made is taken away again.
         run.teardown();
-        outcome
+        run.ended(outcome)
     });
     Ok(run.finish(end))
 }

@@ -3,7 +3,7 @@
 use crate::checks::{Prober, Seen};
 use crate::client::Web;
 use crate::database;
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Override};
+use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Override, Trend};
 use crate::guards::{self, record};
 use crate::judge;
 use crate::listen::Listener;
@@ -347,8 +347,13 @@ impl<'a> Run<'a> {
         }
         self.listener.part("smoke");
         let start = Instant::now();
-        let (record_, _) = self.play(names.clone())?;
-        let reasons = judge::judge_smoke(&self.graph, &record_);
+        let (record_, end) = self.play(names.clone())?;
+        let aborted = match end {
+            LoadEnd::Completed | LoadEnd::Stopped => None,
+            LoadEnd::AbortedByGate(gate) => Some(format!("gate `{gate}`")),
+            LoadEnd::AbortedByStep(step) => Some(format!("step `{step}` and its `on_failure`")),
+        };
+        let reasons = judge::judge_smoke(&self.graph, &record_, aborted.as_deref());
         self.load = Some(record_);
         self.halt_if_interrupted()?;
         if reasons.is_empty() {
@@ -405,6 +410,11 @@ impl<'a> Run<'a> {
         if let Some(why) = self.once("teardown", &steps, stop) {
             self.load.get_or_insert_default().teardown_failed = Some(why);
         }
+    }
+
+    /// How a run ended, when it may have been interrupted since: whoever asked it to stop is answered.
+    pub fn ended(&self, outcome: Result<End, Halt>) -> Result<End, Halt> {
+        self.halt_if_interrupted().and(outcome)
     }
 
     /// Stops the services and hands over what happened, secrets hidden.
@@ -710,7 +720,8 @@ fn step_failure(failure: &RehearsalFailure) -> String {
     format!("step `{}`: {}", failure.step, message.unwrap_or(&failure.message))
 }
 
-/// Smoke and load in one record: samples and counts of both, time and health of the load.
+/// Smoke and load in one record: the time and seconds of the load, counts and samples of both (a smoke
+/// scenario's carry its name, and only its own gates look at them), and the worst of the generator's health.
 fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
     load.on_time.series.extend(smoke.on_time.series);
     load.late.series.extend(smoke.late.series);
@@ -718,5 +729,50 @@ fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
     for (step, times) in smoke.steps_played {
         *load.steps_played.entry(step).or_default() += times;
     }
+    for (what, times) in smoke.health.exhausted {
+        *load.health.exhausted.entry(what).or_default() += times;
+    }
+    add(&mut load.health.lateness, &smoke.health.lateness);
+    add(&mut load.health.loop_delay, &smoke.health.loop_delay);
+    load.health.panicked += smoke.health.panicked;
+    load.error = load.error.or(smoke.error);
     load
+}
+
+fn add(to: &mut Trend, from: &Trend) {
+    if from.buckets.is_empty() {
+        to.infinite += from.infinite;
+        return;
+    }
+    let mut buckets: BTreeMap<u64, u64> = to.buckets.iter().copied().collect();
+    to.min = if buckets.is_empty() { from.min } else { to.min.min(from.min) };
+    for (value, count) in &from.buckets {
+        *buckets.entry(*value).or_default() += count;
+    }
+    to.buckets = buckets.into_iter().collect();
+    to.infinite += from.infinite;
+    to.sum += from.sum;
+    to.max = to.max.max(from.max);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smoke_leaves_its_own_counts_and_the_generators_troubles() {
+        let graph = crate::testing::graph(Vec::new());
+        let load = || crate::testing::evidence(&graph).load.expect("load");
+        let (mut smoke, load) = (load(), load());
+        let record = smoke.scenarios.remove("s").expect("the scenario");
+        smoke.scenarios.insert("smoke".into(), record);
+        smoke.health.exhausted.insert("no free port".into(), 2);
+        smoke.health.lateness = crate::testing::trend(50_000, 100, 0);
+        let both = joined(smoke, load);
+        assert_eq!(both.scenarios.len(), 2);
+        assert_eq!(both.health.exhausted["no free port"], 2);
+        assert_eq!(both.health.lateness.buckets, [(100, 1_000), (50_000, 100)]);
+        assert_eq!((both.health.lateness.min, both.health.lateness.max), (100, 50_000));
+        assert_eq!(both.duration_us, 10_000_000);
+    }
 }

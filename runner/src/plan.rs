@@ -1,15 +1,13 @@
 //! From a plan, fixture or graph file to the graph that is applied.
 
-use planc::diagnostic::{Code, Diagnostic};
+use planc::LIVE_MISFIT;
+use planc::diagnostic::Diagnostic;
 use planc::graph::ExecutionGraph;
 use planc::render::{FORMATS, Summary};
 use planc::source::{SourceMap, Span};
 use planc::{Compilation, Files, Options};
 use seeders::Misfit;
 use std::collections::BTreeMap;
-
-/// Code of what only the live database can tell to be wrong.
-const MISFIT: Code = Code { id: "P0900", name: "column-misfit" };
 
 /// A graph and where its parts were written.
 pub struct Loaded {
@@ -106,8 +104,8 @@ impl Written {
                 Some(span) => {
                     let message = misfit.message.clone();
                     let mut diagnostic = match misfit.warning {
-                        true => Diagnostic::warning(MISFIT, span, message),
-                        false => Diagnostic::error(MISFIT, span, message),
+                        true => Diagnostic::warning(LIVE_MISFIT, span, message),
+                        false => Diagnostic::error(LIVE_MISFIT, span, message),
                     };
                     diagnostic.help = misfit.help.clone();
                     diagnostic.notes.push("this is seen in the live database".into());

@@ -1,9 +1,10 @@
 //! Runs against a small server of the test's own: guards, tokens, preflight, the order of things, secrets.
 
+use planc::graph::ExecutionGraph;
 use planc::{Files, Options as CompileOptions};
 use runner::evidence::{End, Evidence, NodeOutcome};
 use runner::judge::{judge, judge_preparation};
-use runner::listen::Silent;
+use runner::listen::{Listener, Silent};
 use runner::orchestrate::{self, Options};
 use runner::plan;
 use runner::world::{Signals, World};
@@ -102,8 +103,8 @@ enum Verb {
     Preflight,
 }
 
-/// Compiles a plan over the server and runs it.
-fn run(verb: &Verb, plan: &str, url: &str, env: &[(&str, &str)]) -> (Evidence, tempfile::TempDir) {
+/// Compiles a plan over the server.
+fn prepared(plan: &str, url: &str, env: &[(&str, &str)]) -> (ExecutionGraph, World, tempfile::TempDir) {
     let text = format!(
         "plan: t\ninputs:\n  key: {{ type: secret, env: KEY }}\ntarget:\n  url: {url}\n  allow_hosts: [127.0.0.1]\n  \
          timeout: 2s\n{plan}"
@@ -124,6 +125,12 @@ fn run(verb: &Verb, plan: &str, url: &str, env: &[(&str, &str)]) -> (Evidence, t
         process: 1,
         signals: Signals::new(),
     };
+    (graph, world, out)
+}
+
+/// Compiles a plan over the server and runs it.
+fn run(verb: &Verb, plan: &str, url: &str, env: &[(&str, &str)]) -> (Evidence, tempfile::TempDir) {
+    let (graph, world, out) = prepared(plan, url, env);
     let options = Options { out: out.path().to_owned(), workers: 1, ..Options::default() };
     let evidence = match verb {
         Verb::Apply => orchestrate::apply(&graph, &options, &world, &mut Silent),
@@ -275,4 +282,36 @@ fn a_service_that_ends_is_told_with_the_end_of_its_log() {
     assert!(detail.contains("key •••"), "{detail}");
     let log = std::fs::read_to_string(out.path().join("logs/it.log")).expect("a log");
     assert!(log.contains("no such table") && !log.contains(SECRET), "{log}");
+}
+
+/// Sends a signal when a part of the run begins.
+struct Interrupter(Signals, &'static str);
+
+impl Listener for Interrupter {
+    fn part(&mut self, name: &str) {
+        if name == self.1 {
+            self.0.ask("SIGTERM");
+        }
+    }
+
+    fn node(&mut self, _: &runner::evidence::NodeRecord) {}
+    fn event(&mut self, _: &runner::load::Event) {}
+    fn seeding(&mut self, _: &seeders::Progress) {}
+    fn receipt(&mut self, _: &seeders::Receipt) {}
+    fn misfits(&mut self, _: &[seeders::Misfit]) {}
+}
+
+#[test]
+fn whoever_stops_a_run_is_answered_whatever_it_did_at_that_time() {
+    let server = Server::start(healthy);
+    let once = "\nsetup:\n  - get: /health\nteardown:\n  - get: /health\n";
+    for part in ["rehearsal", "setup", "load", "teardown"] {
+        let (graph, mut world, out) = prepared(&format!("{SCENARIO}{once}"), &server.url, &[]);
+        world.signals = Signals::new();
+        let mut listener = Interrupter(world.signals.clone(), part);
+        let options = Options { out: out.path().to_owned(), workers: 1, ..Options::default() };
+        let evidence = orchestrate::apply(&graph, &options, &world, &mut listener).expect("a runtime");
+        assert_eq!(evidence.end, End::Interrupted { signal: "SIGTERM".into() }, "{part}");
+        assert_eq!(judge(&graph, &evidence).exit, 105, "{part}");
+    }
 }

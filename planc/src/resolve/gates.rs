@@ -403,7 +403,7 @@ fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], pla
     }
 }
 
-/// Dropped iterations that enter a gate: those of open models, in gates on latency that do not select by what came back.
+/// Dropped iterations that enter a gate: those of open models and those that `max_duration` left over, in gates on latency that do not select by what came back.
 fn drops(
     gate: &graph::Gate,
     family: &Family,
@@ -420,14 +420,14 @@ fn drops(
     {
         return BTreeMap::new();
     }
-    let open = |name: &String| {
+    let counted = |name: &String| {
         plan.scenarios
             .iter()
-            .any(|s| s.scenario.name == *name && matches!(s.scenario.demand, Demand::Arrivals { .. }))
+            .any(|s| s.scenario.name == *name && !matches!(s.scenario.demand, Demand::Users { .. }))
     };
     expected
         .iter()
-        .filter(|(name, weight)| **weight > 0 && open(name))
+        .filter(|(name, weight)| **weight > 0 && counted(name))
         .map(|(n, w)| (n.clone(), *w))
         .collect()
 }

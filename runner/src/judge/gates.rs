@@ -4,7 +4,8 @@ use super::stats::{Distribution, wilson};
 use super::{Figure, GateResult, GateState};
 use crate::evidence::{LoadRecord, Population, Samples, ScenarioRecord};
 use planc::graph::{
-    Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Step, StepKind,
+    Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Scenario, Step, StepKind,
+    Template,
 };
 use planc::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ pub(crate) struct Facts<'a> {
     skipped: BTreeSet<String>,
     /// Scenario of each step.
     owner: BTreeMap<u32, &'a str>,
+    /// Smoke scenarios that ran before a load: no part of it.
+    smoke: BTreeSet<&'a str>,
 }
 
 /// The samples that a gate looks at.
@@ -47,7 +50,12 @@ impl<'a> Facts<'a> {
                 });
             }
         }
-        Facts { graph, load, skipped, owner }
+        let smoke = graph.scenarios.iter().filter(|scenario| scenario.smoke);
+        let mut smoke: BTreeSet<&str> = smoke.map(|scenario| scenario.name.as_str()).collect();
+        if smoke.len() == graph.scenarios.len() {
+            smoke.clear();
+        }
+        Facts { graph, load, skipped, owner, smoke }
     }
 
     /// Judges one gate.
@@ -74,6 +82,11 @@ impl<'a> Facts<'a> {
             (GateState::TooFew, Some(note))
         } else if gate.confident && straddles {
             (GateState::WithinNoise, Some("the 95 % interval straddles the bound".to_owned()))
+        } else if let Some(lost) = self.could_have_broken(gate, &pool, bound) {
+            let note = format!(
+                "{lost} arrivals were dropped because the generator was late; with them it could have broken"
+            );
+            (GateState::Unknown, Some(note))
         } else {
             (GateState::Pass, added_note(&pool))
         };
@@ -98,6 +111,20 @@ impl<'a> Facts<'a> {
             breach_stands,
             note,
         }
+    }
+
+    /// Whether a gate is about smoke scenarios alone: it names one, or no other step can emit into it.
+    pub(crate) fn is_of_smoke(&self, gate: &Gate) -> bool {
+        if let Some(name) = gate.selector.get("scenario") {
+            return self.smoke.contains(name.as_str());
+        }
+        let owners = gate.steps.iter().filter_map(|id| self.owner.get(&id.0));
+        !gate.steps.is_empty() && owners.into_iter().all(|name| self.smoke.contains(name))
+    }
+
+    /// Whether what a scenario did counts in a gate: a smoke scenario's iterations do in gates of its own only.
+    fn counts(&self, gate: &Gate, scenario: &str) -> bool {
+        !self.smoke.contains(scenario) || self.is_of_smoke(gate)
     }
 
     fn is_skipped(&self, gate: &Gate) -> bool {
@@ -136,17 +163,39 @@ impl<'a> Facts<'a> {
                     *trues += unknown + padding;
                 }
             }
+            Pool::Counter { .. } if gate.metric == "dropped_iterations" => {
+                pool = self.dropped_iterations(gate, floor);
+            }
             Pool::Counter { sum, .. } if floor => *sum += unknown as f64,
             Pool::Counter { .. } | Pool::Gauge { .. } => {}
         }
         self.measure(gate, &pool).value.is_some_and(|value| !gate.op.holds(value, bound))
     }
 
+    /// Arrivals that the generator dropped, when the gate would break if the target had been slow to answer them.
+    fn could_have_broken(&self, gate: &Gate, pool: &Pool, bound: f64) -> Option<u64> {
+        let lost = |name: &String| self.load.scenarios.get(name).map_or(0, |r| r.dropped_by_generator);
+        let of = gate.drops.iter().filter(|(name, _)| self.counts(gate, name));
+        let (mut arrivals, mut added) = (0, 0);
+        for (name, weight) in of {
+            arrivals += lost(name);
+            added += weighted(lost(name), *weight);
+        }
+        let mut pool = pool.clone();
+        match &mut pool {
+            Pool::Trend { samples, .. } if added > 0 => samples.infinite += added,
+            _ => return None,
+        }
+        let measured = self.measure(gate, &pool);
+        let breaks = measured.refused.is_none() && measured.value.is_some_and(|v| !gate.op.holds(v, bound));
+        breaks.then_some(arrivals)
+    }
+
     /// Samples that the generator's own lateness kept from being taken.
     fn unknown_samples(&self, gate: &Gate) -> u64 {
         let mut unknown = 0;
         for (name, record) in &self.load.scenarios {
-            if record.dropped_by_generator == 0 {
+            if record.dropped_by_generator == 0 || !self.counts(gate, name) {
                 continue;
             }
             let each = match gate.drops.get(name) {
@@ -164,7 +213,7 @@ impl<'a> Facts<'a> {
 
     fn pool(&self, gate: &Gate, populations: &[&Population]) -> Pool {
         if gate.metric == "dropped_iterations" {
-            return self.dropped_iterations(gate);
+            return self.dropped_iterations(gate, true);
         }
         let mut pool = match kind_of(self.graph, &gate.metric) {
             MetricKind::Trend | MetricKind::TimeTrend => {
@@ -180,6 +229,7 @@ impl<'a> Facts<'a> {
         let matching = populations.iter().flat_map(|population| &population.series).filter(|series| {
             series.metric == gate.metric
                 && gate.selector.iter().all(|(tag, value)| series.tags.get(tag) == Some(value))
+                && series.tags.get("scenario").is_none_or(|name| self.counts(gate, name))
         });
         let mut additions = 0;
         for series in matching {
@@ -223,20 +273,25 @@ impl<'a> Facts<'a> {
     /// How often the steps that can emit into a gate were played: a counter of theirs without a sample
     /// is a true zero only when they were.
     fn plays(&self, gate: &Gate) -> u64 {
-        gate.steps.iter().filter_map(|id| self.load.steps_played.get(&id.0)).sum()
+        let counted =
+            gate.steps.iter().filter(|id| self.owner.get(&id.0).is_none_or(|name| self.counts(gate, name)));
+        counted.filter_map(|id| self.load.steps_played.get(&id.0)).sum()
     }
 
     fn target_drops(&self, gate: &Gate) -> u64 {
         let of = |name: &String| self.load.scenarios.get(name).map_or(0, |record| record.dropped_by_target);
-        gate.drops.iter().map(|(name, weight)| weighted(of(name), *weight)).sum()
+        let counted = gate.drops.iter().filter(|(name, _)| self.counts(gate, name));
+        counted.map(|(name, weight)| weighted(of(name), *weight)).sum()
     }
 
-    fn dropped_iterations(&self, gate: &Gate) -> Pool {
+    /// Dropped iterations, those that are the generator's fault with them or not.
+    fn dropped_iterations(&self, gate: &Gate, with_ours: bool) -> Pool {
         let mut sum = 0;
         let mut samples = 0;
-        for (name, record) in &self.load.scenarios {
-            if gate.selector.get("scenario").is_none_or(|wanted| wanted == name) {
-                sum += record.dropped_by_target + record.dropped_by_generator;
+        for scenario in self.graph.scenarios.iter().filter(|scenario| carries(scenario, &gate.selector)) {
+            let record = self.load.scenarios.get(&scenario.name);
+            if let Some(record) = record.filter(|_| self.counts(gate, &scenario.name)) {
+                sum += record.dropped_by_target + if with_ours { record.dropped_by_generator } else { 0 };
                 samples += started_or_dropped(record);
             }
         }
@@ -281,6 +336,26 @@ impl<'a> Facts<'a> {
     fn unit(&self, gate: &Gate) -> Unit {
         unit_of(kind_of(self.graph, &gate.metric), gate.aggregate)
     }
+}
+
+/// Whether failed iterations can show in a gate: bare counts of what was done cannot break by them.
+pub(crate) fn sees_failures(gate: &Gate) -> bool {
+    const BLIND: [&str; 7] =
+        ["http_reqs", "iterations", "dropped_iterations", "data_sent", "data_received", "vus", "vus_max"];
+    !BLIND.contains(&gate.metric.as_str())
+        || ["outcome", "status", "error_code", "expected_response"]
+            .iter()
+            .any(|tag| gate.selector.contains_key(*tag))
+}
+
+/// Whether all samples of a scenario carry the tags of a selector.
+fn carries(scenario: &Scenario, selector: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(tag, value)| {
+        if tag == "scenario" {
+            return *value == scenario.name;
+        }
+        scenario.tags.get(tag).and_then(Template::as_literal) == Some(value.as_str())
+    })
 }
 
 fn measure_trend(aggregate: Aggregate, samples: &Distribution, added: u64, scale: f64) -> Measured {
@@ -371,6 +446,7 @@ pub(crate) fn show(value: f64, unit: Unit) -> String {
         return "∞".into();
     }
     match unit {
+        Unit::Time if value == 0.0 => "0s".into(),
         Unit::Time if value >= 1e6 => format!("{:.2}s", value / 1e6),
         Unit::Time if value >= 1e5 => format!("{:.0}ms", value / 1e3),
         Unit::Time if value >= 1e3 => format!("{:.2}ms", value / 1e3),

@@ -190,7 +190,7 @@ fn metric_lines(evidence: &Evidence) -> Vec<String> {
                 TREND_STATS.iter().map(|name| format!("{DIM}{name}={RESET}{:<9}", row.text(name))).collect();
             let infinite = match row.infinite {
                 0 => String::new(),
-                n => format!("{RED}{n} of {} above every bound{RESET}", row.samples),
+                n => format!("  {RED}{n} of {} above every bound{RESET}", row.samples),
             };
             format!("{label}{DIM}{dots}:{RESET} {}{infinite}", figures.join(" ").trim_end())
         })

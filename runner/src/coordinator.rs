@@ -70,10 +70,14 @@ impl Coordinator {
         mut self,
         from: &Receiver<Message>,
         on_event: &mut dyn FnMut(Event),
-    ) -> Result<(LoadRecord, LoadEnd), String> {
+    ) -> (LoadRecord, LoadEnd) {
         let name = |program: &Program, index: usize| program.scenarios[index].name.clone();
         while !self.done.iter().all(|done| *done) {
-            match from.recv().map_err(|_| "a worker ended without a word".to_owned())? {
+            let Ok(message) = from.recv() else {
+                self.shared.lost("a worker");
+                break;
+            };
+            match message {
                 Message::Began(index) => {
                     on_event(Event::ScenarioStarted { name: name(&self.program, index) });
                 }
@@ -91,11 +95,10 @@ impl Coordinator {
                     }
                     self.merge(on_event);
                 }
-                Message::Failed(why) => return Err(why),
             }
         }
         let end = self.shared.end();
-        Ok((self.finish(), end))
+        (self.finish(), end)
     }
 
     /// Merges every tick that all workers have handed over.
@@ -211,6 +214,7 @@ impl Coordinator {
             record.scenarios.insert(program.name.clone(), scenario);
         }
         record.health = self.health_record();
+        record.error = self.shared.error();
     }
 
     fn health_record(&self) -> HealthRecord {
@@ -228,6 +232,7 @@ impl Coordinator {
             open_files: seen.open_files,
             exhausted: self.exhausted.clone(),
             peak_memory: seen.peak_memory,
+            panicked: self.shared.panicked(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::worker::Worker;
 use planc::graph::Demand;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -140,6 +141,17 @@ impl Deltas {
     }
 }
 
+/// Tells of a task that panics.
+struct PanicGuard(Arc<Shared>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lost("a virtual user");
+        }
+    }
+}
+
 impl ScenarioRun {
     /// A shard without users.
     pub(crate) fn new(worker: &Worker, index: usize, shard: usize) -> Self {
@@ -191,7 +203,12 @@ impl ScenarioRun {
         core.order.set(order);
         self.activate(&core);
         let vu = Vu::new(worker.clone(), self.clone(), core.clone());
-        let task = tokio::task::spawn_local(vu.live(warm));
+        let guard = PanicGuard(worker.shared.clone());
+        let task = tokio::task::spawn_local(async move {
+            // Nobody awaits the task: a panic that was not told here would only be a user that is silent.
+            let _guard = guard;
+            vu.live(warm).await;
+        });
         *core.task.borrow_mut() = Some(task.abort_handle());
         core
     }

@@ -689,7 +689,7 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
     });
     match cell {
         Sample::Counter(sum, count) => {
-            *sum += value;
+            *sum = sum.saturating_add(value);
             *count += 1;
         }
         Sample::Rate(trues, total) => {

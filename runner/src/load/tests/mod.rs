@@ -327,6 +327,35 @@ fn an_expected_error_is_expected_and_a_failed_check_is_one() {
     assert_eq!(trues(&record, "checks", &[("check", "a is 2")]), (0, 2));
 }
 
+/// Rows of which number 3 is a bug of ours.
+struct Panicking;
+
+impl crate::rows::Rows for Panicking {
+    fn rows(&self) -> u64 {
+        5
+    }
+    fn row(&self, n: u64, _: Option<&[String]>) -> Result<crate::text::Row, String> {
+        assert_ne!(n, 3, "a bug");
+        Ok(BTreeMap::new())
+    }
+}
+
+#[test]
+fn a_user_that_panics_ends_the_load_and_is_told() {
+    let server = Server::start(|_| ok(""));
+    let long = Duration::from_secs(20);
+    for demand in [users(1, long), arrivals(100, long, 9), each(1, 1_000_000, true)] {
+        let mut s = scenario("s", demand, vec![get(0, "/")]);
+        s.draw = vec![Draw { binding: "row".into(), fixture: "rows".into(), order: DrawOrder::RoundRobin }];
+        let rows = RowSources::from([("rows".to_owned(), Arc::new(Panicking) as Arc<dyn crate::rows::Rows>)]);
+        let (record, _) = run_with(input(graph(vec![s]), &server.url), &rows, &mut |_| {}).unwrap();
+        assert!(record.health.panicked >= 1);
+        assert_eq!(record.error.as_deref(), Some("a virtual user panicked"));
+        assert!(record.duration_us < 10_000_000, "the load ends at once");
+        assert!(record.scenarios["s"].finished >= 2, "what was measured is kept");
+    }
+}
+
 #[test]
 fn what_is_in_flight_at_the_end_is_censored() {
     let server = Server::start(|_| Deed::Hang);

@@ -357,6 +357,24 @@ fn a_user_that_panics_ends_the_load_and_is_told() {
 }
 
 #[test]
+fn the_first_arrivals_find_their_users() {
+    let server = Server::start(|_| ok(""));
+    for (pre_allocated, max, set_up) in [(1, 1, false), (16, 16, false), (1, 16, true), (0, 16, true)] {
+        let mut demand = arrivals(20, Duration::from_millis(300), max);
+        if let Demand::Arrivals { pre_allocated_vus, .. } = &mut demand {
+            *pre_allocated_vus = pre_allocated;
+        }
+        let mut s = scenario("s", demand, vec![get(0, "/")]);
+        if set_up {
+            s.setup = vec![get(1, "/login")];
+        }
+        let (record, _) = load(graph(vec![s]), &server.url);
+        let s = &record.scenarios["s"];
+        assert_eq!((s.planned, s.finished), (Some(6), 6), "{pre_allocated} {max}: {s:?}");
+    }
+}
+
+#[test]
 fn what_is_in_flight_at_the_end_is_censored() {
     let server = Server::start(|_| Deed::Hang);
     let (record, _) = load(

@@ -155,6 +155,7 @@ impl Coordinator {
                 record.dropped_by_target += deltas.dropped_by_target;
                 record.dropped_by_generator += deltas.dropped_by_generator;
                 record.censored += deltas.censored;
+                record.last_answer_us = record.last_answer_us.max(deltas.last_answer_us);
                 alive[index] += deltas.vus;
                 most[index] += deltas.most_vus;
                 merged.started += deltas.started;
@@ -202,6 +203,7 @@ impl Coordinator {
             let state = &self.shared.scenarios[at];
             let mut scenario = scenario.clone();
             scenario.planned = is_counted(&program.demand).then(|| scenario.planned.unwrap_or(0));
+            scenario.ended_us = state.ended_us();
             scenario.rows_ran_out = state.rows_ran_out.load(Ordering::Relaxed);
             scenario.stopped_by_step =
                 state.stopped_by.lock().expect("no one panics while holding it").clone();

@@ -160,6 +160,11 @@ impl ScenarioShared {
         last
     }
 
+    /// When all workers had ended it, microseconds of the load; 0 while they have not.
+    pub(crate) fn ended_us(&self) -> u64 {
+        self.end.load(Ordering::Acquire).saturating_sub(1)
+    }
+
     /// Whether all workers have ended it.
     pub(crate) fn has_ended(&self) -> bool {
         self.end.load(Ordering::Acquire) > 0

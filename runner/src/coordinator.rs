@@ -70,10 +70,14 @@ impl Coordinator {
         mut self,
         from: &Receiver<Message>,
         on_event: &mut dyn FnMut(Event),
-    ) -> Result<(LoadRecord, LoadEnd), String> {
+    ) -> (LoadRecord, LoadEnd) {
         let name = |program: &Program, index: usize| program.scenarios[index].name.clone();
         while !self.done.iter().all(|done| *done) {
-            match from.recv().map_err(|_| "a worker ended without a word".to_owned())? {
+            let Ok(message) = from.recv() else {
+                self.shared.lost("a worker");
+                break;
+            };
+            match message {
                 Message::Began(index) => {
                     on_event(Event::ScenarioStarted { name: name(&self.program, index) });
                 }
@@ -91,11 +95,10 @@ impl Coordinator {
                     }
                     self.merge(on_event);
                 }
-                Message::Failed(why) => return Err(why),
             }
         }
         let end = self.shared.end();
-        Ok((self.finish(), end))
+        (self.finish(), end)
     }
 
     /// Merges every tick that all workers have handed over.
@@ -152,6 +155,7 @@ impl Coordinator {
                 record.dropped_by_target += deltas.dropped_by_target;
                 record.dropped_by_generator += deltas.dropped_by_generator;
                 record.censored += deltas.censored;
+                record.last_answer_us = record.last_answer_us.max(deltas.last_answer_us);
                 alive[index] += deltas.vus;
                 most[index] += deltas.most_vus;
                 merged.started += deltas.started;
@@ -199,6 +203,7 @@ impl Coordinator {
             let state = &self.shared.scenarios[at];
             let mut scenario = scenario.clone();
             scenario.planned = is_counted(&program.demand).then(|| scenario.planned.unwrap_or(0));
+            scenario.ended_us = state.ended_us();
             scenario.rows_ran_out = state.rows_ran_out.load(Ordering::Relaxed);
             scenario.stopped_by_step =
                 state.stopped_by.lock().expect("no one panics while holding it").clone();
@@ -211,6 +216,7 @@ impl Coordinator {
             record.scenarios.insert(program.name.clone(), scenario);
         }
         record.health = self.health_record();
+        record.error = self.shared.error();
     }
 
     fn health_record(&self) -> HealthRecord {
@@ -228,7 +234,7 @@ impl Coordinator {
             open_files: seen.open_files,
             exhausted: self.exhausted.clone(),
             peak_memory: seen.peak_memory,
-            panicked: 0,
+            panicked: self.shared.panicked(),
         }
     }
 

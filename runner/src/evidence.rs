@@ -144,7 +144,7 @@ pub struct LoadRecord {
     pub health: HealthRecord,
     /// Teardown steps failed.
     pub teardown_failed: Option<String>,
-    /// Why the engine itself stopped, when it did: a bug of ours or of the machine.
+    /// An error of the engine's own that ended the load before its time.
     #[serde(default)]
     pub error: Option<String>,
 }
@@ -274,14 +274,14 @@ pub struct ScenarioRecord {
     pub rows_ran_out: bool,
     /// Stopped early by `on_failure: stop_scenario`.
     pub stopped_by_step: Option<String>,
-    /// By draw binding.
-    pub coverage: BTreeMap<String, Coverage>,
-    /// End of the last request that was answered, microseconds since the load's start.
+    /// End of the last request that was answered, whatever the answer; microseconds since the load's start, 0 for none.
     #[serde(default)]
     pub last_answer_us: u64,
-    /// When the scenario ended, microseconds since the load's start.
+    /// When it ended on all workers, its graceful stop included; microseconds since the load's start, 0 if it did not.
     #[serde(default)]
     pub ended_us: u64,
+    /// By draw binding.
+    pub coverage: BTreeMap<String, Coverage>,
 }
 
 /// How a fixture's rows were hit.
@@ -323,7 +323,7 @@ pub struct HealthRecord {
     pub exhausted: BTreeMap<String, u64>,
     /// Peak resident memory, bytes.
     pub peak_memory: Option<u64>,
-    /// Virtual users of ours that panicked: a bug of ours.
+    /// Virtual users and workers that were lost to a bug of ours.
     #[serde(default)]
     pub panicked: u64,
 }

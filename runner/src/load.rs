@@ -9,6 +9,7 @@ use crate::evidence::{LoadRecord, Tick};
 use crate::prepare::Program;
 use crate::rows::RowSources;
 use crate::shared::Shared;
+use crate::worker::Message;
 use crate::{health, rehearse, worker};
 use planc::graph::{ExecutionGraph, Json};
 use std::collections::BTreeMap;
@@ -132,16 +133,23 @@ pub(crate) fn run_with(
     for number in 0..workers {
         let (program, shared, to) = (program.clone(), shared.clone(), to.clone());
         let thread = std::thread::Builder::new().name(format!("load-{number}"));
-        let spawned = thread.spawn(move || worker::main(number, program, shared, to));
-        threads.push(spawned.map_err(|e| LoadError::new(format!("cannot start a worker: {e}")))?);
+        let (failing, telling) = (shared.clone(), to.clone());
+        match thread.spawn(move || worker::main(number, program, shared, to)) {
+            Ok(spawned) => threads.push(spawned),
+            Err(error) => {
+                failing.give_up(format!("cannot start a worker: {error}"));
+                drop(telling.send(Message::Done(number, Vec::new())));
+            }
+        }
     }
     drop(to);
     let coordinator = Coordinator::new(program, shared, workers, input.abort.take());
-    let heard = coordinator.listen(&from, on_event);
+    let told = coordinator.listen(&from, on_event);
     for thread in threads {
-        thread.join().map_err(|_| LoadError::new("a worker panicked"))?;
+        // A worker tells of its own panic before it ends.
+        drop(thread.join());
     }
-    heard.map_err(LoadError::new)
+    Ok(told)
 }
 
 /// The rows of all fixtures that the scenarios draw from.

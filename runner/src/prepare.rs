@@ -117,7 +117,7 @@ pub(crate) enum Op {
         end: usize,
     },
     /// Beginning of a group.
-    Group(u32),
+    Group(GroupOp),
     /// End of a group.
     GroupEnd(GroupOp),
 }
@@ -148,7 +148,7 @@ pub(crate) struct LoopOp {
     pub(crate) end: usize,
 }
 
-/// A group's end.
+/// A group's beginning or end.
 #[derive(Debug)]
 pub(crate) struct GroupOp {
     /// Step number.
@@ -253,6 +253,8 @@ pub(crate) struct RecordOp {
     pub(crate) when: Option<Expr>,
     /// The value.
     pub(crate) value: Option<Expr>,
+    /// Whether the value comes from how long the answer took.
+    pub(crate) reads_duration: bool,
 }
 
 impl Program {
@@ -501,7 +503,7 @@ impl<'i> Lowering<'i> {
                     }
                 }
                 StepKind::Group { name, steps } => {
-                    ops.push(Op::Group(id));
+                    ops.push(Op::Group(GroupOp { step: id, tags: self.tags(step, name).0 }));
                     self.steps(steps, name, ops)?;
                     ops.push(Op::GroupEnd(GroupOp { step: id, tags: self.tags(step, name).0 }));
                 }
@@ -758,11 +760,16 @@ impl<'i> Lowering<'i> {
     fn record(&self, record: &Record) -> Result<RecordOp, String> {
         let kind = self.input.graph.metrics.get(&record.metric);
         let kind = *kind.ok_or_else(|| format!("no metric is named `{}`", record.metric))?;
+        let mut reads_duration = false;
+        if let Some(value) = &record.value {
+            value.paths(&mut |path| reads_duration |= path == ["response", "duration"]);
+        }
         Ok(RecordOp {
             metric: record.metric.clone(),
             kind,
             when: record.when.clone(),
             value: record.value.clone(),
+            reads_duration,
         })
     }
 }

@@ -255,7 +255,7 @@ impl Dist {
             self.min = value;
         }
         self.max = self.max.max(value);
-        self.sum += value;
+        self.sum = self.sum.saturating_add(value);
         self.count += 1;
         let bucket = bucket_of(value);
         if self.array.is_empty() && self.listed.len() < LISTED {
@@ -334,7 +334,7 @@ impl Buckets {
         }
         self.count += other.count;
         self.infinite += other.infinite;
-        self.sum += other.sum;
+        self.sum = self.sum.saturating_add(other.sum);
         if self.counts.is_empty() {
             self.counts.clone_from(&other.counts);
             return;
@@ -511,7 +511,7 @@ impl Delta {
                 *b += d;
             }
             (Delta::Counter(a, b), Delta::Counter(c, d)) => {
-                *a += c;
+                *a = a.saturating_add(*c);
                 *b += d;
             }
             (Delta::Gauge(a), Delta::Gauge(b)) => a.merge(b),
@@ -604,7 +604,7 @@ impl Merger {
                         put(metric, &labels.tags, Delta::Trend(buckets.clone()));
                     }
                     let n = totals.requests;
-                    let counted = |sum: u64| Delta::Counter(sum as i64 * 1_000, n);
+                    let counted = |sum: u64| Delta::Counter((sum as i64).saturating_mul(1_000), n);
                     put("http_reqs", &labels.tags, counted(n));
                     put("http_req_failed", &labels.tags, Delta::Rate(totals.failed, n));
                     put("http_server_errors", &labels.tags, Delta::Rate(totals.server_errors, n));

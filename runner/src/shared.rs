@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     outside: Arc<AtomicU8>,
     inside: AtomicU8,
     end: Mutex<Option<LoadEnd>>,
+    error: Mutex<Option<String>>,
+    panicked: AtomicU64,
     /// By number of the scenario.
     pub(crate) scenarios: Vec<ScenarioShared>,
 }
@@ -60,6 +62,8 @@ impl Shared {
             outside,
             inside: AtomicU8::new(0),
             end: Mutex::new(None),
+            error: Mutex::new(None),
+            panicked: AtomicU64::new(0),
             scenarios: program.scenarios.iter().map(|s| scenario(&s.demand)).collect(),
         }
     }
@@ -79,6 +83,28 @@ impl Shared {
     pub(crate) fn abort(&self, why: LoadEnd) {
         self.end.lock().expect("no one panics while holding it").get_or_insert(why);
         self.inside.store(STOP_NOW, Ordering::Relaxed);
+    }
+
+    /// Ends the load at once for an error of the engine's own; the first counts.
+    pub(crate) fn give_up(&self, why: String) {
+        self.error.lock().expect("no one panics while holding it").get_or_insert(why);
+        self.inside.store(STOP_NOW, Ordering::Relaxed);
+    }
+
+    /// Ends the load at once because part of it was lost to a bug of ours.
+    pub(crate) fn lost(&self, what: &str) {
+        self.panicked.fetch_add(1, Ordering::Relaxed);
+        self.give_up(format!("{what} panicked"));
+    }
+
+    /// The error that ended the load.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.error.lock().expect("no one panics while holding it").clone()
+    }
+
+    /// How many virtual users and workers were lost.
+    pub(crate) fn panicked(&self) -> u64 {
+        self.panicked.load(Ordering::Relaxed)
     }
 
     /// Why the load ended.
@@ -132,6 +158,11 @@ impl ScenarioShared {
             self.end.store(now_us + 1, Ordering::Release);
         }
         last
+    }
+
+    /// When all workers had ended it, microseconds of the load; 0 while they have not.
+    pub(crate) fn ended_us(&self) -> u64 {
+        self.end.load(Ordering::Acquire).saturating_sub(1)
     }
 
     /// Whether all workers have ended it.

@@ -40,6 +40,10 @@ pub(crate) struct VuCore {
     pub(crate) place: Cell<(bool, usize)>,
     /// A request is in flight: the values of its templated tags, and whether its iteration was started late.
     pub(crate) in_flight: Cell<Option<(u32, bool)>>,
+    /// Groups that it is in: in set-up or iteration, and where they begin.
+    pub(crate) groups: RefCell<Vec<(bool, usize)>>,
+    /// Its iteration was started late by the generator.
+    pub(crate) late: Cell<bool>,
     /// Its task.
     pub(crate) task: RefCell<Option<tokio::task::AbortHandle>>,
     /// Wakes its task.
@@ -212,16 +216,18 @@ impl Vu {
         self.core.started.set(true);
         run.counts.begin();
         let begun = Instant::now();
+        self.late = order.late;
+        self.core.late.set(order.late);
         let set_up = self.set_up || self.play_set_up(scenario).await;
         self.intended = order.intended;
-        self.late = order.late;
         let well = set_up && steps::play(self, scenario, false).await;
         self.core.started.set(false);
         if well { &run.counts.finished } else { &run.counts.failed }.add(1);
         let took = begun.elapsed().as_micros() as u64;
         self.worker.scenario_sample(run.index, Family::IterationDuration, self.late, |cell| {
             if let Sample::Trend(dist) = cell {
-                dist.add(took);
+                // An iteration that failed early was not a short one.
+                if well { dist.add(took) } else { dist.add_infinite() }
             }
         });
         self.worker.scenario_sample(run.index, Family::Iterations, self.late, add_one);

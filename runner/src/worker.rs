@@ -11,6 +11,7 @@ use crate::record::{Cell as Sample, Family, Key, Labels, Recorder, Snapshot};
 use crate::shared::Shared;
 use planc::graph::Protocol;
 use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -30,10 +31,8 @@ pub(crate) enum Message {
     Ended(usize),
     /// What happened since the last one.
     Tick(usize, Box<WorkerTick>),
-    /// The worker is done: by scenario and draw, how often each row was hit.
+    /// The worker is done, well or not: by scenario and draw, how often each row was hit.
     Done(usize, Vec<Vec<Vec<u32>>>),
-    /// The worker could not begin.
-    Failed(String),
 }
 
 /// What happened on a worker in one tick.
@@ -154,24 +153,35 @@ impl Worker {
 
 /// A worker's thread: plays its shard of every scenario to the end.
 pub(crate) fn main(number: usize, program: Arc<Program>, shared: Arc<Shared>, to: Sender<Message>) {
+    let (telling, state) = (to.clone(), shared.clone());
+    let played = AssertUnwindSafe(|| play_all(number, program, shared, to));
+    if std::panic::catch_unwind(played).is_err() {
+        state.lost("a worker");
+        drop(telling.send(Message::Done(number, Vec::new())));
+    }
+}
+
+fn play_all(number: usize, program: Arc<Program>, shared: Arc<Shared>, to: Sender<Message>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return drop(to.send(Message::Failed(format!("cannot start a worker: {error}")))),
+        Err(error) => {
+            shared.give_up(format!("cannot start a worker: {error}"));
+            return drop(to.send(Message::Done(number, Vec::new())));
+        }
     };
     let local = LocalSet::new();
-    let worker = Rc::new(Worker::new(program, shared));
+    let worker = Rc::new(Worker::new(program, shared.clone()));
     let played = local.block_on(&runtime, play(number, worker.clone(), to.clone()));
     // Tasks that were cut off are dropped before the last hand-over.
     drop(local);
-    let last = match played {
-        Ok(hits) => {
-            drop(to.send(Message::Tick(number, Box::new(worker.take()))));
-            Message::Done(number, hits)
-        }
-        Err(error) => Message::Failed(format!("a worker's timer: {error}")),
-    };
+    // What was measured until an error is handed over all the same; the error ends the load for all workers.
+    let hits = played.unwrap_or_else(|error| {
+        shared.give_up(format!("a worker's timer: {error}"));
+        Vec::new()
+    });
     // The coordinator is gone only when the run is lost already.
-    drop(to.send(last));
+    drop(to.send(Message::Tick(number, Box::new(worker.take()))));
+    drop(to.send(Message::Done(number, hits)));
 }
 
 async fn play(number: usize, worker: Rc<Worker>, to: Sender<Message>) -> std::io::Result<Vec<Vec<Vec<u32>>>> {
@@ -186,7 +196,11 @@ async fn play(number: usize, worker: Rc<Worker>, to: Sender<Message>) -> std::io
         }
     }
     for drive in drives {
-        drive.await.map_err(std::io::Error::other)??;
+        match drive.await {
+            Ok(ended) => ended?,
+            Err(error) if error.is_panic() => worker.shared.lost("a driver"),
+            Err(error) => return Err(std::io::Error::other(error)),
+        }
     }
     ticker.abort();
     prober.abort();

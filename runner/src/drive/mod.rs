@@ -72,7 +72,9 @@ async fn begin(
         Demand::Arrivals { pre_allocated_vus, .. } => arrivals::make_users(worker, run, *pre_allocated_vus),
         _ => 0,
     };
-    let waits = !scenario.needs.is_empty() || (warming > 0 && !scenario.setup.is_empty());
+    // Arrivals are due by the clock: they begin when every worker has its users waiting, else the first ones would be
+    // late, or dropped, for no fault but that threads take time to start. All shards must decide alike.
+    let waits = !scenario.needs.is_empty() || matches!(scenario.demand, Demand::Arrivals { .. });
     let offset = scenario.start_time;
     if !waits {
         return Ok(Some(shared.start + offset));

@@ -1,6 +1,7 @@
 //! One worker's shard of a scenario: its virtual users and what became of its iterations.
 
 use crate::prepare::ScenarioProgram;
+use crate::record::{Cell as Sample, Family};
 use crate::rows::Drawn;
 use crate::shared::Shared;
 use crate::steps;
@@ -9,6 +10,7 @@ use crate::worker::Worker;
 use planc::graph::Demand;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -47,6 +49,7 @@ pub(crate) struct ScenarioRun {
     pub(crate) ending: Cell<bool>,
     alive: Cell<u32>,
     most_alive: Cell<u32>,
+    last_answer_us: Cell<u64>,
 }
 
 /// Iterations by what became of them, since the last hand-over.
@@ -99,6 +102,8 @@ pub(crate) struct Deltas {
     pub(crate) most_vus: u32,
     /// Of them in an iteration.
     pub(crate) busy: u32,
+    /// When a request was last answered, microseconds of the load.
+    pub(crate) last_answer_us: u64,
 }
 
 impl Tally {
@@ -140,6 +145,17 @@ impl Deltas {
     }
 }
 
+/// Tells of a task that panics.
+struct PanicGuard(Arc<Shared>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lost("a virtual user");
+        }
+    }
+}
+
 impl ScenarioRun {
     /// A shard without users.
     pub(crate) fn new(worker: &Worker, index: usize, shard: usize) -> Self {
@@ -157,6 +173,7 @@ impl ScenarioRun {
             ending: Cell::new(false),
             alive: Cell::new(0),
             most_alive: Cell::new(0),
+            last_answer_us: Cell::new(0),
         }
     }
 
@@ -191,7 +208,12 @@ impl ScenarioRun {
         core.order.set(order);
         self.activate(&core);
         let vu = Vu::new(worker.clone(), self.clone(), core.clone());
-        let task = tokio::task::spawn_local(vu.live(warm));
+        let guard = PanicGuard(worker.shared.clone());
+        let task = tokio::task::spawn_local(async move {
+            // Nobody awaits the task: a panic that was not told here would only be a user that is silent.
+            let _guard = guard;
+            vu.live(warm).await;
+        });
         *core.task.borrow_mut() = Some(task.abort_handle());
         core
     }
@@ -277,16 +299,31 @@ impl ScenarioRun {
             task.abort();
         }
         steps::censor(worker, self, core);
-        if core.order.take().is_some() {
+        steps::abandon(worker, self, core);
+        if let Some(order) = core.order.take() {
             // Given and not yet looked at.
             self.counts.begin();
-            self.counts.interrupted.add(1);
+            self.interrupt(worker, order.late);
         }
         if core.started.take() {
-            self.counts.interrupted.add(1);
+            self.interrupt(worker, core.late.get());
         }
         core.busy.set(false);
         self.retire(core);
+    }
+
+    fn interrupt(&self, worker: &Worker, late: bool) {
+        self.counts.interrupted.add(1);
+        worker.scenario_sample(self.index, Family::IterationDuration, late, |cell| {
+            if let Sample::Trend(dist) = cell {
+                dist.add_infinite();
+            }
+        });
+    }
+
+    /// A request was answered, whatever the answer.
+    pub(crate) fn answered(&self, now_us: u64) {
+        self.last_answer_us.set(now_us);
     }
 
     /// Cuts all users off.
@@ -314,6 +351,7 @@ impl ScenarioRun {
             vus: self.alive.get(),
             most_vus: self.most_alive.replace(self.alive.get()),
             busy: vus.iter().filter(|core| core.busy.get()).count() as u32,
+            last_answer_us: self.last_answer_us.get(),
         }
     }
 

@@ -1,30 +1,49 @@
 //! `group`: inner steps under a name, and how long they took.
 
 use super::Frame;
-use crate::prepare::GroupOp;
-use crate::record::{Cell as Sample, Family, Key, Labels};
-use crate::vu::Vu;
+use crate::drive::run::ScenarioRun;
+use crate::prepare::{GroupOp, Op};
+use crate::record::{Cell as Sample, Dist, Family, Key, Labels};
+use crate::vu::{Vu, VuCore};
+use crate::worker::Worker;
 use std::time::Instant;
 
 /// Enters a group.
-pub(super) fn begin(vu: &mut Vu, step: u32) {
+pub(super) fn begin(vu: &mut Vu, step: u32, place: (bool, usize)) {
     vu.worker.count_step(step);
+    vu.core.groups.borrow_mut().push(place);
     vu.frames.push(Frame::Group(Instant::now()));
 }
 
 /// Leaves a group that was played to its end.
 pub(super) fn end(vu: &mut Vu, op: &GroupOp) {
     let Some(Frame::Group(begun)) = vu.frames.pop() else { return };
-    if vu.rehearsal.is_some() {
-        return;
+    vu.core.groups.borrow_mut().pop();
+    if vu.rehearsal.is_none() {
+        let took = begun.elapsed().as_micros() as u64;
+        add(&vu.worker, op, vu.late, |dist| dist.add(took));
     }
-    let key = Key { owner: op.step, family: Family::Group, variant: 0, result: 0, late: vu.late };
-    let mut recorder = vu.worker.recorder.borrow_mut();
+}
+
+/// Records the groups that a user did not play to their end: above every bound.
+pub(crate) fn abandon(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
+    let scenario = &worker.program.scenarios[run.index];
+    for (set_up, at) in core.groups.take() {
+        let ops = if set_up { &scenario.setup } else { &scenario.steps };
+        if let Some(Op::Group(op)) = ops.get(at) {
+            add(worker, op, core.late.get(), Dist::add_infinite);
+        }
+    }
+}
+
+fn add(worker: &Worker, op: &GroupOp, late: bool, add: impl FnOnce(&mut Dist)) {
+    let key = Key { owner: op.step, family: Family::Group, variant: 0, result: 0, late };
+    let mut recorder = worker.recorder.borrow_mut();
     let cell = recorder.cell(key, || {
-        let labels = Labels { metric: "group_duration".into(), tags: op.tags.clone(), late: vu.late };
+        let labels = Labels { metric: "group_duration".into(), tags: op.tags.clone(), late };
         (labels, Sample::Trend(Default::default()))
     });
     if let Sample::Trend(dist) = cell {
-        dist.add(begun.elapsed().as_micros() as u64);
+        add(dist);
     }
 }

@@ -7,7 +7,7 @@ use crate::http::error::{Code, Failure};
 use crate::http::origin::Origin;
 use crate::http::payload::Payload;
 use crate::prepare::{BodyPlan, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
-use crate::record::{Bundle, Cell as Sample, Family, GaugeCell, Key, Labels, Recorder};
+use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Key, Labels, Recorder};
 use crate::text::{InScope, Var};
 use crate::vu::{Vu, VuCore};
 use crate::worker::Worker;
@@ -68,7 +68,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
     vu.worker.count_step(op.step);
     let variant = match variant(vu, scenario, op) {
         Ok(variant) => variant,
-        Err(error) => return unrendered(vu, op, &error),
+        Err(error) => return unrendered(vu, op, 0, &error),
     };
     let mut hop = match render(vu, scenario, op).await {
         Ok(Ok(hop)) => hop,
@@ -76,7 +76,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
             let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
             return finish(vu, scenario, op, variant, sent);
         }
-        Err(error) => return unrendered(vu, op, &error),
+        Err(error) => return unrendered(vu, op, variant, &error),
     };
     let mut redirects = op.redirects;
     loop {
@@ -111,15 +111,26 @@ pub(crate) fn censor(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
     let (set_up, at) = core.place.get();
     let ops = if set_up { &scenario.setup } else { &scenario.steps };
     let Some(Op::Http(op)) = ops.get(at) else { return };
-    let taken = Taken { status: 0, outcome: Outcome::Censored, code: None, version: Version::HTTP_11 };
+    let taken = Taken { status: 0, outcome: Outcome::Censored, code: None, version: worker.version() };
     let mut recorder = worker.recorder.borrow_mut();
     let bundle = bundle(&mut recorder, op, variant, late, &taken);
     bundle.totals.requests += 1;
     bundle.totals.failed += 1;
     bundle.totals.server_errors += 1;
-    bundle.times[0].add_infinite();
-    bundle.times[1].add_infinite();
+    bundle.times.iter_mut().for_each(Dist::add_infinite);
+    for (at, expectation) in op.expect.iter().enumerate() {
+        check_in(&mut recorder, op, variant, late, Family::Check(at as u16), &expectation.name, false);
+    }
+    captures_missed(&mut recorder, op, variant, late);
     run.counts.censored.add(1);
+}
+
+/// Counts every capture of a step without an answer as one that found nothing.
+fn captures_missed(recorder: &mut Recorder, op: &HttpOp, variant: u32, late: bool) {
+    for (at, capture) in op.captures.iter().enumerate() {
+        let name = format_args!("capture {}", capture.name);
+        check_in(recorder, op, variant, late, Family::Capture(at as u16), &name, false);
+    }
 }
 
 /// The number of this iteration's values of templated tags.
@@ -436,8 +447,16 @@ fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, se
             first_failure = Some((expectation.name.clone(), outcome));
         }
     }
-    if let Some(miss) = status.and_then(|_| capture(vu, op, variant, &observed)) {
-        first_failure.get_or_insert(miss);
+    if status.is_some() {
+        if let Some(miss) = capture(vu, op, variant, &observed) {
+            first_failure.get_or_insert(miss);
+        }
+        vu.run.answered(vu.worker.shared.now_us());
+    } else {
+        unset_captures(vu, op);
+        if vu.rehearsal.is_none() {
+            captures_missed(&mut vu.worker.recorder.borrow_mut(), op, variant, vu.late);
+        }
     }
     let outcome = match (&result, status) {
         (Err(_), _) | (_, None) => Outcome::Transport,
@@ -518,6 +537,8 @@ fn capture(vu: &mut Vu, op: &HttpOp, variant: u32, observed: &Observed<'_>) -> O
         if held {
             vu.env.vars[capture.var] = Var::Value(found.expect("seen above"));
         } else {
+            // What an earlier turn of a loop found is not this one's.
+            vu.env.vars[capture.var] = Var::Unset;
             let name = format!("capture {}", capture.name);
             miss.get_or_insert((name, Outcome3::Absent { what: "what it looks for".into() }));
         }
@@ -527,13 +548,30 @@ fn capture(vu: &mut Vu, op: &HttpOp, variant: u32, observed: &Observed<'_>) -> O
     miss
 }
 
-fn check(vu: &Vu, op: &HttpOp, variant: u32, family: Family, name: &dyn std::fmt::Display, held: bool) {
-    if vu.rehearsal.is_some() {
-        return;
+/// What a step without an answer captures is not what it captured before.
+fn unset_captures(vu: &mut Vu, op: &HttpOp) {
+    for capture in &op.captures {
+        vu.env.vars[capture.var] = Var::Unset;
     }
-    let mut recorder = vu.worker.recorder.borrow_mut();
-    let key = Key { owner: op.step, family, variant, result: 0, late: vu.late };
-    let cell = series(&mut recorder, key, op, || {
+}
+
+fn check(vu: &Vu, op: &HttpOp, variant: u32, family: Family, name: &dyn std::fmt::Display, held: bool) {
+    if vu.rehearsal.is_none() {
+        check_in(&mut vu.worker.recorder.borrow_mut(), op, variant, vu.late, family, name, held);
+    }
+}
+
+fn check_in(
+    recorder: &mut Recorder,
+    op: &HttpOp,
+    variant: u32,
+    late: bool,
+    family: Family,
+    name: &dyn std::fmt::Display,
+    held: bool,
+) {
+    let key = Key { owner: op.step, family, variant, result: 0, late };
+    let cell = series(recorder, key, op, || {
         ("checks".into(), vec![("check", name.to_string())], Sample::Rate(0, 0))
     });
     if let Sample::Rate(trues, total) = cell {
@@ -613,12 +651,12 @@ fn record(vu: &mut Vu, op: &HttpOp, variant: u32, opening: &Opening, phases: &Ph
     totals.sent += phases.bytes_sent;
     totals.received += phases.bytes_received;
     if failed {
-        times[0].add_infinite();
-        times[1].add_infinite();
-    } else {
-        times[0].add(micros(waited + service));
-        times[1].add(micros(service));
+        // No phase of a failure is fast: a refused connection did not connect in no time.
+        times.iter_mut().for_each(Dist::add_infinite);
+        return;
     }
+    times[0].add(micros(waited + service));
+    times[1].add(micros(service));
     // A connection belongs to its user: there is never a wait for one.
     times[2].add(0);
     times[3].add(micros(opening.connecting));
@@ -643,8 +681,20 @@ fn custom(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, ob
     }
 }
 
-/// The value in thousandths; none where its condition is false.
-fn custom_sample(record: &RecordOp, scope: &InScope<'_>) -> Result<Option<i64>, EvalError> {
+/// A custom sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Custom {
+    /// In thousandths.
+    Milli(i64),
+    /// The time of an answer that never came.
+    Infinite,
+}
+
+/// Numbers beyond it do not fit in thousandths.
+const MOST: f64 = 9e15;
+
+/// The value; none where its condition is false.
+fn custom_sample(record: &RecordOp, scope: &InScope<'_>) -> Result<Option<Custom>, EvalError> {
     let holds = match &record.when {
         Some(when) => Some(eval::truthy(&eval::eval(when, scope)?)),
         None => None,
@@ -655,10 +705,14 @@ fn custom_sample(record: &RecordOp, scope: &InScope<'_>) -> Result<Option<i64>, 
     };
     if record.kind == MetricKind::Rate {
         let sample = holds.or_else(|| value.as_ref().map(eval::truthy)).unwrap_or(true);
-        return Ok(Some(i64::from(sample)));
+        return Ok(Some(Custom::Milli(i64::from(sample))));
     }
     if holds == Some(false) {
         return Ok(None);
+    }
+    let is_trend = matches!(record.kind, MetricKind::Trend | MetricKind::TimeTrend);
+    if is_trend && record.reads_duration && scope.response.is_some_and(|seen| seen.status.is_none()) {
+        return Ok(Some(Custom::Infinite));
     }
     let number = match &value {
         None => Some(1.0),
@@ -666,13 +720,14 @@ fn custom_sample(record: &RecordOp, scope: &InScope<'_>) -> Result<Option<i64>, 
         Some(Json::Bool(value)) => Some(f64::from(*value)),
         Some(other) => other.as_f64(),
     };
-    let number = number.ok_or_else(|| {
-        EvalError(format!("`{}` needs a number, not {}", record.metric, value.unwrap_or_default()))
+    let number = number.filter(|n| n.abs() < MOST && !(is_trend && *n < 0.0)).ok_or_else(|| {
+        let what = if is_trend { "a number of at least 0 and under 9e15" } else { "a number under 9e15" };
+        EvalError(format!("`{}` needs {what}, not {}", record.metric, value.unwrap_or_default()))
     })?;
-    Ok(Some((number * 1_000.0).round() as i64))
+    Ok(Some(Custom::Milli((number * 1_000.0).round() as i64)))
 }
 
-fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, value: i64) {
+fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, value: Custom) {
     if vu.rehearsal.is_some() {
         return;
     }
@@ -687,9 +742,14 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
         };
         (record.metric.clone(), Vec::new(), cell)
     });
+    let (value, cell) = match (value, cell) {
+        (Custom::Infinite, Sample::Trend(dist)) => return dist.add_infinite(),
+        (Custom::Infinite, _) => unreachable!("only trends have infinite samples"),
+        (Custom::Milli(value), cell) => (value, cell),
+    };
     match cell {
         Sample::Counter(sum, count) => {
-            *sum += value;
+            *sum = sum.saturating_add(value);
             *count += 1;
         }
         Sample::Rate(trues, total) => {
@@ -703,10 +763,22 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
     }
 }
 
-/// A step whose texts have no value is not sent and has failed.
-fn unrendered(vu: &mut Vu, op: &HttpOp, error: &EvalError) -> bool {
+/// A step whose texts have no value is not sent and has failed: as a request that got no answer.
+fn unrendered(vu: &mut Vu, op: &HttpOp, variant: u32, error: &EvalError) -> bool {
     let tags: BTreeMap<String, String> = op.tags.clone();
     super::no_value(vu, op.step, &op.name, &tags, error);
+    let taken =
+        Taken { status: 0, outcome: Outcome::Transport, code: Some(Code::Other), version: vu.worker.version() };
+    record(vu, op, variant, &Opening::default(), &Phases::none(), &taken);
+    unset_captures(vu, op);
+    if vu.rehearsal.is_none() {
+        let mut recorder = vu.worker.recorder.borrow_mut();
+        for (at, expectation) in op.expect.iter().enumerate() {
+            let family = Family::Check(at as u16);
+            check_in(&mut recorder, op, variant, vu.late, family, &expectation.name, false);
+        }
+        captures_missed(&mut recorder, op, variant, vu.late);
+    }
     vu.failed(op.on_failure, &op.name)
 }
 

@@ -7,6 +7,7 @@ mod http;
 mod loops;
 mod pause;
 
+pub(crate) use group::abandon;
 pub(crate) use http::censor;
 
 use crate::prepare::{Op, ScenarioProgram};
@@ -33,6 +34,7 @@ pub(crate) enum Frame {
 pub(crate) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, set_up: bool) -> bool {
     let ops = if set_up { &scenario.setup } else { &scenario.steps };
     vu.frames.clear();
+    vu.core.groups.borrow_mut().clear();
     let mut at = 0;
     while let Some(op) = ops.get(at) {
         let next = match op {
@@ -62,8 +64,8 @@ pub(crate) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, set_up: bool) 
                 let next = holds.map(|holds| if holds { at + 1 } else { *end });
                 valued(vu, scenario, *step, name, next)
             }
-            Op::Group(step) => {
-                group::begin(vu, *step);
+            Op::Group(op) => {
+                group::begin(vu, op.step, (set_up, at));
                 Some(at + 1)
             }
             Op::GroupEnd(op) => {
@@ -73,7 +75,12 @@ pub(crate) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, set_up: bool) 
         };
         match next {
             Some(next) => at = next,
-            None => return false,
+            None => {
+                if vu.rehearsal.is_none() {
+                    abandon(&vu.worker, &vu.run, &vu.core);
+                }
+                return false;
+            }
         }
     }
     true

@@ -294,11 +294,12 @@ fn failures_are_infinite_and_named() {
         let no_answer = status == "0" || status == "500";
         assert_eq!(trues(&record, "http_server_errors", &[]).0, if no_answer { 6 } else { 0 });
         assert_eq!(trues(&record, "http_rate_limited", &[]).0, if status == "429" { 6 } else { 0 });
-        for metric in ["http_req_duration", "http_req_service_time"] {
+        for metric in crate::record::TIMES.into_iter().chain(["iteration_duration"]) {
             let infinite: u64 = trends(&record, metric, &[]).iter().map(|t| t.infinite).sum();
-            assert_eq!(infinite, 6, "{metric}");
+            assert_eq!((infinite, count(&record, metric, &[])), (6, 6), "{metric}");
         }
-        assert_eq!(trends(&record, "http_req_waiting", &[]).iter().map(|t| t.infinite).sum::<u64>(), 0);
+        assert_eq!(record.scenarios["s"].last_answer_us > 0, status != "0");
+        assert!(record.scenarios["s"].ended_us >= record.scenarios["s"].last_answer_us);
         assert_eq!(record.scenarios["s"].failed, 6);
     }
 }
@@ -327,15 +328,75 @@ fn an_expected_error_is_expected_and_a_failed_check_is_one() {
     assert_eq!(trues(&record, "checks", &[("check", "a is 2")]), (0, 2));
 }
 
+/// Rows of which number 3 is a bug of ours.
+struct Panicking;
+
+impl crate::rows::Rows for Panicking {
+    fn rows(&self) -> u64 {
+        5
+    }
+    fn row(&self, n: u64, _: Option<&[String]>) -> Result<crate::text::Row, String> {
+        assert_ne!(n, 3, "a bug");
+        Ok(BTreeMap::new())
+    }
+}
+
+#[test]
+fn a_user_that_panics_ends_the_load_and_is_told() {
+    let server = Server::start(|_| ok(""));
+    let long = Duration::from_secs(20);
+    for demand in [users(1, long), arrivals(100, long, 9), each(1, 1_000_000, true)] {
+        let mut s = scenario("s", demand, vec![get(0, "/")]);
+        s.draw = vec![Draw { binding: "row".into(), fixture: "rows".into(), order: DrawOrder::RoundRobin }];
+        let rows = RowSources::from([("rows".to_owned(), Arc::new(Panicking) as Arc<dyn crate::rows::Rows>)]);
+        let (record, _) = run_with(input(graph(vec![s]), &server.url), &rows, &mut |_| {}).unwrap();
+        assert!(record.health.panicked >= 1);
+        assert_eq!(record.error.as_deref(), Some("a virtual user panicked"));
+        assert!(record.duration_us < 10_000_000, "the load ends at once");
+        assert!(record.scenarios["s"].finished >= 2, "what was measured is kept");
+    }
+}
+
+#[test]
+fn the_first_arrivals_find_their_users() {
+    let server = Server::start(|_| ok(""));
+    for (pre_allocated, max, set_up) in [(1, 1, false), (16, 16, false), (1, 16, true), (0, 16, true)] {
+        let mut demand = arrivals(20, Duration::from_millis(300), max);
+        if let Demand::Arrivals { pre_allocated_vus, .. } = &mut demand {
+            *pre_allocated_vus = pre_allocated;
+        }
+        let mut s = scenario("s", demand, vec![get(0, "/")]);
+        if set_up {
+            s.setup = vec![get(1, "/login")];
+        }
+        let (record, _) = load(graph(vec![s]), &server.url);
+        let s = &record.scenarios["s"];
+        assert_eq!((s.planned, s.finished), (Some(6), 6), "{pre_allocated} {max}: {s:?}");
+    }
+}
+
 #[test]
 fn what_is_in_flight_at_the_end_is_censored() {
     let server = Server::start(|_| Deed::Hang);
-    let (record, _) = load(
-        graph(vec![scenario("s", users(4, Duration::from_millis(100)), vec![get(0, "/")])]),
-        &server.url,
-    );
+    let hanging = edit(get(0, "/"), |h| {
+        h.capture = vec![Capture { name: "org".into(), from: CaptureFrom::Json("$.id".into()) }];
+    });
+    let group = Step {
+        id: StepId(1),
+        name: "group".into(),
+        tags: BTreeMap::new(),
+        kind: StepKind::Group { name: "::pay".into(), steps: vec![hanging] },
+    };
+    let (record, _) =
+        load(graph(vec![scenario("s", users(4, Duration::from_millis(100)), vec![group])]), &server.url);
     let s = &record.scenarios["s"];
     assert_eq!((s.started, s.interrupted, s.censored), (4, 4, 4));
+    assert_eq!(trues(&record, "checks", &[("check", "status")]), (0, 4));
+    assert_eq!(trues(&record, "checks", &[("check", "capture org")]), (0, 4));
+    for metric in ["group_duration", "iteration_duration", "http_req_waiting"] {
+        let infinite = trends(&record, metric, &[]).iter().map(|t| t.infinite).sum::<u64>();
+        assert_eq!(infinite, 4, "{metric}");
+    }
     assert_eq!(count(&record, "http_reqs", &[("outcome", "censored")]), 4);
     assert_eq!(trues(&record, "http_req_failed", &[]), (4, 4));
     assert_eq!(trends(&record, "http_req_duration", &[]).iter().map(|t| t.infinite).sum::<u64>(), 4);
@@ -611,6 +672,48 @@ fn custom_metrics_and_templated_tags() {
     assert_eq!(trues(&record, "share", &[]), (0, 2));
     assert_eq!(trends(&record, "n", &[("k", "k1")]).iter().map(|t| t.max).sum::<u64>(), 2_500);
     assert_eq!(count(&record, "http_reqs", &[("k", "k0")]), 1);
+}
+
+#[test]
+fn custom_numbers_that_are_none_are_failed_checks() {
+    let refused = "http://127.0.0.1:9";
+    let number = |metric: &str, n: &str| Record {
+        metric: metric.into(),
+        when: None,
+        value: Some(Expr::Const(json!(n))),
+    };
+    let mut records: Vec<_> =
+        ["NaN", "inf", "9e15", "-1"].into_iter().map(|n| number("trend", n)).collect();
+    records.extend(["-inf", "-2"].into_iter().map(|n| number("counter", n)));
+    records.push(Record { metric: "took".into(), when: None, value: Some(path("response.duration")) });
+    let step = edit(get(0, "/"), |h| {
+        h.record = records;
+        h.expect = vec![];
+    });
+    let mut plan = graph(vec![scenario("s", each(1, 1, true), vec![step])]);
+    plan.metrics = BTreeMap::from([
+        ("trend".to_owned(), MetricKind::Trend),
+        ("counter".to_owned(), MetricKind::Counter),
+        ("took".to_owned(), MetricKind::TimeTrend),
+    ]);
+    let (record, _) = load(plan, refused);
+    assert_eq!(count(&record, "trend", &[]), 0);
+    let counted: Vec<_> = matching(&record, "counter", &[]).collect();
+    assert_eq!(counted, [&Samples::Counter { sum_milli: -2_000, count: 1 }]);
+    assert_eq!(trues(&record, "checks", &[("check", "expressions have a value")]), (0, 5));
+    assert_eq!(trends(&record, "took", &[]).iter().map(|t| t.infinite).sum::<u64>(), 1);
+}
+
+#[test]
+fn a_step_that_cannot_be_rendered_is_a_failed_request() {
+    let server = Server::start(|_| ok(""));
+    let step = http(0, request("GET", slot("/x/", "nothing.here")));
+    let (record, _) = load(graph(vec![scenario("s", each(1, 3, true), vec![step])]), &server.url);
+    assert_eq!(count(&record, "http_reqs", &[("outcome", "transport"), ("status", "0")]), 3);
+    assert_eq!(trues(&record, "http_req_failed", &[]), (3, 3));
+    assert_eq!(trues(&record, "checks", &[("check", "status")]), (0, 3));
+    assert_eq!(trends(&record, "http_req_duration", &[]).iter().map(|t| t.infinite).sum::<u64>(), 3);
+    assert!(server.requests().is_empty());
 }
 
 #[test]

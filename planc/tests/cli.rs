@@ -281,6 +281,19 @@ fn a_full_disk_is_noticed() {
 }
 
 #[test]
+fn a_fixture_is_checked_but_not_compiled_alone() {
+    let folder = Folder::new("fixture");
+    let text = "fixture: people\ntable: people\nrows: 1\nidentity: id\ncolumns: { id: '{{ n }}' }\n";
+    let fixture = folder.file("people.yaml", text);
+    let done = folder.run(&["check", &fixture]);
+    assert_eq!(done.status.code(), Some(0), "{}", out(&done));
+    let done = folder.run(&["compile", &fixture, "-o", "-"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(err(&done).contains("this file is a fixture, not a plan"), "{}", err(&done));
+    assert!(err(&done).contains("1 error"), "{}", err(&done));
+}
+
+#[test]
 fn only_files_and_standard_input_are_plans() {
     let folder = Folder::new("pipes");
     let _pipe = Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo");

@@ -140,6 +140,14 @@ impl Diagnostics {
         }
     }
 
+    /// Drops what is said about a value as a whole whose quotes are missing: it may be right once it has them.
+    pub(crate) fn drop_echoes(&mut self) {
+        let unquoted: BTreeSet<Span> =
+            self.items.iter().filter(|d| d.code.id == "P0004").map(|d| d.primary.span).collect();
+        let echo = |d: &Diagnostic| d.code.id != "P0004" && unquoted.contains(&d.primary.span);
+        self.items.retain(|d| !echo(d));
+    }
+
     /// Whether any error is among them.
     pub fn has_errors(&self) -> bool {
         self.items.iter().any(|d| d.level == Level::Error)

@@ -80,9 +80,9 @@ pub fn compile(files: &dyn Files, path: &str, options: &Options) -> Compilation 
 }
 
 /// Compiles every profile of a plan, or the one that is named, and tells which profiles each finding holds in. The graph
-/// is that of the named or the default profile.
+/// is that of the named or the default profile. A fixture file is checked as [`compile_fixture`] would.
 pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
-    let loaded = parse::load_plan(files, path);
+    let loaded = parse::load_any(files, path);
     let mut profiles = vec![options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string())];
     if options.profile.is_none() {
         let declared =
@@ -113,6 +113,7 @@ fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options) -> Comp
         found.push((profile.clone(), own));
     }
     diagnostics.extend(merge(found));
+    diagnostics.drop_echoes();
     let origins = first.as_ref().map_or(BTreeMap::new(), |resolved| resolved.origins.clone());
     let graph = first.filter(|_| !diagnostics.has_errors()).map(lower::lower);
     Compilation { sources, diagnostics, graph, origins }

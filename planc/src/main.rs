@@ -8,9 +8,10 @@ use planc::render::{self, Summary};
 use planc::source::SourceMap;
 use planc::{Compilation, Files, Options, Page, show};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Load tests you can merge on: the plan compiler.
 #[derive(Parser)]
@@ -39,7 +40,11 @@ enum Command {
 Examples:
   planc check plans/storm.yaml
   planc check plans/*.yaml --deny warnings --format github
-  planc check plans/storm.yaml --profile stress --set rate=300/s")]
+  planc check plans/storm.yaml --profile stress --set rate=300/s
+  planc check fixtures/agents.yaml
+
+The environment is not read: what a check says is the same on every machine. Inputs with `env:` take their default or
+what --set gives.")]
     Check(Check),
     /// Draws what a plan will do: order, load, rows, requests, gates
     #[command(after_help = "\
@@ -78,7 +83,7 @@ Examples:
 
 #[derive(clap::Args)]
 struct Check {
-    /// Plans to check
+    /// Plans, or fixture files, to check; `-` for standard input
     #[arg(required = true, value_name = "PLAN")]
     plans: Vec<String>,
     #[command(flatten)]
@@ -183,7 +188,7 @@ fn check(args: &Check) -> Result<bool, Unusable> {
         sources.files().for_each(|(_, file)| tell(&format!("read {}\n", file.name)));
     }
     let format = render::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
-    print(&(format.render)(&sources, &diagnostics, &summary, true));
+    print(&(format.render)(&sources, &diagnostics, &summary, true))?;
     let denied = args.deny.contains(&Deny::Warnings) && summary.warnings > 0;
     Ok(summary.errors == 0 && !denied)
 }
@@ -193,7 +198,7 @@ fn graph(args: &Graph) -> Result<bool, Unusable> {
         return Ok(false);
     };
     let format = show::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
-    print(&(format.render)(&graph));
+    print(&(format.render)(&graph))?;
     Ok(true)
 }
 
@@ -205,11 +210,11 @@ fn compile(args: &Compile) -> Result<bool, Unusable> {
     let mut text = serde_json::to_string_pretty(&graph).map_err(|e| Unusable(e.to_string()))?;
     text.push('\n');
     if args.output == "-" {
-        print(&text);
+        print(&text)?;
         return Ok(true);
     }
-    write_atomically(Path::new(&args.output), &text)
-        .map_err(|e| Unusable(format!("cannot write `{}`: {e}", args.output)))?;
+    write(Path::new(&args.output), &text)
+        .map_err(|why| Unusable(format!("cannot write `{}`: {why}", args.output)))?;
     tell(&format!("wrote {}, graph {}\n", args.output, graph.id()));
     Ok(true)
 }
@@ -218,13 +223,13 @@ fn explain(args: &Explain) -> Result<bool, Unusable> {
     let pages = planc::pages();
     let Some(wanted) = &args.code else {
         let line = |page: &Page| format!("{}  {}\n", page.code, page.name);
-        print(&pages.iter().map(line).collect::<String>());
+        print(&pages.iter().map(line).collect::<String>())?;
         return Ok(true);
     };
     let page = pages.iter().find(|page| page.code.eq_ignore_ascii_case(wanted) || page.name == wanted);
     let page =
         page.ok_or_else(|| Unusable(format!("no diagnostic `{wanted}`: `planc explain --list` has all")))?;
-    print(&format!("{}\n", page.text.trim_end()));
+    print(&format!("{}\n", page.text.trim_end()))?;
     Ok(true)
 }
 
@@ -233,14 +238,14 @@ fn schema(of: SchemaOf) -> Result<bool, Unusable> {
         SchemaOf::Plan => planc::schema::plan(),
         SchemaOf::Fixture => planc::schema::fixture(),
     };
-    print(&format!("{schema:#}\n"));
+    print(&format!("{schema:#}\n"))?;
     Ok(true)
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<bool, Unusable> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "planc", &mut script);
-    print(&String::from_utf8_lossy(&script));
+    print(&String::from_utf8_lossy(&script))?;
     Ok(true)
 }
 
@@ -274,25 +279,79 @@ struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<String, String> {
-        let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-        // Far over the compiler's own bound, so that its diagnostic is told, not ours.
-        if size > 64 << 20 {
-            return Err("the file is larger than 64 MiB".into());
-        }
-        let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+        let bytes = match path {
+            "-" | "/dev/stdin" => standard_input()?,
+            _ => regular_file(path)?,
+        };
         String::from_utf8(bytes)
             .map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
     }
+}
+
+/// Far over the compiler's own bound, so that its diagnostic is told, not ours.
+const MAX_FILE: u64 = 64 << 20;
+
+/// A pipe would block and a device never end: only files are read.
+fn regular_file(path: &str) -> Result<Vec<u8>, String> {
+    let file = std::fs::metadata(path).map_err(|e| e.to_string())?;
+    if file.is_dir() {
+        return Err("it is a folder".into());
+    }
+    if !file.is_file() {
+        return Err("it is not a regular file; write `-` to read standard input".into());
+    }
+    if file.len() > MAX_FILE {
+        return Err("the file is larger than 64 MiB".into());
+    }
+    std::fs::read(path).map_err(|e| e.to_string())
+}
+
+/// All of standard input, which can be read only once.
+fn standard_input() -> Result<Vec<u8>, String> {
+    static INPUT: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
+    let read = || {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().take(MAX_FILE).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+        Ok(bytes)
+    };
+    INPUT.get_or_init(read).clone()
 }
 
 fn readable(plan: &str) -> Result<(), Unusable> {
     Disk.read(plan).map(drop).map_err(|e| Unusable(format!("cannot read `{plan}`: {e}")))
 }
 
+/// Replaces a regular file, or the one that a link names, in one go. A device or pipe is written to and stays what it is.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let tell = |e: std::io::Error| e.to_string();
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err("it is a folder".into()),
+        Ok(there) if there.is_file() => {
+            write_atomically(&path.canonicalize().map_err(tell)?, text).map_err(tell)
+        }
+        Ok(_) => {
+            let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(tell)?;
+            file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(tell)
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            match folder {
+                Some(folder) if !folder.exists() => {
+                    Err(format!("there is no folder `{}`: make it first", folder.display()))
+                }
+                // A link to a file that is not there yet makes that file.
+                _ if path.is_symlink() => std::fs::write(path, text).map_err(tell),
+                _ => write_atomically(path, text).map_err(tell),
+            }
+        }
+        Err(e) => Err(tell(e)),
+    }
+}
+
 /// Writes beside the file and renames, so that no one ever sees half of it.
 fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?);
+    name.push(path.file_name().ok_or(ErrorKind::InvalidInput)?);
     name.push(format!(".{}.tmp", std::process::id()));
     let beside: PathBuf = path.with_file_name(name);
     let written = std::fs::File::create(&beside)
@@ -304,12 +363,18 @@ fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
     written
 }
 
-/// Standard output; colour only on a terminal that wants it. A reader that went away is no error.
-fn print(text: &str) {
-    let _ = anstream::stdout().write_all(text.as_bytes());
+/// Standard output; colour only on a terminal that wants it. A reader that went away is no error; a full disk is.
+fn print(text: &str) -> Result<(), Unusable> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Unusable(format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Standard error, likewise.
+/// Standard error, where nothing can be done about a failure.
 fn tell(text: &str) {
     let _ = anstream::stderr().write_all(text.as_bytes());
 }

@@ -39,6 +39,18 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// The least that compiles.
+const SMALL: &str = "\
+plan: small
+target: { url: 'http://127.0.0.1:1', allow_hosts: [127.0.0.1] }
+scenarios:
+  one:
+    executor: constant-vus
+    vus: 1
+    duration: 1s
+    steps: [get: /]
+";
+
 const BROKEN: &str = "plan: demo\ntarget: {{ x }}\n";
 
 #[test]
@@ -80,7 +92,12 @@ fn github_annotations() {
     let folder = Folder::new("github");
     let plan = folder.file("broken.yaml", BROKEN);
     let text = out(&folder.run(&["check", &plan, "--format", "github"]));
-    assert!(text.contains("::error file=broken.yaml,line=2,col=9,title=P0004 unquoted-template::"), "{text}");
+    assert!(
+        text.contains(
+            "::error file=broken.yaml,line=2,col=9,endLine=2,endColumn=16,title=P0004 unquoted-template::"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -217,5 +234,81 @@ fn plain(node: &planc::yaml::Node) -> serde_json::Value {
         NodeKind::Mapping(entries) => {
             entries.iter().map(|e| (e.key.value.clone(), plain(&e.value))).collect()
         }
+    }
+}
+
+#[test]
+fn a_graph_goes_where_the_path_leads() {
+    let folder = Folder::new("output");
+    let plan = folder.file("plan.yaml", SMALL);
+    folder.file("real.json", "old");
+    std::os::unix::fs::symlink("real.json", folder.0.join("link.json")).expect("a link");
+    let done = folder.run(&["compile", &plan, "-o", "link.json"]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(folder.0.join("link.json").is_symlink());
+    assert!(std::fs::read_to_string(folder.0.join("real.json")).expect("written").contains("\"schema\""));
+    // A link to a device: what it names is written to, and the link is still there.
+    std::os::unix::fs::symlink("/dev/null", folder.0.join("null")).expect("a link");
+    let done = folder.run(&["compile", &plan, "-o", "null"]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(folder.0.join("null").is_symlink());
+    let (code, told) = (Some(2), err(&folder.run(&["compile", &plan, "-o", "no/where/x.json"])));
+    assert_eq!(folder.run(&["compile", &plan, "-o", "no/where/x.json"]).status.code(), code);
+    assert!(told.contains("there is no folder `no/where`"), "{told}");
+    assert!(err(&folder.run(&["compile", &plan, "-o", "."])).contains("it is a folder"));
+}
+
+#[test]
+fn a_full_disk_is_noticed() {
+    let folder = Folder::new("full");
+    let plan = folder.file("plan.yaml", SMALL);
+    for args in [
+        vec!["schema"],
+        vec!["graph", &plan],
+        vec!["explain", "P0102"],
+        vec!["explain", "--list"],
+        vec!["completions", "bash"],
+        vec!["check", &plan, "--format", "json"],
+        vec!["compile", &plan, "-o", "-"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_planc"));
+        command.args(&args).current_dir(&folder.0).stdout(full).stderr(std::process::Stdio::piped());
+        let done = command.output().expect("planc runs");
+        assert_eq!(done.status.code(), Some(2), "{args:?}");
+        assert!(err(&done).contains("cannot write to standard output"), "{args:?}: {}", err(&done));
+    }
+}
+
+#[test]
+fn a_fixture_is_checked_but_not_compiled_alone() {
+    let folder = Folder::new("fixture");
+    let text = "fixture: people\ntable: people\nrows: 1\nidentity: id\ncolumns: { id: '{{ n }}' }\n";
+    let fixture = folder.file("people.yaml", text);
+    let done = folder.run(&["check", &fixture]);
+    assert_eq!(done.status.code(), Some(0), "{}", out(&done));
+    let done = folder.run(&["compile", &fixture, "-o", "-"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(err(&done).contains("this file is a fixture, not a plan"), "{}", err(&done));
+    assert!(err(&done).contains("1 error"), "{}", err(&done));
+}
+
+#[test]
+fn only_files_and_standard_input_are_plans() {
+    let folder = Folder::new("pipes");
+    let _pipe = Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo");
+    for (plan, told) in
+        [("pipe", "not a regular file"), (".", "it is a folder"), ("/dev/zero", "not a regular file")]
+    {
+        let done = folder.run(&["check", plan]);
+        assert_eq!(done.status.code(), Some(2), "{plan}");
+        assert!(err(&done).contains(told), "{plan}: {}", err(&done));
+    }
+    folder.file("plan.yaml", SMALL);
+    for plan in ["-", "/dev/stdin"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_planc"));
+        let input = std::fs::File::open(folder.0.join("plan.yaml")).expect("the plan");
+        let done = command.args(["graph", plan]).stdin(input).output().expect("planc runs");
+        assert_eq!(done.status.code(), Some(0), "{plan}: {}", err(&done));
     }
 }

@@ -31,7 +31,12 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             continue;
         }
         let shown = show(&population);
-        if !gates().any(|other| counts_errors(other) && covers(&other.selector, &population)) {
+        // One that sees nothing has an error of its own, and was meant for this.
+        let counted = plan.gates.iter().filter(|other| decides(&other.gate)).any(|other| {
+            counts_errors(&other.gate, narrowed)
+                && (!other.reachable || covers(&other.gate.selector, &population))
+        });
+        if !counted {
             told.push(key.clone());
             let message = format!("a gate on latency, and none on errors of the same requests{shown}");
             let help = format!("write `http_req_failed{}: [\"rate < 1%\"]` beside it", braces(&population));
@@ -61,11 +66,14 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn counts_errors(gate: &Gate) -> bool {
+/// Whether a gate fails when requests do. Server errors alone leave out refusals and what never arrived, and a latency
+/// of what went well leaves out all three.
+fn counts_errors(gate: &Gate, all: bool) -> bool {
     let upper = matches!(gate.op, Comparison::Lt | Comparison::Le | Comparison::Eq);
     let lower = matches!(gate.op, Comparison::Gt | Comparison::Ge | Comparison::Eq);
     match gate.metric.as_str() {
-        "http_req_failed" | "http_server_errors" => upper,
+        "http_req_failed" => upper,
+        "http_server_errors" => upper && !all,
         "checks" => lower,
         _ => false,
     }

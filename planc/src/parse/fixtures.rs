@@ -79,8 +79,10 @@ impl Parser<'_> {
         if rows.is_none() && !map.has("rows_from") && !map.has_near("rows") {
             self.error(codes::MISSING_KEY, span, "a fixture needs `rows`");
         }
+        // Of columns under a misspelt key nothing is known, so nothing more can be said about them.
+        let lost = map.has_near("columns") && !map.has("columns");
         self.finish(map);
-        Some(Fixture { span, name, about, rows, kind, columns, verify })
+        (!lost).then_some(Fixture { span, name, about, rows, kind, columns, verify })
     }
 
     fn table_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {

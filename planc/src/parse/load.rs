@@ -8,7 +8,7 @@ use crate::ast::{Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span};
-use crate::yaml;
+use crate::yaml::{self, Node, NodeKind};
 use std::collections::BTreeMap;
 
 /// What reading gave: the texts always, the plan as far as it could be read.
@@ -18,13 +18,49 @@ pub(crate) struct Loaded {
     pub(crate) plan: Option<Plan>,
 }
 
+/// What a file turns out to be.
+#[derive(PartialEq)]
+enum Sort {
+    Plan,
+    Fixture,
+}
+
+fn sort_of(node: &Node) -> Sort {
+    match node.get("fixture").is_some() && node.get("plan").is_none() {
+        true => Sort::Fixture,
+        false => Sort::Plan,
+    }
+}
+
+/// Reads a plan file and what it names, or a fixture file as [`load_fixture`] does.
+pub(crate) fn load_any(files: &dyn Files, path: &str) -> Loaded {
+    let sort = files.read(path).ok().and_then(|text| {
+        let mut sources = SourceMap::default();
+        let file = sources.add(path, text);
+        yaml::parse(&sources, file, &mut Diagnostics::default()).map(|node| sort_of(&node))
+    });
+    match sort {
+        Some(Sort::Fixture) => load_fixture(files, path),
+        _ => load_plan(files, path),
+    }
+}
+
 /// Reads a plan file and what it names.
 pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
     let mut loader = Loader::new(files);
     let plan = loader.open(path).and_then(|file| {
-        let node = yaml::parse(&loader.sources, file, &mut loader.diagnostics)?;
+        let node = loader.yaml(file)?;
+        if let (Sort::Fixture, NodeKind::Mapping(entries)) = (sort_of(&node), &node.kind) {
+            let span = entries.iter().find(|e| e.key.value == "fixture").map(|e| e.key.span)?;
+            loader.diagnostics.push(
+                Diagnostic::error(codes::WRONG_TYPE, span, "this file is a fixture, not a plan").help(
+                    "name the plan that uses it; `planc check` and `seeders` also take a fixture alone",
+                ),
+            );
+            return None;
+        }
         // A block that could not be parsed is not a block that is not there.
-        let torn = loader.diagnostics.iter().any(|diagnostic| diagnostic.code == yaml::SYNTAX);
+        let torn = loader.torn();
         let plan = loader.parser().plan(&node, Span::new(file, 0..0), torn)?;
         let all =
             Lost { block: true, world: true, steps: true, thresholds: true, guards: true, fixtures: true };
@@ -34,6 +70,7 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
         for fixture in &mut plan.fixtures {
             loader.complete(fixture, path);
         }
+        plan.lost.fixtures |= plan.fixtures.iter().any(|fixture| fixture.definition.is_none());
         plan
     });
     loader.into_loaded(plan)
@@ -44,7 +81,7 @@ pub(crate) fn load_fixture(files: &dyn Files, path: &str) -> Loaded {
     let mut loader = Loader::new(files);
     let plan = loader.open(path).and_then(|file| {
         let start = Span::new(file, 0..0);
-        let definition = loader.fixture_file(path, file)?;
+        let definition = loader.fixture_file(path, file, None)?;
         let name = definition.name.clone().unwrap_or_else(|| file_stem(path, start));
         let fixture = FixtureUse {
             name: name.clone(),
@@ -101,6 +138,23 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// The tree of a file that has anything in it.
+    fn yaml(&mut self, file: FileId) -> Option<Node> {
+        let before = self.diagnostics.len();
+        let node = yaml::parse(&self.sources, file, &mut self.diagnostics)?;
+        if node.kind == NodeKind::Null && self.diagnostics.len() == before {
+            let span = Span::new(file, 0..0);
+            self.diagnostics.push(Diagnostic::error(codes::MISSING_KEY, span, "the file is empty"));
+            return None;
+        }
+        Some(node)
+    }
+
+    /// Whether a part of the texts so far is not in their trees.
+    fn torn(&self) -> bool {
+        self.diagnostics.iter().any(|found| [yaml::SYNTAX, yaml::MANY_DOCUMENTS].contains(&found.code))
+    }
+
     fn complete(&mut self, fixture: &mut FixtureUse, plan_path: &str) {
         match &fixture.from {
             Some(from) => {
@@ -109,7 +163,7 @@ impl<'a> Loader<'a> {
                     let definition = match self.files.read(&path) {
                         Ok(text) => {
                             let file = self.sources.add(&path, text);
-                            self.fixture_file(&path, file)
+                            self.fixture_file(&path, file, Some(from.span))
                         }
                         Err(error) => {
                             let message = format!("cannot read `{path}`: {error}");
@@ -133,9 +187,22 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn fixture_file(&mut self, path: &str, file: FileId) -> Option<Fixture> {
+    /// Reads a fixture's file; `from` is where a plan names it.
+    fn fixture_file(&mut self, path: &str, file: FileId, from: Option<Span>) -> Option<Fixture> {
         let start = Span::new(file, 0..0);
-        let node = yaml::parse(&self.sources, file, &mut self.diagnostics)?;
+        let before = self.diagnostics.len();
+        let node = self.yaml(file)?;
+        if let (Some(from), Some(_), None) = (from, node.get("plan"), node.get("fixture")) {
+            let message = format!("`{path}` is a plan, not a fixture");
+            self.diagnostics.push(
+                Diagnostic::error(codes::WRONG_TYPE, from, message)
+                    .help("name a file that says `fixture:`, `table:` and `columns:`"),
+            );
+            return None;
+        }
+        if self.diagnostics.iter().skip(before).any(|found| found.code == yaml::MANY_DOCUMENTS) {
+            return None;
+        }
         let mut definition = self.parser().fixture(&node, Some(start))?;
         if definition.name.is_none() {
             definition.name = Some(file_stem(path, start));

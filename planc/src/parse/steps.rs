@@ -170,7 +170,8 @@ impl Parser<'_> {
         for entry in self.named(node, "`capture`") {
             let from = self.capture(&entry.value, entry.key.span);
             let name = self.binding(entry.key.clone());
-            out.extend(name.zip(from));
+            // A name whose source is wrong is a name all the same.
+            out.extend(name.map(|name| (name, from.unwrap_or(CaptureFrom::Body))));
         }
         out.sort_by(|a, b| a.0.value.cmp(&b.0.value));
         out

@@ -11,6 +11,7 @@ pub(super) fn render(sources: &SourceMap, diagnostics: &[Diagnostic], _: &Summar
 fn annotation(sources: &SourceMap, d: &Diagnostic) -> String {
     let file = sources.file(d.primary.span.file);
     let (line, column) = file.line_column(d.primary.span.start as usize);
+    let (end_line, end_column) = file.line_column(d.primary.span.end as usize);
     let mut message = d.message.clone();
     for note in &d.notes {
         message.push_str(&format!("\nnote: {note}"));
@@ -22,7 +23,7 @@ fn annotation(sources: &SourceMap, d: &Diagnostic) -> String {
         message.push_str(&format!("\nhelp: {help}"));
     }
     format!(
-        "::{} file={},line={line},col={column},title={}::{}\n",
+        "::{} file={},line={line},col={column},endLine={end_line},endColumn={end_column},title={}::{}\n",
         d.level.as_str(),
         property(&file.name),
         property(&format!("{} {}", d.code.id, d.code.name)),

@@ -25,7 +25,8 @@ pub(super) fn expand(
                 .help("keep one plan or fixture in a file"),
         );
     }
-    let mut expander = Expander { tree, file, text, patches, diagnostics, nodes: 0, path: Vec::new() };
+    let mut expander =
+        Expander { tree, file, text, patches, diagnostics, nodes: 0, path: Vec::new(), merging: false };
     match tree.root {
         Some(root) => expander.node(root),
         None => Some(Node { span: Span::new(file, 0..0), kind: NodeKind::Null }),
@@ -41,6 +42,8 @@ struct Expander<'a> {
     nodes: usize,
     /// Nodes around the present one, to see an anchor that holds itself.
     path: Vec<Index>,
+    /// Below `<<`, where only anchors can stand.
+    merging: bool,
 }
 
 impl Expander<'_> {
@@ -72,6 +75,10 @@ impl Expander<'_> {
             RawKind::Scalar { text, plain } => self.scalar(raw, text, *plain, span),
             RawKind::UnknownAlias(name) => {
                 self.unknown_alias(name, span);
+                // Nothing to merge.
+                if self.merging {
+                    return Some(NodeKind::Mapping(Vec::new()));
+                }
                 NodeKind::Scalar { text: format!("*{name}"), plain: false }
             }
             RawKind::Sequence(items) => {
@@ -95,7 +102,10 @@ impl Expander<'_> {
                 self.node(*value)?;
                 continue;
             };
-            let value = self.node(*value)?;
+            let outer = std::mem::replace(&mut self.merging, plain && key.value == "<<");
+            let value = self.node(*value);
+            self.merging = outer;
+            let value = value?;
             if let Some(first) = seen.get(&key.value) {
                 self.duplicate(&key, *first);
                 continue;
@@ -223,6 +233,13 @@ impl Expander<'_> {
     }
 
     fn unknown_alias(&mut self, name: &str, span: Span) {
+        if self.merging {
+            self.tell(
+                Diagnostic::error(SYNTAX, span, format!("there is no anchor `{name}`"))
+                    .help(format!("write `&{name}` before a map further up, or leave `<<` out")),
+            );
+            return;
+        }
         let quoted = format!("\"*{name}\"");
         self.tell(
             Diagnostic::error(

@@ -1,0 +1,133 @@
+//! Fixtures: whether they fit the live tables, and their seeding.
+
+use super::{Halt, Part, Run, interrupted, program};
+use crate::checks::Seen;
+use crate::database;
+use crate::evidence::{End, NodeOutcome};
+use crate::guards::record;
+use crate::seeding;
+use planc::graph::FixtureKind;
+use seeders::{ErrorKind, SeedOptions};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Run<'_> {
+    /// Reads the live tables and tells every misfit before anything is written.
+    pub fn inspect(&mut self) -> Part {
+        let graph = Arc::clone(&self.graph);
+        let tables = graph.fixtures.iter().any(|fixture| matches!(fixture.kind, FixtureKind::Table(_)));
+        if self.options.skip_seed || !tables {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let values = self.values.map().clone();
+        let Some(url) = self.database.clone() else {
+            let seen = Seen::new(NodeOutcome::Absent, "the plan has table fixtures and no `database`");
+            self.note(record("fixture", "database", seen, None, start));
+            return Err(Halt(End::SeedingFailed));
+        };
+        let found = self.block(async {
+            let client = database::connect(&url).await?;
+            let version = database::version(&client).await;
+            let misfits = seeders::inspect(&client, &graph, &values).await.map_err(|e| e.to_string())?;
+            Ok::<_, String>((misfits, version))
+        })?;
+        match found {
+            Err(why) => {
+                self.note(record(
+                    "fixture",
+                    "database",
+                    Seen::new(NodeOutcome::Unreachable, why),
+                    None,
+                    start,
+                ));
+                Err(Halt(End::SeedingFailed))
+            }
+            Ok((misfits, version)) => {
+                self.environment.extend(version.map(|version| ("postgres".to_owned(), version)));
+                if !misfits.is_empty() {
+                    self.listener.misfits(&misfits);
+                }
+                for misfit in misfits.iter().filter(|misfit| !misfit.warning) {
+                    let column =
+                        misfit.column.as_ref().map(|c| format!("column `{c}`: ")).unwrap_or_default();
+                    let seen = Seen::new(NodeOutcome::Different, format!("{column}{}", misfit.message));
+                    self.note_quietly(record("fixture", &misfit.fixture, seen, misfit.help.clone(), start));
+                }
+                self.halt_if_failed("fixture", End::SeedingFailed)
+            }
+        }
+    }
+
+    /// Table fixtures in order, parents first, then accounts over HTTP.
+    pub fn fixtures(&mut self) -> Part {
+        let graph = Arc::clone(&self.graph);
+        if self.options.skip_seed || graph.fixtures.is_empty() {
+            return Ok(());
+        }
+        self.listener.part("fixtures");
+        let (tables, accounts): (Vec<_>, Vec<_>) =
+            graph.fixtures.iter().partition(|fixture| matches!(fixture.kind, FixtureKind::Table(_)));
+        for fixture in tables {
+            self.fixture(fixture)?;
+        }
+        if accounts.iter().any(|fixture| seeding::needs_tokens(fixture)) {
+            self.tokens()?;
+            self.listener.part("fixtures");
+        }
+        for fixture in accounts {
+            self.fixture(fixture)?;
+        }
+        Ok(())
+    }
+
+    fn fixture(&mut self, fixture: &planc::graph::Fixture) -> Part {
+        let start = Instant::now();
+        let options = SeedOptions {
+            mode: self.options.mode,
+            trust_ledger: self.options.trust_ledger,
+            keep_stale: self.options.keep_stale,
+            base_micros: (self.world.clock)(),
+            who: self.world.env.get("USER").cloned().unwrap_or_default(),
+            program: program(),
+            secrets: self.masker.values(),
+            export_dir: Some(self.world.folder.clone()),
+        };
+        let ground = seeding::Ground {
+            graph: Arc::clone(&self.graph),
+            database: self.database.clone(),
+            web: self.web.clone(),
+            base: self.base.clone(),
+            values: self.values.clone(),
+        };
+        let (runtime, signals) = (&self.runtime, &self.world.signals);
+        let listener = &mut *self.listener;
+        let mut hear = |progress| listener.seeding(&progress);
+        let outcome = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = signals.asked() => Err(interrupted(signals.name())),
+                done = seeding::seed(fixture, &ground, &options, &mut hear) => Ok(done),
+            }
+        })?;
+        match outcome {
+            Ok(mut receipt) => {
+                receipt.notes.iter_mut().for_each(|note| *note = self.masker.hide(note));
+                self.listener.receipt(&receipt);
+                let drift = receipt.action == seeders::Action::Drift;
+                let outcome = if drift { NodeOutcome::Different } else { NodeOutcome::Passed };
+                let seen = Seen::new(outcome, seeding::told(&receipt));
+                self.note_quietly(record("fixture", &fixture.name, seen, None, start));
+                self.receipts.push(receipt);
+            }
+            Err(error) => {
+                if let ErrorKind::Misfit(misfits) = &error.kind {
+                    self.listener.misfits(misfits);
+                }
+                let seen = Seen::new(NodeOutcome::Failed, error.message.clone());
+                self.note(record("fixture", &fixture.name, seen, error.help.clone(), start));
+            }
+        }
+        self.halt_if_failed("fixture", End::SeedingFailed)
+    }
+}

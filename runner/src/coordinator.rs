@@ -32,8 +32,10 @@ pub(crate) struct Coordinator {
     lateness: Buckets,
     loop_delay: Buckets,
     exhausted: BTreeMap<String, u64>,
-    /// Arrivals exist: lateness tells whether a second was late, else the probe's delay does.
+    /// Arrivals exist: a second is late by the lateness of starts.
     open_model: bool,
+    /// Others exist: a second is late by the probe's delay.
+    closed_model: bool,
 }
 
 impl Coordinator {
@@ -47,6 +49,7 @@ impl Coordinator {
         let scenarios = program.scenarios.len();
         Coordinator {
             open_model: program.scenarios.iter().any(|s| matches!(s.demand, Demand::Arrivals { .. })),
+            closed_model: program.scenarios.iter().any(|s| !matches!(s.demand, Demand::Arrivals { .. })),
             played: vec![0; program.steps],
             program,
             shared,
@@ -130,8 +133,8 @@ impl Coordinator {
             delay.merge(&tick.snapshot.loop_delay);
         }
         let limit = self.program.lateness_limit.as_micros() as u64;
-        let deciding = if self.open_model { &lateness } else { &delay };
-        let late = deciding.quantile(0.99) > limit;
+        let late = (self.open_model && lateness.quantile(0.99) > limit)
+            || (self.closed_model && delay.quantile(0.99) > limit);
         let mut second = Second::default();
         let mut merged = Tick { late, lateness_p99_us: lateness.quantile(0.99), ..Tick::default() };
         let mut alive = vec![0; self.standing.len()];

@@ -1,20 +1,23 @@
 //! Playing steps once, before or beside the load: nothing of it is counted.
 
 use crate::drive::run::ScenarioRun;
-use crate::load::{LoadError, LoadInput, RehearsalFailure};
+use crate::load::{LoadError, LoadInput, RehearsalFailure, STOP_GRACEFUL, STOP_NOW};
 use crate::prepare::Program;
 use crate::rows::RowSources;
 use crate::shared::Shared;
 use crate::steps;
-use crate::text::Var;
+use crate::text::{Var, key_of};
 use crate::vu::{Vu, VuCore};
 use crate::worker::Worker;
 use planc::graph::{Json, Step};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::task::LocalSet;
 
+/// How often it is looked whether to stop.
+const LOOK: Duration = Duration::from_millis(10);
 /// What stands in place of a secret.
 const MASK: &str = "•••";
 
@@ -27,7 +30,10 @@ pub(crate) fn scenarios(input: &LoadInput, rows: &RowSources) -> Result<Vec<Rehe
     let secrets = secrets(&input);
     let mut failures = Vec::new();
     for index in 0..program.scenarios.len() {
-        let mut played = block_on(&program, index, async |vu| {
+        let played = block_on(&program, index, &input, STOP_GRACEFUL, async |vu| {
+            vu.all_branches = true;
+            // What it draws at random is not what the load begins with.
+            vu.env.random_key = key_of(vu.env.random_key, "rehearsal");
             let scenario = &program.scenarios[index];
             for draw in &scenario.draws {
                 match draw.rehearsed() {
@@ -40,7 +46,11 @@ pub(crate) fn scenarios(input: &LoadInput, rows: &RowSources) -> Result<Vec<Rehe
             }
             Ok(())
         })?;
-        failures.append(&mut played.rehearsal.take().unwrap_or_default());
+        let (mut vu, stopped) = played;
+        if stopped {
+            return Err(LoadError::new("the rehearsal was stopped by a signal"));
+        }
+        failures.append(&mut vu.rehearsal.take().unwrap_or_default());
     }
     Ok(masked(failures, &secrets))
 }
@@ -53,7 +63,9 @@ pub(crate) fn once(
 ) -> Result<Vec<RehearsalFailure>, LoadError> {
     let program = Arc::new(Program::once(input, steps, what)?);
     let secrets = secrets(input);
-    let mut played = block_on(&program, 0, async |vu| {
+    // Whoever stops a run wants its teardown all the same.
+    let level = if what == "teardown" { STOP_NOW } else { STOP_GRACEFUL };
+    let (mut played, stopped) = block_on(&program, 0, input, level, async |vu| {
         steps::play(vu, &program.scenarios[0], false).await;
         Ok(())
     })?;
@@ -62,31 +74,50 @@ pub(crate) fn once(
             input.values.insert(name.clone(), value.clone());
         }
     }
+    if stopped {
+        return Err(LoadError::new(format!("{what} was stopped by a signal")));
+    }
     Ok(masked(played.rehearsal.take().unwrap_or_default(), &secrets))
 }
 
-/// A virtual user of its own, on a runtime of its own.
+/// A virtual user of its own, on a runtime of its own; says whether the stop flag ended it at this level.
 fn block_on(
     program: &Arc<Program>,
     index: usize,
+    input: &LoadInput,
+    level: u8,
     play: impl AsyncFnOnce(&mut Vu) -> Result<(), LoadError>,
-) -> Result<Vu, LoadError> {
+) -> Result<(Vu, bool), LoadError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| LoadError::new(format!("cannot start a worker: {e}")))?;
-    LocalSet::new().block_on(&runtime, async {
-        let shared = Arc::new(Shared::new(program, 1, Arc::new(AtomicU8::new(0))));
+    let played = LocalSet::new().block_on(&runtime, async {
+        let shared = Arc::new(Shared::new(program, 1, input.stop.clone()));
         let worker = Rc::new(Worker::new(program.clone(), shared));
         let run = Rc::new(ScenarioRun::new(&worker, index, 0));
         let core = Rc::new(VuCore { number: 1, ..VuCore::default() });
         let mut vu = Vu::new(worker, run, core);
         vu.rehearsal = Some(Vec::new());
         vu.begin_iteration(0, &program.scenarios[index]);
-        play(&mut vu).await?;
+        let stopped = tokio::select! {
+            played = play(&mut vu) => {
+                played?;
+                false
+            }
+            () = stop_of(input, level) => true,
+        };
         // Connections belong to this runtime.
         vu.connections.clear();
         vu.timer = None;
-        Ok(vu)
-    })
+        Ok((vu, stopped))
+    });
+    runtime.shutdown_background();
+    played
+}
+
+async fn stop_of(input: &LoadInput, level: u8) {
+    while input.stop.load(Ordering::Relaxed) < level {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// All texts that must not be shown.

@@ -1,12 +1,14 @@
 //! What all workers of a load share: whether to stop, and how far each scenario is. Atomics only,
 //! read at the pace of wake-ups, never per sample.
 
+use crate::drive::run::Order;
 use crate::load::{LoadEnd, STOP_GRACEFUL, STOP_NOW};
 use crate::prepare::Program;
 use planc::graph::Demand;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Virtual users below which an arrival scenario's pool is not split further: a shard of a few would
 /// drop arrivals while another shard has users free.
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
 pub(crate) struct ScenarioShared {
     /// Workers that play it: those with the lowest numbers.
     pub(crate) shards: usize,
+    /// Places of each shard's virtual users (open models).
+    pub(crate) places: Vec<Places>,
     /// Iterations handed out (`shared-iterations`).
     pub(crate) iterations: AtomicU64,
     /// `exclusive` had no more rows.
@@ -43,11 +47,53 @@ pub(crate) struct ScenarioShared {
     end: AtomicU64,
 }
 
+/// How many more arrivals the users of a shard can take. Each arrival takes one place, of its own shard or of
+/// another, and gives it back when its iteration has ended: two atomics an iteration.
+#[derive(Default)]
+pub(crate) struct Places {
+    left: AtomicU32,
+    closed: AtomicBool,
+    to: OnceLock<UnboundedSender<Order>>,
+}
+
+impl Places {
+    /// So many places. What other shards send comes out here.
+    pub(crate) fn open(&self, places: u32) -> UnboundedReceiver<Order> {
+        let (to, from) = unbounded_channel();
+        self.to.get_or_init(|| to);
+        self.left.store(places, Ordering::Release);
+        from
+    }
+
+    /// Takes a place, if there is one.
+    pub(crate) fn take(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1);
+        !self.closed.load(Ordering::Relaxed)
+            && self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less).is_ok()
+    }
+
+    /// Gives a place back.
+    pub(crate) fn give_back(&self) {
+        self.left.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Sends an arrival whose place was taken; false when the shard takes no more.
+    pub(crate) fn send(&self, order: Order) -> bool {
+        self.to.get().is_some_and(|to| to.send(order).is_ok())
+    }
+
+    /// Takes no more.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
     /// State of a load that starts now.
     pub(crate) fn new(program: &Program, workers: usize, outside: Arc<AtomicU8>) -> Self {
         let scenario = |demand: &Demand| ScenarioShared {
             shards: shards(demand, workers),
+            places: (0..shards(demand, workers)).map(|_| Places::default()).collect(),
             iterations: AtomicU64::new(0),
             rows_ran_out: AtomicBool::new(false),
             stopped_by: Mutex::new(None),

@@ -8,7 +8,7 @@ use crate::prepare::ScenarioProgram;
 use crate::record::{Cell as Sample, Family};
 use crate::rows::Draw;
 use crate::steps::{self, Frame};
-use crate::text::{Env, InScope, Var, mix};
+use crate::text::{Env, InScope, Var, key_of, mix};
 use crate::worker::Worker;
 use planc::graph::{Connections, Demand, DrawOrder, OnFailure};
 use std::cell::{Cell, RefCell};
@@ -28,6 +28,8 @@ pub(crate) struct VuCore {
     pub(crate) at: usize,
     /// An arrival to play.
     pub(crate) order: Cell<Option<Order>>,
+    /// Holds one of its shard's places (open models).
+    pub(crate) holds: Cell<bool>,
     /// May begin iterations (closed models).
     pub(crate) active: Cell<bool>,
     /// Is in an iteration.
@@ -74,16 +76,30 @@ pub(crate) struct Vu {
     pub(crate) late: bool,
     /// Room for rendering.
     pub(crate) buffer: String,
-    /// Failures of a rehearsal; present means that nothing is counted and all branches are played.
+    /// Failures of what is played before or after the load; present means that nothing is counted.
     pub(crate) rehearsal: Option<Vec<RehearsalFailure>>,
+    /// All branches are played, and pauses are passed over.
+    pub(crate) all_branches: bool,
     set_up: bool,
     /// What set-up bound, kept for every iteration.
     kept: Vec<Var>,
 }
 
+/// What came of drawing an iteration's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drawing {
+    /// All are there.
+    Rows,
+    /// `exclusive` has no more.
+    RanOut,
+    /// A row has no value.
+    Failed,
+}
+
 impl VuCore {
     /// Gives an arrival.
     pub(crate) fn give(&self, order: Order) {
+        self.holds.set(true);
         self.order.set(Some(order));
         self.wake();
     }
@@ -127,6 +143,7 @@ impl Vu {
             late: false,
             buffer: String::new(),
             rehearsal: None,
+            all_branches: false,
         }
     }
 
@@ -157,13 +174,18 @@ impl Vu {
             return;
         }
         self.begin_iteration(u64::from(self.core.number) - 1, scenario);
-        if self.draw(scenario) {
+        if self.draw(scenario) == Drawing::Rows {
             self.play_set_up(scenario).await;
         }
     }
 
     async fn play_set_up(&mut self, scenario: &ScenarioProgram) -> bool {
+        // A stream of its own: what set-up draws at random is not what the iteration draws again.
+        let key = self.env.random_key;
+        self.env.random_key = key_of(key, "setup");
         self.set_up = steps::play(self, scenario, true).await;
+        self.env.random_key = key;
+        self.env.random_taken.set(0);
         if self.set_up {
             self.kept.clone_from(&self.env.vars);
             for draw in &scenario.draws {
@@ -186,30 +208,33 @@ impl Vu {
         self.env.vars.clone_from(&self.kept);
     }
 
-    /// Draws rows; false when there are none left or a row has no value.
-    fn draw(&mut self, scenario: &ScenarioProgram) -> bool {
+    fn draw(&mut self, scenario: &ScenarioProgram) -> Drawing {
         for (plan, drawn) in scenario.draws.iter().zip(&self.run.drawn) {
             match plan.draw(drawn, self.env.k, self.env.vu) {
                 Draw::Row(row) => self.env.vars[plan.var] = Var::Row(row),
                 Draw::RanOut => {
                     self.worker.shared.ran_out(self.run.index);
-                    return false;
+                    return Drawing::RanOut;
                 }
                 Draw::Failed(why) => {
                     let text = format!("row of `{}` without a value: {why}", plan.binding);
                     *self.worker.recorder.borrow_mut().exhausted.entry(text).or_default() += 1;
-                    return false;
+                    return Drawing::Failed;
                 }
             }
         }
-        true
+        Drawing::Rows
     }
 
     async fn iterate(&mut self, scenario: &ScenarioProgram, order: Order) {
         let run = self.run.clone();
         self.core.busy.set(true);
         self.begin_iteration(order.k, scenario);
-        if !self.draw(scenario) {
+        let drawn = self.draw(scenario);
+        if drawn == Drawing::RanOut {
+            if let Demand::Arrivals { .. } = scenario.demand {
+                run.drop_one(&self.worker, true);
+            }
             self.core.busy.set(false);
             return;
         }
@@ -218,7 +243,9 @@ impl Vu {
         let begun = Instant::now();
         self.late = order.late;
         self.core.late.set(order.late);
-        let set_up = self.set_up || self.play_set_up(scenario).await;
+        // A row without a value is an iteration that failed, and not one that is tried for ever.
+        let drawn = drawn == Drawing::Rows;
+        let set_up = drawn && (self.set_up || self.play_set_up(scenario).await);
         self.intended = order.intended;
         let well = set_up && steps::play(self, scenario, false).await;
         self.core.started.set(false);

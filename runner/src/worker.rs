@@ -174,6 +174,8 @@ fn play_all(number: usize, program: Arc<Program>, shared: Arc<Shared>, to: Sende
     let played = local.block_on(&runtime, play(number, worker.clone(), to.clone()));
     // Tasks that were cut off are dropped before the last hand-over.
     drop(local);
+    // A name that is being looked up holds nothing up.
+    runtime.shutdown_background();
     // What was measured until an error is handed over all the same; the error ends the load for all workers.
     let hits = played.unwrap_or_else(|error| {
         shared.give_up(format!("a worker's timer: {error}"));
@@ -232,9 +234,12 @@ async fn probe(worker: Rc<Worker>, pacer: Pacer) {
     let mut due = Instant::now() + PROBE;
     while pacer.until(due).await.is_ok() {
         let now = Instant::now();
-        let delay = now.saturating_duration_since(due);
-        worker.recorder.borrow_mut().loop_delay.add(delay.as_micros() as u64);
-        due = (due + PROBE).max(now);
+        let mut recorder = worker.recorder.borrow_mut();
+        // A pause that misses ten deadlines is ten samples: one alone would hide among those that were on time.
+        while due <= now {
+            recorder.loop_delay.add((now - due).as_micros() as u64);
+            due += PROBE;
+        }
     }
 }
 

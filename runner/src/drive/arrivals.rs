@@ -4,12 +4,12 @@ use super::run::{Order, ScenarioRun};
 use super::schedule::Arrivals;
 use super::wait;
 use crate::pace::Pacer;
-use crate::record::Family;
-use crate::vu::add_one;
+use crate::shared::Places;
 use crate::worker::Worker;
 use planc::graph::Demand;
 use std::rc::Rc;
 use std::time::Instant;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Makes this shard's part of the users that exist before the start; tells how many.
 pub(crate) fn make_users(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, pre_allocated: u32) -> u32 {
@@ -18,7 +18,35 @@ pub(crate) fn make_users(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, pre_allocat
     for _ in 0..part {
         run.make_user(worker, true, None);
     }
+    let places = &worker.shared.scenarios[run.index].places[run.shard];
+    let sent = places.open(run.part_of(max) as u32);
+    *run.lent.borrow_mut() = Some(tokio::task::spawn_local(play_lent(worker.clone(), run.clone(), sent)));
     part as u32
+}
+
+/// Plays the arrivals of other shards whose own users are all busy.
+async fn play_lent(worker: Rc<Worker>, run: Rc<ScenarioRun>, mut sent: UnboundedReceiver<Order>) {
+    loop {
+        tokio::select! {
+            order = sent.recv() => match order {
+                Some(order) => place(&worker, &run, order),
+                None => return,
+            },
+            () = run.closing.notified() => sent.close(),
+        }
+    }
+}
+
+/// Takes no more arrivals of other shards, and gives those that were sent to their users.
+pub(crate) async fn close(worker: &Worker, run: &ScenarioRun) {
+    worker.shared.scenarios[run.index].places[run.shard].close();
+    let lent = run.lent.borrow_mut().take();
+    if let Some(lent) = lent {
+        run.closing.notify_one();
+        if lent.await.is_err_and(|error| error.is_panic()) {
+            worker.shared.lost("a driver");
+        }
+    }
 }
 
 /// Releases this shard's arrivals: those whose number is the shard's modulo the number of shards.
@@ -28,19 +56,22 @@ pub(crate) async fn drive(
     pacer: &Pacer,
     begin: Instant,
 ) -> std::io::Result<()> {
-    let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &worker.program.scenarios[run.index].demand
+    let Demand::Arrivals { start_rate, pieces, .. } = &worker.program.scenarios[run.index].demand
     else {
         unreachable!("the demand chose this driver");
     };
     let schedule = Arrivals::new(*start_rate, pieces);
-    let pool = run.part_of(*max_vus);
     let mut k = run.shard as u64;
     while let Some(due) = schedule.due(k) {
         let due = begin + due;
-        if Instant::now() < due && !wait(worker, run, pacer, due).await? {
+        let goes_on = match Instant::now() < due {
+            true => wait(worker, run, pacer, due).await?,
+            false => worker.shared.stop_level(run.index) == 0,
+        };
+        if !goes_on {
             return Ok(());
         }
-        release(worker, run, k, due, pool);
+        release(worker, run, k, due);
         k += run.shards as u64;
         // All that is due is released together; a long backlog still lets users read their sockets.
         if (k / run.shards as u64).is_multiple_of(256) {
@@ -51,19 +82,30 @@ pub(crate) async fn drive(
     Ok(())
 }
 
-/// Gives one arrival to a free user, or drops it.
-fn release(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, k: u64, due: Instant, pool: usize) {
+/// Gives one arrival to a free user of this shard or, when there is none, of another; drops it when the pool of the
+/// scenario is at its limit. So the number of cores has no part in the verdict.
+fn release(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, k: u64, due: Instant) {
     let lateness = Instant::now().saturating_duration_since(due);
     worker.recorder.borrow_mut().lateness.add(lateness.as_micros() as u64);
     let late = lateness > worker.program.lateness_limit;
     let order = Order { k, intended: Some(due), late };
+    run.counts.planned.add(1);
+    let places = &worker.shared.scenarios[run.index].places;
+    if places[run.shard].take() {
+        return place(worker, run, order);
+    }
+    let others = (1..run.shards).map(|next| &places[(run.shard + next) % run.shards]);
+    let mut others = others.filter(|other| other.take());
+    if !others.next().is_some_and(|other: &Places| other.send(order)) {
+        run.drop_one(worker, late);
+    }
+}
+
+/// Gives an arrival for which a place was taken to a user of this shard.
+fn place(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, order: Order) {
     let free = run.free.borrow_mut().pop();
     match free {
         Some(at) => run.vus.borrow()[at].give(order),
-        None if run.vus.borrow().len() < pool => drop(run.make_user(worker, false, Some(order))),
-        None => {
-            run.counts.drop_one(late);
-            worker.scenario_sample(run.index, Family::Dropped, late, add_one);
-        }
+        None => drop(run.make_user(worker, false, Some(order))),
     }
 }

@@ -3,8 +3,6 @@
 use super::LOOK;
 use super::run::ScenarioRun;
 use crate::pace::Pacer;
-use crate::record::Family;
-use crate::vu::add_one;
 use crate::worker::Worker;
 use planc::graph::Demand;
 use std::rc::Rc;
@@ -27,6 +25,11 @@ pub(crate) async fn drive(
         return Ok(());
     }
     let mine = run.part_of(*vus);
+    run.counts.planned.add(match (*shared, run.shard) {
+        (false, _) => mine as u64 * iterations,
+        (true, 0) => *iterations,
+        (true, _) => 0,
+    });
     for _ in 0..mine {
         run.make_user(worker, false, None);
     }
@@ -56,8 +59,7 @@ pub(crate) async fn drive(
             (mine as u64 * iterations).saturating_sub(run.counts.started.total())
         };
         for _ in 0..left {
-            run.counts.drop_one(false);
-            worker.scenario_sample(run.index, Family::Dropped, false, add_one);
+            run.drop_one(worker, false);
         }
     }
     Ok(())

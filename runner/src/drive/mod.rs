@@ -39,6 +39,9 @@ pub(crate) async fn drive(
             Demand::Iterations { .. } => iterations::drive(&worker, &run, &pacer, begin).await?,
         }
     }
+    if matches!(scenario.demand, Demand::Arrivals { .. }) {
+        arrivals::close(&worker, &run).await;
+    }
     run.ending.set(true);
     run.wake_all();
     let deadline = Instant::now() + scenario.graceful_stop;

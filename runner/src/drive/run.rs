@@ -5,7 +5,7 @@ use crate::record::{Cell as Sample, Family};
 use crate::rows::Drawn;
 use crate::shared::Shared;
 use crate::steps;
-use crate::vu::{Vu, VuCore};
+use crate::vu::{Vu, VuCore, add_one};
 use crate::worker::Worker;
 use planc::graph::Demand;
 use std::cell::{Cell, RefCell};
@@ -43,6 +43,10 @@ pub(crate) struct ScenarioRun {
     pub(crate) drawn: Vec<Drawn>,
     /// Users whose set-up before the start is done.
     pub(crate) warm: Cell<u32>,
+    /// Plays the arrivals of other shards.
+    pub(crate) lent: RefCell<Option<tokio::task::JoinHandle<()>>>,
+    /// Tells it to end.
+    pub(crate) closing: tokio::sync::Notify,
     /// When it began.
     pub(crate) begun: Cell<Option<Instant>>,
     /// No more iterations begin.
@@ -55,7 +59,7 @@ pub(crate) struct ScenarioRun {
 /// Iterations by what became of them, since the last hand-over.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Asked for.
+    /// Asked for: counted where arrivals are released and where iterations are demanded, whatever becomes of them.
     pub(crate) planned: Tally,
     /// Begun.
     pub(crate) started: Tally,
@@ -126,13 +130,11 @@ impl Tally {
 impl Counts {
     /// An iteration begins.
     pub(crate) fn begin(&self) {
-        self.planned.add(1);
         self.started.add(1);
     }
 
     /// An iteration is not begun for want of a free user; `late` by more than the limit.
-    pub(crate) fn drop_one(&self, late: bool) {
-        self.planned.add(1);
+    fn drop_one(&self, late: bool) {
         self.dropped.add(1);
         self.dropped_late.add(u64::from(late));
     }
@@ -169,6 +171,8 @@ impl ScenarioRun {
             counts: Counts::default(),
             drawn: std::iter::repeat_with(Drawn::default).take(draws).collect(),
             warm: Cell::new(0),
+            lent: RefCell::default(),
+            closing: tokio::sync::Notify::new(),
             begun: Cell::new(None),
             ending: Cell::new(false),
             alive: Cell::new(0),
@@ -205,6 +209,7 @@ impl ScenarioRun {
     fn user(self: &Rc<Self>, worker: &Rc<Worker>, at: usize, warm: bool, order: Option<Order>) -> Rc<VuCore> {
         let number = (at * self.shards + self.shard + 1) as u32;
         let core = Rc::new(VuCore { number, at, ..VuCore::default() });
+        core.holds.set(order.is_some());
         core.order.set(order);
         self.activate(&core);
         let vu = Vu::new(worker.clone(), self.clone(), core.clone());
@@ -235,6 +240,9 @@ impl ScenarioRun {
                     return Some(order);
                 }
                 self.free.borrow_mut().push(core.at);
+                if core.holds.take() {
+                    state.places[self.shard].give_back();
+                }
                 core.wait(|core| match core.order.take() {
                     Some(order) => Some(Some(order)),
                     None if ending() => Some(None),
@@ -310,6 +318,12 @@ impl ScenarioRun {
         }
         core.busy.set(false);
         self.retire(core);
+    }
+
+    /// An iteration is not begun; `late` says that it is the generator's fault.
+    pub(crate) fn drop_one(&self, worker: &Worker, late: bool) {
+        self.counts.drop_one(late);
+        worker.scenario_sample(self.index, Family::Dropped, late, add_one);
     }
 
     fn interrupt(&self, worker: &Worker, late: bool) {

@@ -7,7 +7,7 @@ use crate::vu::Vu;
 /// Where to go on.
 pub(super) fn begin(vu: &mut Vu, op: &ChooseOp) -> usize {
     vu.worker.count_step(op.step);
-    if vu.rehearsal.is_some() {
+    if vu.all_branches {
         vu.frames.push(Frame::Branch(1));
         return op.starts[0];
     }
@@ -20,7 +20,7 @@ pub(super) fn begin(vu: &mut Vu, op: &ChooseOp) -> usize {
 
 /// Where to go on after a branch.
 pub(super) fn end(vu: &mut Vu, ops: &[Op], choose: usize, end: usize) -> usize {
-    if vu.rehearsal.is_none() {
+    if !vu.all_branches {
         return end;
     }
     if let (Some(Frame::Branch(next)), Op::Choose(op)) = (vu.frames.last_mut(), &ops[choose])

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Waits; a rehearsal does not.
 pub(super) async fn play(vu: &Vu, pause: &Pause) {
-    if vu.rehearsal.is_none() {
+    if !vu.all_branches {
         tokio::time::sleep(length(pause, &vu.env)).await;
     }
 }

@@ -376,6 +376,81 @@ fn the_first_arrivals_find_their_users() {
 }
 
 #[test]
+fn a_shard_without_free_users_borrows_those_of_another() {
+    // With two workers the even arrivals are one's and hang, the odd ones are the other's.
+    let server = Server::start(|seen| match seen.line.split(' ').nth(1).unwrap() {
+        path if path.ends_with(['0', '2', '4', '6', '8']) => Deed::Hang,
+        _ => ok(""),
+    });
+    for (ms, dropped) in [(280, 0..=0), (400, 8..=10)] {
+        let length = Duration::from_millis(ms);
+        let steps = vec![http(0, request("GET", slot("/", "iteration_global")))];
+        let (record, _) = load(graph(vec![scenario("s", arrivals(100, length, 16), steps)]), &server.url);
+        let s = &record.scenarios["s"];
+        assert_eq!(s.planned, Some(length.as_millis() as u64 / 10));
+        assert!(dropped.contains(&s.dropped_by_target), "{s:?}");
+        assert!(s.vus_max <= 16, "{s:?}");
+    }
+}
+
+#[test]
+fn a_row_without_a_value_is_a_failed_iteration() {
+    struct Failing;
+    impl crate::rows::Rows for Failing {
+        fn rows(&self) -> u64 {
+            5
+        }
+        fn row(&self, n: u64, _: Option<&[String]>) -> Result<crate::text::Row, String> {
+            if n == 3 { Err("no".into()) } else { Ok(BTreeMap::new()) }
+        }
+    }
+    let server = Server::start(|_| ok(""));
+    let mut s = scenario("s", each(1, 10, false), vec![get(0, "/")]);
+    s.draw = vec![Draw { binding: "row".into(), fixture: "rows".into(), order: DrawOrder::RoundRobin }];
+    let rows = RowSources::from([("rows".to_owned(), Arc::new(Failing) as Arc<dyn crate::rows::Rows>)]);
+    let (record, _) = run_with(input(graph(vec![s]), &server.url), &rows, &mut |_| {}).unwrap();
+    let s = &record.scenarios["s"];
+    assert_eq!((s.planned, s.finished, s.failed), (Some(10), 8, 2));
+}
+
+#[test]
+fn rehearsal_and_set_up_heed_the_stop_flag() {
+    let server = Server::start(|_| Deed::Hang);
+    for what in ["rehearsal", "setup", "teardown"] {
+        let mut input = input(graph(vec![scenario("s", users(1, HALF), vec![get(0, "/")])]), &server.url);
+        let stop = input.stop.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            stop.store(STOP_GRACEFUL, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(200));
+            stop.store(STOP_NOW, Ordering::Relaxed);
+        });
+        let begun = Instant::now();
+        let error = match what {
+            "rehearsal" => rehearse(&input).unwrap_err(),
+            what => play_once(&mut input, &[get(0, "/")], what).unwrap_err(),
+        };
+        assert!(error.message.ends_with("stopped by a signal"), "{error:?}");
+        let least = if what == "teardown" { 250 } else { 50 };
+        let took = begun.elapsed();
+        assert!(took > Duration::from_millis(least) && took < Duration::from_secs(3), "{what}: {took:?}");
+    }
+}
+
+#[test]
+fn steps_played_once_pause_and_choose_as_iterations_do() {
+    let server = Server::start(|_| ok(""));
+    let step = |id, kind| Step { id: StepId(id), name: format!("step {id}"), tags: BTreeMap::new(), kind };
+    let branch = |id| Branch { weight: 1, steps: vec![get(id, "/")] };
+    let pause = step(3, StepKind::Pause(Pause::Fixed(Duration::from_millis(60))));
+    let steps = [step(0, StepKind::Choose(vec![branch(1), branch(2)])), pause];
+    let begun = Instant::now();
+    assert!(play_once(&mut input(graph(vec![]), &server.url), &steps, "setup").unwrap().is_empty());
+    assert!(begun.elapsed() >= Duration::from_millis(60));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
 fn what_is_in_flight_at_the_end_is_censored() {
     let server = Server::start(|_| Deed::Hang);
     let hanging = edit(get(0, "/"), |h| {

@@ -498,6 +498,18 @@ pub(crate) enum SettingValue {
     RateStages(Vec<Stage<Rate>>),
 }
 
+impl SettingValue {
+    /// The template that gives the value, when it is one.
+    pub(crate) fn template(&self) -> Option<&Text> {
+        match self {
+            SettingValue::Count(Typed::Template(text))
+            | SettingValue::Rate(Typed::Template(text))
+            | SettingValue::Duration(Typed::Template(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 /// One stage of a ramp.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage<T> {

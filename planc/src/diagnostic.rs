@@ -140,6 +140,19 @@ impl Diagnostics {
         }
     }
 
+    /// Adds notes to what is said about the places they belong to.
+    pub(crate) fn explain(&mut self, notes: &BTreeSet<(Span, String)>) {
+        for diagnostic in &mut self.items {
+            let at = diagnostic.primary.span;
+            let inside = |s: &Span| s.file == at.file && at.start <= s.start && s.end <= at.end;
+            for (_, note) in notes.iter().filter(|(span, _)| inside(span)) {
+                if !diagnostic.notes.contains(note) {
+                    diagnostic.notes.push(note.clone());
+                }
+            }
+        }
+    }
+
     /// Drops what is said about a value as a whole whose quotes are missing: it may be right once it has them.
     pub(crate) fn drop_echoes(&mut self) {
         let unquoted: BTreeSet<Span> =

@@ -109,6 +109,7 @@ fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options) -> Comp
         let mut own = Diagnostics::default();
         let resolved = resolve::resolve(&plan, profile, options, &mut own);
         lints::run(&resolved, &mut own);
+        own.explain(&resolved.used.told);
         first.get_or_insert(resolved);
         found.push((profile.clone(), own));
     }
@@ -125,11 +126,15 @@ fn known_profiles(plan: &ast::Plan, profiles: &[String]) -> (Vec<String>, Option
     let known = |name: &String| name == DEFAULT_PROFILE || declared().any(|declared| declared == name);
     let Some(unknown) = profiles.iter().find(|name| !known(name)) else { return (profiles.to_vec(), None) };
     let span = plan.profiles_span.unwrap_or(plan.span);
-    let message = format!("this plan has no profile `{unknown}`");
+    let message = match plan.profiles.is_empty() {
+        true => format!("this plan has no profiles, and `--profile {unknown}` asks for one"),
+        false => format!("this plan has no profile `{unknown}`"),
+    };
     let diagnostic = Diagnostic::error(codes::UNKNOWN_PROFILE, span, message);
     let diagnostic = match near::nearest(unknown, declared()) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic,
+        None if plan.profiles.is_empty() => diagnostic.help("leave `--profile` out"),
+        None => diagnostic.help(format!("it has {}", near::listed(declared(), "and"))),
     };
     (vec![DEFAULT_PROFILE.to_string()], Some(diagnostic))
 }

@@ -165,6 +165,8 @@ pub(crate) struct Used {
     pub(crate) tokens: BTreeSet<String>,
     pub(crate) fixtures: BTreeSet<String>,
     pub(crate) endpoints: BTreeSet<String>,
+    /// Where inputs are used whose value is not in the plan, and where it is from.
+    pub(crate) told: BTreeSet<(Span, String)>,
 }
 
 /// Every step under some steps, outer before inner.

@@ -89,6 +89,13 @@ fn parse_millionths(number: &str) -> Option<u128> {
     Some(millionths)
 }
 
+/// For messages.
+const UNITS_OF_TIME: &str = "the units are `ms`, `s`, `m` and `h`";
+
+fn unknown_unit(unit: &str) -> String {
+    format!("unknown unit of time `{unit}`: {UNITS_OF_TIME}")
+}
+
 /// Parses `500ms`, `30s`, `5m`, `1h30m`, `1.5s`, `2d`, `250us`. Zero is `0s`.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let mut rest = text.trim();
@@ -104,6 +111,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
             return Err(UnitError::new(format!("`{text}` is not a duration"), Some("30s".into())));
         };
         let scale: u128 = match unit {
+            _ if unit.starts_with(' ') => {
+                let unit = unit.trim();
+                let message = format!("a duration is one word, such as `30s`; {UNITS_OF_TIME}");
+                let short = match unit {
+                    "ns" | "us" | "µs" | "ms" | "s" | "m" | "h" | "d" => Some(unit),
+                    "sec" | "secs" | "second" | "seconds" => Some("s"),
+                    "min" | "mins" | "minute" | "minutes" => Some("m"),
+                    "hour" | "hours" => Some("h"),
+                    "day" | "days" => Some("d"),
+                    _ => return Err(UnitError::new(unknown_unit(unit), None)),
+                };
+                return Err(UnitError::new(message, short.map(|short| format!("{number}{short}"))));
+            }
             "ns" => 1,
             "us" | "µs" => 1_000,
             "ms" => 1_000_000,
@@ -127,7 +147,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
                 ));
             }
             _ => {
-                return Err(UnitError::new(format!("unknown unit of time `{unit}`"), None));
+                return Err(UnitError::new(unknown_unit(unit), None));
             }
         };
         nanos += millionths * scale / 1_000_000;
@@ -235,6 +255,14 @@ pub fn parse_fixed(text: &str) -> Result<Fixed, UnitError> {
 /// Parses a whole number; `_` may separate digits, as in `10_000`.
 pub fn parse_integer(text: &str) -> Result<i64, UnitError> {
     let cleaned = text.trim().replace('_', "");
+    // Some read it as octal, some as decimal.
+    let digits = cleaned.trim_start_matches(['-', '+']);
+    if digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit()) {
+        let plain = digits.trim_start_matches('0');
+        let plain = if plain.is_empty() { "0" } else { plain };
+        let message = format!("`{}` starts with a 0 that says nothing", text.trim());
+        return Err(UnitError::new(message, Some(plain.to_string())));
+    }
     cleaned.parse().map_err(|_| UnitError::new(format!("`{}` is not a whole number", text.trim()), None))
 }
 

@@ -191,6 +191,13 @@ impl Repair<'_> {
             let (mut traps, quote) = traps::find(self.original, block.clone(), &problem);
             traps.retain(|trap| !self.patched(&trap.range));
             if traps.is_empty() {
+                let slips = traps::slips(self.original, block.clone(), piece);
+                if !slips.is_empty() {
+                    for slip in slips {
+                        self.tell(slip.diagnostic(self.file, self.original), diagnostics);
+                    }
+                    return false;
+                }
                 let problem = quote.map_or(problem, Problem::unclosed_quote);
                 // On a line that was mended it may be an echo.
                 if !self.patched(&line_of(self.original, problem.at)) {
@@ -391,7 +398,10 @@ mod tests {
                 "{a: 'guard: on', b: 1}",
                 vec!["1:4 P0005 [guard: on] => \"guard: on\""],
             ),
-            ("a: 1\nb:\n\tc: 2\nd: 3\n", "{a: 1, d: 3}", vec!["3:1 P0006 [\t]"]),
+            ("a: 1\nb:\n\tc: 2\nd: 3\n", "{a: 1, d: 3}", vec!["3:1 P0006 [\t] =>   "]),
+            ("a:\n  b: 1\n\tc: 2\nd: 3\n", "{d: 3}", vec!["3:1 P0006 [\t] =>   "]),
+            ("a:\n  - b: 1\n  \tc: 2\nd: 3\n", "{d: 3}", vec!["3:3 P0006 [\t] =>     "]),
+            ("a:\n  - b: 1\n  -post: /echo\nd: 3\n", "{d: 3}", vec!["3:3 P0009 [-] => - "]),
             ("a: \"x\nb: 1\n", "{b: 1}", vec!["1:4 P0001 [\"]"]),
             ("a: [1, 2\nb: 1\nc: 2\n", "{b: 1, c: 2}", vec!["1:4 P0001 [[]"]),
             ("a: 1\n---\nb: 2\n", "{a: 1}", vec!["2:1 P0007 [---]"]),

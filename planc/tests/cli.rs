@@ -294,6 +294,28 @@ fn a_fixture_is_checked_but_not_compiled_alone() {
 }
 
 #[test]
+fn what_the_command_line_says_is_told_as_such() {
+    let folder = Folder::new("set");
+    let plan = folder.file("plan.yaml", SMALL);
+    let inputs = "inputs: { rate: { type: string, default: 5/s }, time: { type: duration, default: 1s } }\n";
+    let open = SMALL.replace("scenarios:", &format!("{inputs}scenarios:"));
+    let open = open.replace("vus: 1", "pre_allocated_vus: 1\n    rate: '{{ inputs.rate }}'");
+    let open = folder.file("open.yaml", &open.replace("constant-vus", "constant-arrival-rate"));
+    for (plan, args, told) in [
+        (&plan, ["--profile", "stress"], "this plan has no profiles"),
+        (&plan, ["--set", "nope=1"], "it has no inputs"),
+        (&open, ["--set", "nope=1"], "it has `rate` and `time`"),
+        (&open, ["--set", "rate=0/s"], "it comes from `--set rate=…`"),
+        (&open, ["--set", "rate=fast"], "it comes from `--set rate=…`"),
+        (&open, ["--set", "time=1d2"], "it comes from `--set time=…`"),
+    ] {
+        let done = folder.run(&["check", plan, args[0], args[1]]);
+        assert_eq!(done.status.code(), Some(1), "{args:?} {}", out(&done));
+        assert!(out(&done).contains(told), "{args:?}: {}", out(&done));
+    }
+}
+
+#[test]
 fn only_files_and_standard_input_are_plans() {
     let folder = Folder::new("pipes");
     let _pipe = Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo");

@@ -1,6 +1,6 @@
 //! Iterations start at a fixed rate, whatever the target does.
 
-use super::{Executor, Kind, Options, check_pool, optional, pool, required};
+use super::{Executor, Kind, Misfit, Options, check_pool, optional, pool, required};
 use crate::graph::{Demand, RatePiece};
 use std::time::Duration;
 
@@ -12,9 +12,21 @@ pub(super) const EXECUTOR: Executor = Executor {
         required("pre_allocated_vus", Kind::CountOrZero),
         optional("max_vus", Kind::Count),
     ],
-    check: check_pool,
+    check,
     lower,
 };
+
+fn check(options: &Options) -> Vec<Misfit> {
+    let mut misfits = check_pool(options);
+    if options.values.contains_key("rate") && options.rate("rate").count == 0 {
+        misfits.push(Misfit {
+            key: "rate",
+            message: "a constant rate of 0 starts no iteration".into(),
+            help: Some("write `rate: 1/s` or more, or leave the scenario out".into()),
+        });
+    }
+    misfits
+}
 
 fn lower(options: &Options) -> Demand {
     let rate = options.rate("rate");

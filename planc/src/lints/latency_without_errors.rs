@@ -34,7 +34,9 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         // One that sees nothing has an error of its own, and was meant for this.
         let counted = plan.gates.iter().filter(|other| decides(&other.gate)).any(|other| {
             counts_errors(&other.gate, narrowed)
-                && (!other.reachable || covers(&other.gate.selector, &population))
+                && (!other.reachable
+                    || super::tautology::blind(&other.gate).is_some()
+                    || covers(&other.gate.selector, &population))
         });
         if !counted {
             told.push(key.clone());

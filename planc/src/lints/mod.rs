@@ -11,6 +11,7 @@ mod no_gates;
 mod pool_decides;
 mod scope_missing;
 mod suspicious_unit;
+mod tautology;
 mod under_sampled;
 mod unguarded_write;
 mod unseeded_draw;
@@ -52,6 +53,7 @@ pub(crate) const LINTS: &[Lint] = &[
     unused_endpoint::LINT,
     literal_secret::LINT,
     limit_exceeded::LINT,
+    tautology::LINT,
 ];
 
 /// Runs all lints.

@@ -152,7 +152,8 @@ impl<'a> Loader<'a> {
 
     /// Whether a part of the texts so far is not in their trees.
     fn torn(&self) -> bool {
-        self.diagnostics.iter().any(|found| [yaml::SYNTAX, yaml::MANY_DOCUMENTS].contains(&found.code))
+        let torn = [yaml::SYNTAX, yaml::TAB, yaml::DASH_WITHOUT_BLANK, yaml::MANY_DOCUMENTS];
+        self.diagnostics.iter().any(|found| torn.contains(&found.code))
     }
 
     fn complete(&mut self, fixture: &mut FixtureUse, plan_path: &str) {

@@ -18,6 +18,9 @@ const CONCURRENCY: u32 = 4;
 /// Attempts at one account, unless the plan says otherwise.
 const ATTEMPTS: u32 = 5;
 
+/// More would fill any disk: a slip of the finger.
+const MAX_ROWS: u64 = 1_000_000_000;
+
 impl Resolver<'_> {
     /// All fixtures, parents first.
     pub(super) fn fixtures(&mut self) -> Vec<Fixture> {
@@ -123,6 +126,10 @@ impl Resolver<'_> {
         if let (Some(asked), Some(rows)) = (asked, rows) {
             if rows == 0 {
                 self.error(codes::BAD_VALUE, asked.span(), "a fixture without rows seeds nothing");
+            }
+            if rows > MAX_ROWS {
+                let message = "a fixture has at most 1,000,000,000 rows";
+                self.error(codes::BAD_VALUE, asked.span(), message);
             }
             if let Some(held) = held
                 && rows > held

@@ -41,6 +41,7 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         let Resolver { inputs, used, .. } = resolver;
         resolved.inputs = inputs;
         resolved.used.inputs.extend(used.inputs);
+        resolved.used.told.extend(used.told);
         let (Some(gate), Some(selector), Some(text)) = (read, &threshold.selector, &threshold.text) else {
             resolved.lost.thresholds = true;
             continue;
@@ -468,6 +469,9 @@ mod tests {
         assert_eq!(read("rate<5", time), "aggregate-misfit: a trend has no `rate`");
         assert_eq!(read("p(100)<5", time), "bad-threshold: `p(100)` is not an aggregate");
         assert_eq!(read("p(95) 500ms", time), "bad-threshold: `p(95) 500ms` is not a threshold");
-        assert_eq!(read("p(95) < 5 parsecs", time), "bad-value: unknown unit of time ` parsecs`");
+        assert_eq!(
+            read("p(95) < 5 parsecs", time),
+            "bad-value: unknown unit of time `parsecs`: the units are `ms`, `s`, `m` and `h`"
+        );
     }
 }

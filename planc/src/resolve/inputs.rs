@@ -5,7 +5,7 @@ use crate::ast::{self, Bytes, InputType, Quantity};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::graph::{Json, OpenInput};
-use crate::near::nearest;
+use crate::near::{listed, nearest};
 use crate::resolved::{Input, InputValue};
 use crate::source::Span;
 use crate::units::{Fixed, PartsPerMillion, Rate, UnitError};
@@ -56,7 +56,8 @@ fn unknown_names(plan: &ast::Plan, options: &Options, diagnostics: &mut Diagnost
         let diagnostic = Diagnostic::error(codes::UNKNOWN_INPUT, span, message);
         diagnostics.push(match nearest(name, names()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-            None => diagnostic,
+            None if plan.inputs.is_empty() => diagnostic.help("it has no inputs: declare one under `inputs`"),
+            None => diagnostic.help(format!("it has {}", listed(names(), "and"))),
         });
     };
     for (name, _) in &options.set {

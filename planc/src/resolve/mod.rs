@@ -172,6 +172,9 @@ impl<'a> Resolver<'a> {
                     false => nearest(name, self.inputs.keys().map(String::as_str)),
                 };
                 self.used.inputs.extend(meant.map(str::to_string));
+                if let Some(told_by) = self.inputs.get(name).and_then(|input| input.told_by.clone()) {
+                    self.used.told.insert((name_use.span, told_by));
+                }
             }
         }
         scope.check(&parsed.uses, self.diagnostics)

@@ -167,10 +167,15 @@ impl Resolver<'_> {
                 let written = scenario.options.iter().find(|setting| setting.key.value == misfit.key);
                 let span = written.map_or(executor.span, |setting| setting.key.span);
                 let diagnostic = Diagnostic::error(codes::BAD_DEMAND, span, misfit.message);
-                self.diagnostics.push(match misfit.help {
+                let diagnostic = match misfit.help {
                     Some(help) => diagnostic.help(help),
                     None => diagnostic,
-                });
+                };
+                let diagnostic = match written.and_then(|setting| setting.value.template()) {
+                    Some(text) => self.with_origin(diagnostic, text),
+                    None => diagnostic,
+                };
+                self.diagnostics.push(diagnostic);
             }
         }
         let demand = (executor.value.lower)(&options);

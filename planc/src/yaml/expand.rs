@@ -183,7 +183,8 @@ impl Expander<'_> {
 
     fn scalar(&mut self, raw: &RawNode, text: &str, plain: bool, span: Span) -> NodeKind {
         if let Some((_, meant)) = self.patches.get(&raw.range.start) {
-            return NodeKind::Scalar { text: meant.clone(), plain: false };
+            let meant = super::traps::without_curly(meant).unwrap_or(meant);
+            return NodeKind::Scalar { text: meant.to_string(), plain: false };
         }
         let plain = plain && raw.tag.as_deref() != Some("!!str");
         let dashed = plain
@@ -195,6 +196,15 @@ impl Expander<'_> {
                     .help("write a blank after each dash")
                     .suggest(Span { end: span.start + 1, ..span }, "- "),
             );
+        }
+        if let Some(meant) = super::traps::without_curly(text).filter(|_| plain) {
+            let quoted = super::traps::quote(text);
+            self.tell(
+                Diagnostic::error(UNQUOTED_TEXT, span, "curly quotes are part of the text")
+                    .help(format!("write plain ones: `{quoted}`"))
+                    .suggest(span, quoted),
+            );
+            return NodeKind::Scalar { text: meant.to_string(), plain: false };
         }
         match text {
             "" | "~" | "null" | "Null" | "NULL" if plain => NodeKind::Null,

@@ -1,8 +1,8 @@
 //! Texts that YAML reads as something else: found only after the parser failed, by a small lexer
 //! that knows lines, quotes, brackets and block scalars. Each gets its own diagnostic with the fix.
 
-use super::load::Problem;
-use super::{UNQUOTED_TEMPLATE, UNQUOTED_TEXT};
+use super::load::{Problem, load};
+use super::{DASH_WITHOUT_BLANK, TAB, UNQUOTED_TEMPLATE, UNQUOTED_TEXT};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
 use std::ops::Range;
@@ -45,12 +45,19 @@ impl Trap {
 }
 
 /// A value in quotes: double ones unless the text has them or a backslash.
-fn quote(value: &str) -> String {
+pub(super) fn quote(value: &str) -> String {
+    let value = without_curly(value).unwrap_or(value);
     if value.contains(['"', '\\']) {
         format!("'{}'", value.replace('\'', "''"))
     } else {
         format!("\"{value}\"")
     }
+}
+
+/// The text between the quotes that a word processor makes, which mean nothing to YAML.
+pub(super) fn without_curly(value: &str) -> Option<&str> {
+    let inner = value.strip_prefix(['“', '”', '„', '‘', '’'])?;
+    inner.strip_suffix(['“', '”', '‘', '’'])
 }
 
 /// All traps of a range of lines, and the place of a quote that is never closed.
@@ -295,4 +302,111 @@ fn key_length(line: &str) -> Option<usize> {
 fn plain_length(rest: &str) -> usize {
     let end = rest.find(" #").unwrap_or(rest.len());
     rest[..end].trim_end().len()
+}
+
+/// A line that is wrong in its first bytes, so that nothing around it parses.
+#[derive(Debug)]
+pub(super) enum Slip {
+    /// Indentation with a tab in it, and the blanks that are meant.
+    Tab { indentation: Range<usize>, width: usize },
+    /// `-post:` where `- post:` is meant: the dash.
+    Dash(Range<usize>),
+}
+
+impl Slip {
+    pub(super) fn diagnostic(&self, file: FileId, text: &str) -> Diagnostic {
+        match self {
+            Slip::Tab { indentation, width } => {
+                let tab =
+                    text[indentation.clone()].find('\t').map_or(indentation.start, |i| indentation.start + i);
+                Diagnostic::error(TAB, Span::new(file, tab..tab + 1), "a tab where YAML wants blanks")
+                    .help("indent with blanks, two for each level")
+                    .suggest(Span::new(file, indentation.clone()), " ".repeat(*width))
+            }
+            Slip::Dash(dash) => {
+                let word = text[dash.end..].split([':', ' ', '\n', '\r']).next().unwrap_or("");
+                let message = format!("`-{word}` is a key, not a list entry");
+                let span = Span::new(file, dash.clone());
+                Diagnostic::error(DASH_WITHOUT_BLANK, span, message)
+                    .help(format!("write a blank after the dash: `- {word}`"))
+                    .suggest(span, "- ")
+            }
+        }
+    }
+}
+
+/// The lines of a block with a tab before the key, or else with a dash that sticks to its key, when mending them
+/// brings the parser further. `piece` is the block as far as it is mended.
+pub(super) fn slips(text: &str, block: Range<usize>, piece: &str) -> Vec<Slip> {
+    let reached = |piece: &str| load(piece).map_or_else(|problem| problem.at, |_| usize::MAX);
+    let before = reached(piece);
+    for of in [tabs as fn(&str) -> Vec<Slip>, dashes] {
+        let mut found = of(piece);
+        // From the end, so that places further up stay true.
+        let mut mended = piece.to_string();
+        for slip in found.iter().rev() {
+            match slip {
+                Slip::Tab { indentation, width } => {
+                    mended.replace_range(indentation.clone(), &" ".repeat(*width));
+                }
+                Slip::Dash(dash) => mended.replace_range(dash.clone(), "- "),
+            }
+        }
+        let tab_first = matches!(found.first(), Some(Slip::Tab { .. })) && load(piece).is_err_and(|p| p.tab);
+        if !found.is_empty() && (tab_first || reached(&mended) > before + mended.len().abs_diff(piece.len()))
+        {
+            for slip in &mut found {
+                match slip {
+                    Slip::Tab { indentation: range, .. } | Slip::Dash(range) => {
+                        *range = block.start + range.start..block.start + range.end;
+                    }
+                }
+            }
+            debug_assert!(found.iter().all(|slip| match slip {
+                Slip::Tab { indentation: range, .. } | Slip::Dash(range) => text.get(range.clone()).is_some(),
+            }));
+            return found;
+        }
+    }
+    Vec::new()
+}
+
+fn tabs(piece: &str) -> Vec<Slip> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    // Where a key under the last line would stand.
+    let mut inner = 0;
+    for line in piece.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        let content = line.trim();
+        if content.is_empty() || content.starts_with('#') {
+            at += line.len();
+            continue;
+        }
+        let mut width = indent;
+        if line[..indent].contains('\t') {
+            width = inner;
+            out.push(Slip::Tab { indentation: at..at + indent, width });
+        }
+        let dash = if content.starts_with("- ") { 2 } else { 0 };
+        inner = width + dash + if content.ends_with(':') { 2 } else { 0 };
+        at += line.len();
+    }
+    out
+}
+
+fn dashes(piece: &str) -> Vec<Slip> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    for line in piece.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let word = line[indent..]
+            .strip_prefix('-')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+        if word.is_some_and(|word| key_length(word.trim_end_matches(['\n', '\r'])).is_some()) {
+            out.push(Slip::Dash(at + indent..at + indent + 1));
+        }
+        at += line.len();
+    }
+    out
 }

@@ -1,0 +1,93 @@
+//! A gate that nothing the target does can fail.
+
+use super::Lint;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::graph::{self, Aggregate, Bound, Comparison};
+use crate::resolve::is_latency;
+use crate::resolved::{Gate, ResolvedPlan};
+use crate::source::Span;
+
+pub(super) const LINT: Lint =
+    Lint { code: Code { id: "P0416", name: "tautology" }, page: include_str!("tautology.md"), check };
+
+fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    for gate in plan.gates.iter().filter(|gate| gate.reachable) {
+        diagnostics.extend(selected_away(gate).or_else(|| always(gate)).or_else(|| nearly_always(gate)));
+    }
+}
+
+/// The tag that leaves out all that the metric counts.
+pub(super) fn blind(gate: &graph::Gate) -> Option<(&'static str, &'static str)> {
+    let tags: &[(&str, &str)] = match gate.metric.as_str() {
+        "http_req_failed" => &[("outcome", "ok"), ("expected_response", "true")],
+        "http_server_errors" => &[("outcome", "ok")],
+        _ => &[],
+    };
+    let upper = matches!(gate.op, Comparison::Lt | Comparison::Le | Comparison::Eq);
+    let is = |(tag, value): &&(&str, &str)| gate.selector.get(*tag).is_some_and(|known| known == value);
+    tags.iter().find(is).copied().filter(|_| upper)
+}
+
+fn selected_away(gate: &Gate) -> Option<Diagnostic> {
+    let (tag, value) = blind(&gate.gate)?;
+    let span =
+        gate.tag_spans.get(tag).map_or(gate.metric_span, |(tag, value)| Span { end: value.end, ..*tag });
+    let metric = &gate.gate.metric;
+    let message = format!("`{metric}{{{tag}:{value}}}` counts failures among what did not fail");
+    Some(
+        Diagnostic::error(LINT.code, span, message)
+            .label("this leaves out every failure, so the gate cannot fail")
+            .help(format!("select without `{tag}:{value}`")),
+    )
+}
+
+fn always(gate: &Gate) -> Option<Diagnostic> {
+    let graph::Gate { metric, aggregate, op, bound, text, .. } = &gate.gate;
+    let why = match (op, bound) {
+        (Comparison::Le, Bound::Share(share)) if share.0 == 1_000_000 => "a rate is never over 100%",
+        (Comparison::Ge, Bound::Share(share)) if share.0 == 0 => "a rate is never under 0%",
+        (Comparison::Ge, Bound::Number(number)) if counts(gate) && number.0 <= 0 => {
+            "a count is never under 0"
+        }
+        (Comparison::Gt, Bound::Number(number)) if counts(gate) && number.0 < 0 => "a count is never under 0",
+        (Comparison::Ge, Bound::Duration(bound)) if bound.is_zero() => "no time is under 0",
+        (Comparison::Gt, Bound::Duration(bound)) if bound.is_zero() && *aggregate != Aggregate::Min => {
+            "all that is measured takes some time"
+        }
+        _ => return None,
+    };
+    let diagnostic =
+        Diagnostic::error(LINT.code, gate.span, format!("`{text}` always holds, so this gate cannot fail"))
+            .note(why);
+    Some(match example(metric, *bound) {
+        Some(example) => diagnostic.help(format!("write a bound that can be missed, such as `{example}`")),
+        None => diagnostic.help("write a bound that can be missed, or remove the gate"),
+    })
+}
+
+fn counts(gate: &Gate) -> bool {
+    matches!(gate.gate.aggregate, Aggregate::Count | Aggregate::Rate)
+}
+
+fn example(metric: &str, bound: Bound) -> Option<&'static str> {
+    match bound {
+        _ if is_latency(metric) => Some("p(95) < 500ms"),
+        Bound::Share(_) if is_error_rate(metric) => Some("rate < 1%"),
+        Bound::Share(_) => Some("rate > 99%"),
+        _ => None,
+    }
+}
+
+fn is_error_rate(metric: &str) -> bool {
+    matches!(metric, "http_req_failed" | "http_server_errors" | "http_rate_limited")
+}
+
+fn nearly_always(gate: &Gate) -> Option<Diagnostic> {
+    let all = gate.gate.bound == Bound::Share(crate::units::PartsPerMillion(1_000_000));
+    let hit = all && gate.gate.op == Comparison::Lt && is_error_rate(&gate.gate.metric);
+    hit.then(|| {
+        let message = "this gate fails only when every single request does";
+        Diagnostic::warning(LINT.code, gate.span, message)
+            .help("write the share that is bearable: `rate < 1%`")
+    })
+}

@@ -1073,11 +1073,23 @@ pub struct Report {
 }
 
 impl ExecutionGraph {
-    /// The canonical bytes: compact JSON, all maps sorted.
+    /// The canonical bytes: compact JSON, all maps sorted. The default of a secret is hidden, so that a graph keeps its
+    /// identity in evidence, which holds no secret.
     pub fn canonical(&self) -> Vec<u8> {
+        let mut graph = self.clone();
+        graph.hide_secrets();
         // Through `Value`, so that struct fields are sorted too and field order in this file means nothing.
-        let value = serde_json::to_value(self).expect("the graph has string keys only");
+        let value = serde_json::to_value(&graph).expect("the graph has string keys only");
         serde_json::to_vec(&value).expect("a JSON value can be written")
+    }
+
+    /// Writes `•••` over the defaults of secret inputs.
+    pub fn hide_secrets(&mut self) {
+        for input in self.open_inputs.values_mut().filter(|input| input.secret) {
+            if let Some(default) = &mut input.default {
+                *default = "•••".into();
+            }
+        }
     }
 
     /// SHA-256 of [`Self::canonical`] in hexadecimal: the graph's identity.

@@ -236,10 +236,12 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         }
     }
     if args.dry_run {
-        print(&(planc::show::FORMATS[0].render)(&graph));
+        print(&(planc::show::FORMATS[0].render)(&graph))?;
         return Ok(Exit::Pass);
     }
     let out = args.output.folder(&graph, world);
+    // Told before anything is started, not after the load.
+    output::probe(&out).map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;
     let options = Options {
         set: args.inputs.set.iter().cloned().collect(),
         only: args.only.clone(),
@@ -257,17 +259,20 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
     let verdict = judge::judge(&evidence.graph, &evidence);
     let lost = write_all(&out, &evidence, &verdict);
     let verdict = verdict.with_lost_outputs(&lost);
-    print(&match args.output.quiet {
-        true => terminal::verdict_line(&evidence, &verdict),
-        false => terminal::outcome(&evidence, &verdict),
-    });
     if args.output.out.is_none() {
         output::point_latest(&out);
     }
-    if !args.output.quiet {
-        print(&format!("  evidence and reports: {}\n", out.display()));
+    let text = match args.output.quiet {
+        true => terminal::verdict_line(&evidence, &verdict),
+        false => {
+            format!("{}  evidence and reports: {}\n", terminal::outcome(&evidence, &verdict), out.display())
+        }
+    };
+    match print(&text) {
+        // A worse verdict than a lost output stays what it is.
+        Err(lost) if verdict.status == Exit::Pass => Err(lost),
+        _ => Ok(verdict.status),
     }
-    Ok(verdict.status)
 }
 
 fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
@@ -299,7 +304,7 @@ fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
         };
         let mut teller = args.output.teller(written, &graph);
         let evidence = orchestrate::seed(&graph, &options, world, &mut teller).map_err(internal)?;
-        let exit = end_preparation(&evidence);
+        let exit = end_preparation(&evidence)?;
         if exit != Exit::Pass {
             return Ok(exit);
         }
@@ -319,7 +324,7 @@ fn preflight(args: &Preflight, world: &World) -> Result<Exit, Stop> {
     };
     let mut teller = args.output.teller(written, &graph);
     let evidence = orchestrate::preflight(&graph, &options, world, &mut teller).map_err(internal)?;
-    Ok(end_preparation(&evidence))
+    end_preparation(&evidence)
 }
 
 fn judge_again(path: &Path, format: VerdictFormat) -> Result<Exit, Stop> {
@@ -328,7 +333,7 @@ fn judge_again(path: &Path, format: VerdictFormat) -> Result<Exit, Stop> {
     print(&match format {
         VerdictFormat::Terminal => terminal::outcome(&evidence, &verdict),
         VerdictFormat::Json => format!("{}\n", serde_json::to_string_pretty(&verdict).unwrap_or_default()),
-    });
+    })?;
     Ok(verdict.status)
 }
 
@@ -339,7 +344,7 @@ fn report_again(path: &Path, format: &str, to: Option<&Path>) -> Result<Exit, St
     let Some(report) = report::by_name(format) else { return Ok(Exit::Usage) };
     let text = (report.render)(&evidence, &verdict);
     match to {
-        None => print(&text),
+        None => print(&text)?,
         Some(file) => {
             let plain = anstream::adapter::strip_str(&text).to_string();
             output::write(file, &plain).map_err(|why| Stop(Exit::OutputLost, format!("error: {why}\n")))?;
@@ -351,7 +356,7 @@ fn report_again(path: &Path, format: &str, to: Option<&Path>) -> Result<Exit, St
 fn completions(shell: clap_complete::Shell) -> Result<Exit, Stop> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "runner", &mut script);
-    print(&String::from_utf8_lossy(&script));
+    print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Pass)
 }
 
@@ -413,10 +418,10 @@ fn write_all(out: &Path, evidence: &Evidence, verdict: &Verdict) -> Vec<String> 
     lost
 }
 
-fn end_preparation(evidence: &Evidence) -> Exit {
+fn end_preparation(evidence: &Evidence) -> Result<Exit, Stop> {
     let verdict = judge::judge_preparation(evidence);
-    print(&terminal::verdict_line(evidence, &verdict));
-    verdict.status
+    print(&terminal::verdict_line(evidence, &verdict))?;
+    Ok(verdict.status)
 }
 
 fn read(path: &Path) -> Result<Evidence, Stop> {
@@ -432,9 +437,15 @@ fn internal(error: std::io::Error) -> Stop {
     Stop(Exit::Internal, format!("internal error: {error}\n"))
 }
 
-/// Standard output; a reader that went away is no error.
-fn print(text: &str) {
-    let _ = anstream::stdout().write_all(text.as_bytes());
+/// Standard output. A reader that went away is no error; a full disk is: the output is lost.
+fn print(text: &str) -> Result<(), Stop> {
+    let mut stdout = anstream::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Stop(Exit::OutputLost, format!("error: cannot write to standard output: {error}\n")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Standard error, likewise.

@@ -56,12 +56,10 @@ impl Masker {
     }
 
     /// Hides secrets in everything of the evidence that came from outside the graph, and the values that the plan
-    /// itself gives to secret inputs. The graph's id stays that of the graph that was applied.
+    /// itself gives to secret inputs, which are no part of the graph's id.
     pub fn hide_evidence(&self, evidence: &mut Evidence) {
         let hide = |text: &mut String| *text = self.hide(text);
-        for input in evidence.graph.open_inputs.values_mut().filter(|input| input.secret) {
-            input.default = input.default.take().map(|_| HIDDEN.to_owned());
-        }
+        evidence.graph.hide_secrets();
         for node in &mut evidence.nodes {
             hide(&mut node.detail);
             node.fix.iter_mut().for_each(hide);

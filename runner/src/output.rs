@@ -48,6 +48,13 @@ pub fn write_evidence(path: &Path, evidence: &Evidence) -> Result<(), String> {
     write(path, &text)
 }
 
+/// Whether files can be written to a folder, which is made where it is not there.
+pub fn probe(folder: &Path) -> Result<(), String> {
+    let file = folder.join(".probe");
+    write_unsynced(&file, "")?;
+    fs::remove_file(&file).map_err(|error| format!("cannot write to `{}`: {error}", folder.display()))
+}
+
 /// Lets `latest` beside a run's folder point to it, for people and for the next command. A help, not an output: where
 /// it cannot be made, nothing is lost.
 pub fn point_latest(run: &Path) {

@@ -109,8 +109,9 @@ impl Listener for Teller {
 
     fn receipt(&mut self, receipt: &Receipt) {
         self.end_bar();
+        let mark = if receipt.action == seeders::Action::Drift { "✗" } else { "✓" };
         self.print(&format!(
-            "  ✓ {}  {} ({} ms)\n",
+            "  {mark} {}  {} ({} ms)\n",
             receipt.name,
             crate::seeding::told(receipt),
             receipt.milliseconds

@@ -320,6 +320,8 @@ fn the_agent_storm_hits_every_agent() {
     assert_eq!(scenario["dropped_by_generator"], 0);
     let coverage = &scenario["coverage"]["agent"];
     assert_eq!(coverage["distinct"], 5000);
+    assert_eq!(judge(&out)["exit"], 0, "the evidence alone gives the same verdict");
+    assert!(!out.everything().contains("load-test-token"), "the default of a secret is in an output");
     let once = coverage["histogram"]["1"].as_u64().unwrap();
     let twice = coverage["histogram"]["2"].as_u64().unwrap();
     assert!((4989..=4991).contains(&once) && (9..=11).contains(&twice), "{coverage}");

@@ -5,6 +5,7 @@ use crate::exit::{self, Exit};
 use crate::judge::{self, Verdict};
 use crate::listen::Both;
 use crate::live::Live;
+use crate::mask;
 use crate::orchestrate::{self, Options};
 use crate::output;
 use crate::phases::stamp;
@@ -421,7 +422,7 @@ fn end_preparation(evidence: &Evidence) -> Exit {
 
 fn read(path: &Path) -> Result<Evidence, Stop> {
     let evidence = output::read_evidence(path).map_err(|why| Stop(Exit::Usage, format!("error: {why}\n")))?;
-    if evidence.graph.id() != evidence.graph_id {
+    if !mask::holds_its_graph(&evidence) {
         let message = "error: the graph inside this evidence is not the one that was applied\n";
         return Err(Stop(Exit::Invalid, message.into()));
     }

@@ -5,6 +5,15 @@ use crate::evidence::{End, Evidence, Population};
 /// What is written in a secret's place.
 pub const HIDDEN: &str = "•••";
 
+/// Name in evidence's environment of the id of its graph, where that differs from the applied one by hidden secrets.
+const MASKED_GRAPH: &str = "masked_graph";
+
+/// Whether evidence holds the graph that was applied, hidden secrets apart.
+pub fn holds_its_graph(evidence: &Evidence) -> bool {
+    let id = evidence.graph.id();
+    evidence.environment.get(MASKED_GRAPH).unwrap_or(&evidence.graph_id) == &id
+}
+
 /// The secret values of a run.
 #[derive(Clone, Default)]
 pub struct Masker {
@@ -78,6 +87,10 @@ impl Masker {
             load.teardown_failed.iter_mut().for_each(hide);
             let exhausted = std::mem::take(&mut load.health.exhausted);
             load.health.exhausted = exhausted.into_iter().map(|(what, n)| (self.hide(&what), n)).collect();
+        }
+        // Last, so that a secret of a few digits is not hidden in it.
+        if evidence.graph.id() != evidence.graph_id {
+            evidence.environment.insert(MASKED_GRAPH.to_owned(), evidence.graph.id());
         }
     }
 
@@ -160,6 +173,10 @@ mod tests {
         assert!(!serde_json::to_string(&evidence).expect("evidence").contains("hunter22"));
         assert_eq!(evidence.graph.open_inputs["key"].default.as_deref(), Some(HIDDEN));
         assert_eq!(evidence.graph_id, graph.id(), "of the graph that was applied");
+        assert!(holds_its_graph(&evidence));
+        let mut forged = evidence.clone();
+        forged.graph.gates.clear();
+        assert!(!holds_its_graph(&forged), "a gate taken away is seen");
         graph.open_inputs.clone_from(&evidence.graph.open_inputs);
         assert_eq!(graph.open_inputs["pet"].default.as_deref(), Some("hunter2"));
         assert_eq!(evidence.graph, graph, "a secret that is a common word does not tear the graph");

@@ -171,7 +171,7 @@ pub(crate) struct HttpOp {
     /// Headers without slots.
     pub(crate) headers: HeaderMap,
     /// Headers with slots, and whether a secret is in their value.
-    pub(crate) slotted: Vec<(HeaderName, Text, bool)>,
+    pub(crate) slotted: Vec<SlottedHeader>,
     /// Body.
     pub(crate) body: BodyPlan,
     /// Time from being sent to the last byte.
@@ -195,6 +195,9 @@ pub(crate) struct HttpOp {
     /// Tags with slots.
     pub(crate) slotted_tags: Vec<(String, Text)>,
 }
+
+/// A header with slots, and whether a secret is in its value.
+pub(crate) type SlottedHeader = (HeaderName, Text, bool);
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -705,7 +708,7 @@ impl<'i> Lowering<'i> {
         &self,
         http: &HttpStep,
         content_type: Option<&'static str>,
-    ) -> Result<(HeaderMap, Vec<(HeaderName, Text, bool)>), String> {
+    ) -> Result<(HeaderMap, Vec<SlottedHeader>), String> {
         let mut fixed = HeaderMap::new();
         let mut slotted = Vec::new();
         fixed.insert(

@@ -5,7 +5,7 @@ mod server;
 use super::*;
 use crate::evidence::{Population, Samples, ScenarioRecord, Trend};
 use crate::rows::tests::Numbered;
-use planc::expr::{BinaryOp, Expr, Filter, Segment};
+use planc::expr::{BinaryOp, Expr, Filter, Function, Segment};
 use planc::graph::*;
 use planc::units::{PartsPerMillion, Rate};
 use serde_json::json;
@@ -930,6 +930,24 @@ fn a_rehearsal_tells_each_failure_and_no_secret() {
     let lines: Vec<_> = server.requests().into_iter().map(|seen| seen.line).collect();
     assert_eq!(lines, ["GET /left HTTP/1.1", "GET /right HTTP/1.1"]);
     assert!(server.requests()[1].headers.contains("authorization: bearer s3cret!"));
+}
+
+#[test]
+fn neither_rehearsal_nor_set_up_draws_what_the_load_draws() {
+    let server = Server::start(|_| ok(""));
+    let random = |before: &str| Template {
+        segments: vec![
+            Segment::Literal(before.into()),
+            Segment::Slot(Expr::Call(Function::RandomUuid, vec![])),
+        ],
+    };
+    let mut s = scenario("s", each(1, 3, true), vec![http(0, request("GET", random("/")))]);
+    s.setup = vec![http(1, request("GET", random("/")))];
+    let plan = graph(vec![s]);
+    assert!(rehearse(&input(plan.clone(), &server.url)).unwrap().is_empty());
+    load(plan, &server.url);
+    let lines: std::collections::BTreeSet<_> = server.requests().into_iter().map(|seen| seen.line).collect();
+    assert_eq!(lines.len(), 2 + 1 + 3, "{lines:?}");
 }
 
 #[test]

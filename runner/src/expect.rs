@@ -5,6 +5,7 @@
 //! [`matches()`] directly. A body is parsed as JSON at most once per response, and only when something
 //! reads it.
 
+use crate::mask::HIDDEN;
 use http::HeaderMap;
 use planc::eval;
 use planc::expr::Scope;
@@ -13,6 +14,7 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// What came back from an HTTP probe or request.
@@ -218,7 +220,8 @@ impl PreparedExpectation {
             },
             PreparedExpected::Header(name, matcher) => {
                 let what = || format!("header `{name}`");
-                matcher.matches_text(observed.header(name).as_deref(), scope).absent_is(what)
+                let outcome = matcher.matches_text(observed.header(name).as_deref(), scope);
+                if sounds_secret(name) { hidden(outcome) } else { outcome }.absent_is(what)
             }
             PreparedExpected::Json(path, matcher) => {
                 let Some(body) = observed.json() else {
@@ -229,7 +232,11 @@ impl PreparedExpectation {
                     };
                 };
                 let found = path.find(body);
-                matcher.matches(found.as_deref(), scope).absent_is(|| format!("`{}`", path.text))
+                let mut outcome = matcher.matches(found.as_deref(), scope);
+                if !outcome.holds() && found.is_some_and(|v| v.is_string()) && sounds_secret(&path.text) {
+                    outcome = hidden(outcome);
+                }
+                outcome.absent_is(|| format!("`{}`", path.text))
             }
             PreparedExpected::Body(matcher) => {
                 let text = String::from_utf8_lossy(observed.body);
@@ -237,7 +244,7 @@ impl PreparedExpectation {
             }
             PreparedExpected::Cookie(name, matcher) => {
                 let what = || format!("cookie `{name}`");
-                matcher.matches_text(observed.cookie(name).as_deref(), scope).absent_is(what)
+                hidden(matcher.matches_text(observed.cookie(name).as_deref(), scope)).absent_is(what)
             }
             PreparedExpected::Duration(limit) if observed.elapsed <= *limit => Outcome3::Holds,
             PreparedExpected::Duration(_) => {
@@ -493,10 +500,34 @@ fn length(value: &Json) -> Option<u64> {
 
 fn shown(value: &Json) -> String {
     let text = match value {
-        Json::String(text) => format!("{text:?}"),
-        other => other.to_string(),
+        // More than is shown, so that a value to be hidden is found by its key.
+        Json::String(text) => format!("{:?}", redacted(&shorten(text, 1_024))),
+        other => redacted(&shorten(&other.to_string(), 1_024)),
     };
     shorten(&text, 120)
+}
+
+/// A text in which nobody should read secrets that a target gave out: values of JSON keys that sound like one.
+pub fn redacted(text: &str) -> String {
+    static SECRET: LazyLock<Regex> = LazyLock::new(|| {
+        let keys = "token|secret|password|passwd|session|cookie|authorization|api_?key|csrf";
+        let text = format!(r#"(?i)("[^"\\]*(?:{keys})[^"\\]*"\s*:\s*")(?:[^"\\]|\\.)+"#);
+        Regex::new(&text).expect("a constant")
+    });
+    SECRET.replace_all(text, format!("${{1}}{HIDDEN}")).into_owned()
+}
+
+fn sounds_secret(path: &str) -> bool {
+    // The same keys as in a body; whatever they hold is replaced.
+    let as_body = format!("\"{}\":\"x\"", path.replace(['"', '\\'], ""));
+    redacted(&as_body) != as_body
+}
+
+fn hidden(outcome: Outcome3) -> Outcome3 {
+    match outcome {
+        Outcome3::Different { .. } => Outcome3::Different { seen: format!("\"{HIDDEN}\"") },
+        other => other,
+    }
 }
 
 /// The keys of a path made of names and indexes only; none when it needs the general machinery.
@@ -639,6 +670,31 @@ mod tests {
             (Expected::Cookie { name: "sid".into(), matcher: eq(json!("abc")) }, "holds"),
             (Expected::Duration(Duration::from_millis(5)), "holds"),
             (Expected::Duration(Duration::from_millis(4)), "5.0ms"),
+        ];
+        for (what, shown) in table {
+            let expectation = Expectation { name: "x".into(), what };
+            assert_eq!(check(&expectation, &observed, &NoNames).to_string(), shown, "{expectation:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_target_gave_out_is_not_told() {
+        let mut headers = HeaderMap::new();
+        headers.append("set-cookie", "sid=abc; Path=/".parse().unwrap());
+        let body = br#"{"data":{"accessToken":"eyJh\"x","n":1},"api_key":"k"}"#;
+        let observed = Observed::new(Some(200), &headers, body, Duration::ZERO);
+        let never = || Matcher::Equals(constant(json!("never")));
+        let json = |path: &str| Expected::Json { path: path.into(), matcher: never() };
+        let table = [
+            (Expected::Cookie { name: "sid".into(), matcher: never() }, "\"•••\""),
+            (Expected::Header { name: "set-cookie".into(), matcher: never() }, "\"•••\""),
+            (json("$.api_key"), "\"•••\""),
+            (json("$.data"), r#"{"accessToken":"•••","n":1}"#),
+            (json("$.data.n"), "1"),
+            (
+                Expected::Body(never()),
+                r#""{\"data\":{\"accessToken\":\"•••\",\"n\":1},\"api_key\":\"•••\"}""#,
+            ),
         ];
         for (what, shown) in table {
             let expectation = Expectation { name: "x".into(), what };

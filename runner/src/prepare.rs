@@ -11,7 +11,7 @@ use crate::text::{Encode, Names, Text, mix};
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Bytes;
-use planc::expr::Expr;
+use planc::expr::{Expr, Segment};
 use planc::graph::{
     Body, Capture, CaptureFrom, Connections, Demand, HttpStep, Json, MetricKind, OnFailure, Pause, Protocol,
     Record, Request, Scenario, StatusPattern, Step, StepKind, Template, Tls,
@@ -170,8 +170,8 @@ pub(crate) struct HttpOp {
     pub(crate) url: UrlPlan,
     /// Headers without slots.
     pub(crate) headers: HeaderMap,
-    /// Headers with slots.
-    pub(crate) slotted: Vec<(HeaderName, Text)>,
+    /// Headers with slots, and whether a secret is in their value.
+    pub(crate) slotted: Vec<SlottedHeader>,
     /// Body.
     pub(crate) body: BodyPlan,
     /// Time from being sent to the last byte.
@@ -195,6 +195,9 @@ pub(crate) struct HttpOp {
     /// Tags with slots.
     pub(crate) slotted_tags: Vec<(String, Text)>,
 }
+
+/// A header with slots, and whether a secret is in its value.
+pub(crate) type SlottedHeader = (HeaderName, Text, bool);
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -705,7 +708,7 @@ impl<'i> Lowering<'i> {
         &self,
         http: &HttpStep,
         content_type: Option<&'static str>,
-    ) -> Result<(HeaderMap, Vec<(HeaderName, Text)>), String> {
+    ) -> Result<(HeaderMap, Vec<SlottedHeader>), String> {
         let mut fixed = HeaderMap::new();
         let mut slotted = Vec::new();
         fixed.insert(
@@ -727,20 +730,37 @@ impl<'i> Lowering<'i> {
         for (name, template) in &http.request.headers {
             let key = HeaderName::from_bytes(name.as_bytes()).map_err(|e| format!("header `{name}`: {e}"))?;
             let text = Text::new(template, Encode::Plain, &self.names);
+            let secret = self.reads_secret(template);
             match text.as_literal() {
                 Some(value) => {
                     // The value may be a secret: only its name is told.
-                    let value = HeaderValue::from_str(value)
+                    let mut value = HeaderValue::from_str(value)
                         .map_err(|_| format!("header `{name}` has characters that no header can carry"))?;
+                    value.set_sensitive(secret);
                     fixed.insert(key, value);
                 }
                 None => {
                     fixed.remove(&key);
-                    slotted.push((key, text));
+                    slotted.push((key, text, secret));
                 }
             }
         }
         Ok((fixed, slotted))
+    }
+
+    /// Whether a template reads a secret input.
+    fn reads_secret(&self, template: &Template) -> bool {
+        let inputs = &self.input.graph.open_inputs;
+        let mut reads = false;
+        for segment in &template.segments {
+            if let Segment::Slot(expr) = segment {
+                expr.paths(&mut |path| {
+                    reads |= matches!(path, [first, name, ..]
+                        if first == "inputs" && inputs.get(name).is_some_and(|open| open.secret));
+                });
+            }
+        }
+        reads
     }
 
     fn capture(&self, capture: &Capture) -> Result<CaptureOp, String> {

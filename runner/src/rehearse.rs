@@ -2,6 +2,7 @@
 
 use crate::drive::run::ScenarioRun;
 use crate::load::{LoadError, LoadInput, RehearsalFailure, STOP_GRACEFUL, STOP_NOW};
+use crate::mask::{HIDDEN, Masker};
 use crate::prepare::Program;
 use crate::rows::RowSources;
 use crate::shared::Shared;
@@ -18,8 +19,8 @@ use tokio::task::LocalSet;
 
 /// How often it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(10);
-/// What stands in place of a secret.
-const MASK: &str = "•••";
+/// So few characters of a secret tell nothing.
+const FEW: usize = 3;
 
 /// Plays every scenario's set-up and one iteration with every branch.
 pub(crate) fn scenarios(input: &LoadInput, rows: &RowSources) -> Result<Vec<RehearsalFailure>, LoadError> {
@@ -121,30 +122,43 @@ async fn stop_of(input: &LoadInput, level: u8) {
 }
 
 /// All texts that must not be shown.
-fn secrets(input: &LoadInput) -> Vec<String> {
-    let mut secrets: Vec<String> = Vec::new();
+fn secrets(input: &LoadInput) -> Masker {
+    let mut masker = Masker::default();
     for (name, open) in &input.graph.open_inputs {
         if let (true, Some(value)) = (open.secret, input.values.get(&format!("inputs.{name}"))) {
-            secrets.push(planc::eval::to_text(value));
+            masker.add(&planc::eval::to_text(value));
         }
     }
     for header in input.token_headers.values() {
-        secrets.push(header.clone());
-        secrets.extend(header.split_whitespace().last().map(str::to_owned));
-    }
-    secrets.retain(|secret| !secret.is_empty());
-    // Longest first, so that a secret within another leaves nothing of the outer one.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
-}
-
-fn masked(mut failures: Vec<RehearsalFailure>, secrets: &[String]) -> Vec<RehearsalFailure> {
-    for failure in &mut failures {
-        for secret in secrets {
-            failure.message = failure.message.replace(secret.as_str(), MASK);
+        masker.add(header);
+        if let Some(token) = header.split_whitespace().last() {
+            masker.add(token);
         }
     }
+    masker
+}
+
+fn masked(mut failures: Vec<RehearsalFailure>, masker: &Masker) -> Vec<RehearsalFailure> {
+    let secrets = masker.values();
+    for failure in &mut failures {
+        failure.message = without_beginnings(&masker.hide(&failure.message), &secrets);
+    }
     failures
+}
+
+/// Hides what is left of a secret where a text was shortened in the middle of it.
+fn without_beginnings(text: &str, secrets: &[String]) -> String {
+    let mut parts: Vec<String> = text.split('…').map(str::to_owned).collect();
+    let last = parts.len() - 1;
+    for part in &mut parts[..last] {
+        let beginnings = secrets.iter().flat_map(|secret| {
+            secret.char_indices().skip(FEW).filter_map(|(end, _)| part.strip_suffix(&secret[..end]))
+        });
+        if let Some(rest) = beginnings.min_by_key(|rest| rest.len()) {
+            *part = format!("{rest}{HIDDEN}");
+        }
+    }
+    parts.join("…")
 }
 
 impl LoadInput {
@@ -164,5 +178,18 @@ impl LoadInput {
             stop: self.stop.clone(),
             abort: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_cut_short_is_hidden_too() {
+        let secrets = ["s3cret!".to_owned()];
+        let hidden = |text| without_beginnings(text, &secrets);
+        assert_eq!(hidden("x: s3cr… and s3cret… (s3…)"), "x: •••… and •••… (s3…)");
+        assert_eq!(hidden("nothing s3cr"), "nothing s3cr");
     }
 }

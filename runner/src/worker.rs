@@ -113,7 +113,12 @@ impl Worker {
             return Ok(known.clone());
         }
         let resolved = origin.resolved().await?;
-        self.others.borrow_mut().push(resolved.clone());
+        let mut others = self.others.borrow_mut();
+        // Another user may have looked it up meanwhile.
+        if let Some(known) = others.iter().find(|known| known.same(&resolved)) {
+            return Ok(known.clone());
+        }
+        others.push(resolved.clone());
         Ok(resolved)
     }
 

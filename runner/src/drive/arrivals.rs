@@ -56,8 +56,7 @@ pub(crate) async fn drive(
     pacer: &Pacer,
     begin: Instant,
 ) -> std::io::Result<()> {
-    let Demand::Arrivals { start_rate, pieces, .. } = &worker.program.scenarios[run.index].demand
-    else {
+    let Demand::Arrivals { start_rate, pieces, .. } = &worker.program.scenarios[run.index].demand else {
         unreachable!("the demand chose this driver");
     };
     let schedule = Arrivals::new(*start_rate, pieces);

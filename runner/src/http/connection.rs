@@ -58,6 +58,21 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// How much of an answer's body is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It is read and thrown away.
+    Nothing,
+    /// What people are told of it.
+    Beginning,
+    /// All of it; an answer of more than [`MOST_KEPT`] bytes has failed.
+    All,
+}
+
+/// Bytes of a body that are kept at most: a virtual user must stay small.
+pub(crate) const MOST_KEPT: usize = 16 << 20;
+const BEGINNING: usize = 64 << 10;
+
 /// When what happened on the wire during an exchange.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Phases {
@@ -164,7 +179,7 @@ impl Connection {
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Payload>,
-        keep_body: bool,
+        keep_body: Keep,
     ) -> Result<Answer, (Failure, Option<Request<Payload>>)> {
         self.clock.begin();
         match &mut self.wire {
@@ -274,7 +289,7 @@ async fn driven<T>(
 
 async fn read_answer(
     response: Response<Incoming>,
-    keep_body: bool,
+    keep_body: Keep,
     driver: &mut Option<Pin<Box<http1::Connection<Timed, Payload>>>>,
 ) -> Result<Answer, Failure> {
     let (head, mut incoming) = response.into_parts();
@@ -284,11 +299,17 @@ async fn read_answer(
         let mut frame = incoming.frame();
         let Some(frame) = driven(driver, |cx| Pin::new(&mut frame).poll(cx)).await else { break };
         let Ok(data) = frame.map_err(|e| Failure::exchange(&e))?.into_data() else { continue };
+        let kept = more.as_ref().map_or(body.len(), Vec::len);
         match (keep_body, &mut more) {
-            (false, _) => {}
-            (true, Some(more)) => more.extend_from_slice(&data),
-            (true, None) if body.is_empty() => body = data,
-            (true, None) => more = Some([&body[..], &data[..]].concat()),
+            (Keep::Nothing, _) => {}
+            (Keep::Beginning, _) if kept >= BEGINNING => {}
+            (Keep::All, _) if kept + data.len() > MOST_KEPT => {
+                let what = format!("a body of more than {} MiB, which a step reads", MOST_KEPT >> 20);
+                return Err(Failure::new(Code::Malformed, what));
+            }
+            (_, Some(more)) => more.extend_from_slice(&data),
+            (_, None) if body.is_empty() => body = data,
+            (_, None) => more = Some([&body[..], &data[..]].concat()),
         }
     }
     Ok(Answer { head, body: more.map_or(body, Bytes::from) })

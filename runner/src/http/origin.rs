@@ -34,7 +34,13 @@ impl Origin {
         };
         let host = uri.host().ok_or_else(|| format!("`{url}` names no host"))?;
         let standard = if secure { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(standard);
+        let port = match (uri.port_u16(), uri.authority().map(|all| all.as_str())) {
+            (Some(port), _) => port,
+            (None, Some(all)) if !all.ends_with(host) && !all.ends_with(':') => {
+                return Err(format!("`{url}` has no port between 0 and 65535"));
+            }
+            (None, _) => standard,
+        };
         let authority = if port == standard { host.to_owned() } else { format!("{host}:{port}") };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let origin = Origin {
@@ -89,11 +95,15 @@ impl AllowList {
 
     /// Whether a request may go there.
     pub(crate) fn allows(&self, origin: &Origin) -> bool {
-        let with_port = format!("{}:{}", origin.host, origin.port);
-        self.0.iter().any(|pattern| {
-            let pattern = pattern.trim_matches(['[', ']']);
-            glob(pattern, &origin.host) || glob(pattern, &with_port)
-        })
+        // As a URL has it: an IPv6 address stands in brackets.
+        let host = match origin.host.contains(':') {
+            true => format!("[{}]", origin.host),
+            false => origin.host.clone(),
+        };
+        let with_port = format!("{host}:{}", origin.port);
+        self.0
+            .iter()
+            .any(|pattern| glob(pattern, &origin.host) || glob(pattern, &host) || glob(pattern, &with_port))
     }
 }
 
@@ -118,6 +128,8 @@ mod tests {
         assert_eq!(split("http://A.b:80/x?y=1"), Ok((false, own("a.b"), 80, own("A.b"), own("/x?y=1"))));
         assert_eq!(split("https://[::1]:8443"), Ok((true, own("::1"), 8443, own("[::1]:8443"), own("/"))));
         assert!(split("/x").is_err());
+        assert!(split("http://a:65536/").is_err());
+        assert_eq!(split("http://a:/").unwrap().2, 80);
         assert!(split("ftp://a/").is_err());
     }
 
@@ -136,5 +148,8 @@ mod tests {
         assert!(allows(&["localhost:81"], "http://localhost:81/"));
         assert!(!allows(&["localhost:81"], "http://localhost:82/"));
         assert!(allows(&["[::1]"], "http://[::1]:5/"));
+        assert!(allows(&["::1"], "http://[::1]:5/"));
+        assert!(allows(&["[::1]:8443"], "https://[::1]:8443/"));
+        assert!(!allows(&["[::1]:8443"], "https://[::1]:8444/"));
     }
 }

@@ -1,8 +1,8 @@
 //! An HTTP step: rendered, sent (redirects included), judged by its expectations, measured.
 
 use crate::drive::run::ScenarioRun;
-use crate::expect::{Observed, Outcome3, shorten};
-use crate::http::connection::{Answer, Connection, Opening, Phases};
+use crate::expect::{Observed, Outcome3, redacted, shorten};
+use crate::http::connection::{Answer, Connection, Keep, Opening, Phases};
 use crate::http::error::{Code, Failure};
 use crate::http::origin::Origin;
 use crate::http::payload::Payload;
@@ -11,11 +11,14 @@ use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Key, Labels
 use crate::text::{InScope, Var};
 use crate::vu::{Vu, VuCore};
 use crate::worker::Worker;
-use ::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION};
+use ::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
+};
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Bytes;
 use planc::eval::{self, EvalError};
 use planc::graph::{Connections, Json, MetricKind, Protocol};
+use reqwest::Url;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -46,6 +49,8 @@ struct Hop {
     uri: Uri,
     headers: HeaderMap,
     payload: Payload,
+    /// From when the timeout counts.
+    begun: Instant,
 }
 
 /// What came of a hop.
@@ -70,7 +75,11 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
         Ok(variant) => variant,
         Err(error) => return unrendered(vu, op, 0, &error),
     };
-    let mut hop = match render(vu, scenario, op).await {
+    // A name that is being looked up is a request in flight as well.
+    vu.core.in_flight.set(Some((variant, vu.late)));
+    let rendered = render(vu, scenario, op).await;
+    vu.core.in_flight.set(None);
+    let mut hop = match rendered {
         Ok(Ok(hop)) => hop,
         Ok(Err(failure)) => {
             let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
@@ -91,10 +100,14 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
         let status = sent.result.as_ref().map_or(0, |answer| answer.head.status.as_u16());
         let version = sent.result.as_ref().map_or(Version::HTTP_11, |answer| answer.head.version);
         let taken = Taken { status, outcome: Outcome::Ok, code: None, version };
+        vu.run.answered(vu.worker.shared.now_us());
         record(vu, op, variant, &sent.opening, &sent.phases, &taken);
         redirects -= 1;
         let (method, headers, payload) = again.expect("looked at above");
-        match follow(vu, op, &from, &to, status, method, headers, payload).await {
+        vu.core.in_flight.set(Some((variant, vu.late)));
+        let followed = follow(vu, op, &from, &to, status, method, headers, payload).await;
+        vu.core.in_flight.set(None);
+        match followed {
             Ok(next) => hop = next,
             Err(failure) => {
                 let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
@@ -155,6 +168,7 @@ async fn render(
     scenario: &ScenarioProgram,
     op: &HttpOp,
 ) -> Result<Result<Hop, Failure>, EvalError> {
+    let begun = Instant::now();
     let mut buffer = std::mem::take(&mut vu.buffer);
     let scope = vu.scope(scenario);
     let mut rendered = |text: &crate::text::Text| -> Result<Bytes, EvalError> {
@@ -176,10 +190,11 @@ async fn render(
         }
     };
     let mut headers = op.headers.clone();
-    for (name, text) in &op.slotted {
+    for (name, text, secret) in &op.slotted {
         let value = HeaderValue::from_maybe_shared(rendered(text)?);
-        let value =
+        let mut value =
             value.map_err(|_| EvalError(format!("header `{name}` has characters no header carries")))?;
+        value.set_sensitive(*secret);
         headers.insert(name.clone(), value);
     }
     let payload = match &op.body {
@@ -190,12 +205,12 @@ async fn render(
     let place = match (url, absolute) {
         (Some(uri), _) => {
             let target = vu.worker.target.clone();
-            allowed_target(vu, target).await.map(|origin| (origin, uri))
+            in_time(begun, op, allowed_target(vu, target)).await.map(|origin| (origin, uri))
         }
-        (None, Some(whole)) => elsewhere(vu, &whole).await,
+        (None, Some(whole)) => in_time(begun, op, elsewhere(vu, &whole)).await,
         (None, None) => Err(Failure::new(Code::Other, "the path is not one that a request can carry")),
     };
-    Ok(place.map(|(origin, uri)| Hop { origin, method: op.method.clone(), uri, headers, payload }))
+    Ok(place.map(|(origin, uri)| Hop { origin, method: op.method.clone(), uri, headers, payload, begun }))
 }
 
 fn uri(bytes: Bytes) -> Result<Option<Uri>, EvalError> {
@@ -236,19 +251,10 @@ async fn follow(
     mut headers: HeaderMap,
     mut payload: Payload,
 ) -> Result<Hop, Failure> {
-    let (origin, path) = from;
-    let scheme = if origin.secure { "https" } else { "http" };
-    let whole = if to.starts_with("//") {
-        format!("{scheme}:{to}")
-    } else if to.starts_with('/') {
-        format!("{scheme}://{}{to}", origin.authority)
-    } else if to.contains("://") {
-        to.to_owned()
-    } else {
-        let folder = path.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{scheme}://{}{folder}/{to}", origin.authority)
-    };
-    let (target, uri) = elsewhere(vu, whole.split('#').next().unwrap_or(&whole)).await?;
+    let (origin, at) = from;
+    let begun = Instant::now();
+    let whole = resolved(origin, at, to)?;
+    let (target, uri) = in_time(begun, op, elsewhere(vu, &whole)).await?;
     let as_get = status == 303 || (matches!(status, 301 | 302) && method == Method::POST);
     let method = if as_get && method != Method::HEAD { Method::GET } else { method };
     if as_get {
@@ -257,15 +263,37 @@ async fn follow(
         headers.remove(CONTENT_LENGTH);
     }
     if !target.same(origin) {
-        // What identifies us to one host is not another's to see.
-        headers.remove(AUTHORIZATION);
+        // What identifies us to one host is not another's to see. The jar keeps its cookies apart by itself.
+        for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
+            headers.remove(name);
+        }
         headers.retain_insensitive();
     }
-    headers.remove(COOKIE);
-    if let Some(own) = op.headers.get(COOKIE).filter(|_| target.same(origin)) {
-        headers.insert(COOKIE, own.clone());
-    }
-    Ok(Hop { origin: target, method, uri, headers, payload })
+    Ok(Hop { origin: target, method, uri, headers, payload, begun })
+}
+
+/// Where a `location` leads, by RFC 3986.
+fn resolved(origin: &Origin, at: &Uri, to: &str) -> Result<String, Failure> {
+    let scheme = if origin.secure { "https" } else { "http" };
+    let base = format!("{scheme}://{}{at}", origin.authority);
+    let no_url = |e: &dyn std::fmt::Display| {
+        Failure::new(Code::Malformed, format!("a redirect to `{to}`, which is not a URL: {e}"))
+    };
+    let mut url = Url::parse(&base).and_then(|base| base.join(to)).map_err(|e| no_url(&e))?;
+    url.set_fragment(None);
+    Ok(url.into())
+}
+
+/// Looking a name up takes of the request's time.
+async fn in_time<T>(
+    begun: Instant,
+    op: &HttpOp,
+    wanted: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let deadline = tokio::time::Instant::from_std(begun + op.timeout);
+    tokio::time::timeout_at(deadline, wanted).await.unwrap_or_else(|_| {
+        Err(Failure::new(Code::Dns, format!("the name was not resolved within {:?}", op.timeout)))
+    })
 }
 
 /// Removing what is marked as sensitive.
@@ -285,7 +313,7 @@ impl Retain for HeaderMap {
 /// Sends a hop over a kept or a new connection, within the step's timeout.
 async fn send(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, mut hop: Hop) -> Sent {
     let begun = Instant::now();
-    let deadline = begun + op.timeout;
+    let deadline = hop.begun + op.timeout;
     if op.cookies {
         add_cookies(vu, &mut hop);
     }
@@ -317,8 +345,12 @@ async fn exchange(
     opening: &mut Opening,
     open: &mut Option<Connection>,
 ) -> Result<Answer, Failure> {
-    let keep_body = op.reads_body || vu.rehearsal.is_some();
-    if let Some(at) = vu.connections.iter().position(|kept| Rc::ptr_eq(&kept.origin, &hop.origin)) {
+    let keep_body = match op.reads_body {
+        true => Keep::All,
+        false if vu.rehearsal.is_some() => Keep::Beginning,
+        false => Keep::Nothing,
+    };
+    if let Some(at) = vu.connections.iter().position(|kept| kept.origin.same(&hop.origin)) {
         let mut kept = vu.connections.swap_remove(at);
         if kept.is_usable().await {
             *open = Some(kept);
@@ -434,6 +466,9 @@ fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, se
         Err(_) => (None, &[][..]),
     };
     let status = head.map(|head| head.status.as_u16());
+    if status.is_some() {
+        vu.run.answered(vu.worker.shared.now_us());
+    }
     let observed =
         Observed::new(status, head.map_or(&no_headers, |head| &head.headers), body, phases.service());
     let mut first_failure: Option<(String, Outcome3)> = None;
@@ -451,7 +486,6 @@ fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, se
         if let Some(miss) = capture(vu, op, variant, &observed) {
             first_failure.get_or_insert(miss);
         }
-        vu.run.answered(vu.worker.shared.now_us());
     } else {
         unset_captures(vu, op);
         if vu.rehearsal.is_none() {
@@ -508,7 +542,8 @@ fn told(
         Err(failure) => return format!("{}: {}", op.name, failure.message),
         Ok(_) => first.map_or_else(String::new, |(name, seen)| format!("{name}: {seen}")),
     };
-    let body = String::from_utf8_lossy(observed.body);
+    let body = &observed.body[..observed.body.len().min(EXCERPT)];
+    let body = redacted(&String::from_utf8_lossy(body));
     format!("{}: {what} (body: {:?})", op.name, shorten(&body, 200))
 }
 
@@ -690,6 +725,8 @@ enum Custom {
     Infinite,
 }
 
+/// As much of a body is looked at, in bytes, to tell people its beginning.
+const EXCERPT: usize = 4_096;
 /// Numbers beyond it do not fit in thousandths.
 const MOST: f64 = 9e15;
 
@@ -767,8 +804,12 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
 fn unrendered(vu: &mut Vu, op: &HttpOp, variant: u32, error: &EvalError) -> bool {
     let tags: BTreeMap<String, String> = op.tags.clone();
     super::no_value(vu, op.step, &op.name, &tags, error);
-    let taken =
-        Taken { status: 0, outcome: Outcome::Transport, code: Some(Code::Other), version: vu.worker.version() };
+    let taken = Taken {
+        status: 0,
+        outcome: Outcome::Transport,
+        code: Some(Code::Other),
+        version: vu.worker.version(),
+    };
     record(vu, op, variant, &Opening::default(), &Phases::none(), &taken);
     unset_captures(vu, op);
     if vu.rehearsal.is_none() {

@@ -5,7 +5,7 @@ mod server;
 use super::*;
 use crate::evidence::{Population, Samples, ScenarioRecord, Trend};
 use crate::rows::tests::Numbered;
-use planc::expr::{BinaryOp, Expr, Filter, Segment};
+use planc::expr::{BinaryOp, Expr, Filter, Function, Segment};
 use planc::graph::*;
 use planc::units::{PartsPerMillion, Rate};
 use serde_json::json;
@@ -636,6 +636,67 @@ fn a_redirect_is_followed_and_none_leaves_for_a_forbidden_host() {
 }
 
 #[test]
+fn redirects_are_resolved_and_tell_no_other_origin_who_we_are() {
+    let other = Server::start(|_| ok("other"));
+    let away = format!("location: {}/x\r\n", other.url.replace("127.0.0.1", "localhost"));
+    let server = Server::start(move |seen| match seen.line.split(' ').nth(1).unwrap() {
+        "/a/b?page=1" => Deed::Reply(302, "location: ?page=2\r\n".into(), String::new()),
+        "/a/b?page=2" => Deed::Reply(302, "location: ../c\r\n".into(), String::new()),
+        "/c" => Deed::Reply(302, "location: ok?next=http://x/y#z\r\n".into(), String::new()),
+        "/ok?next=http://x/y" => Deed::Reply(307, away.clone(), String::new()),
+        _ => Deed::Reply(404, String::new(), String::new()),
+    });
+    let step = edit(get(0, "/a/b?page=1"), |h| {
+        h.request.redirects = 9;
+        h.token = Some("t".into());
+        h.request.headers = BTreeMap::from([
+            ("host".to_owned(), Template::literal("virtual.example")),
+            ("cookie".to_owned(), Template::literal("own=1")),
+            ("x-key".to_owned(), slot("k-", "inputs.key")),
+            (
+                "x-mixed".to_owned(),
+                Template {
+                    segments: vec![Segment::Slot(path("inputs.key")), Segment::Slot(path("iteration"))],
+                },
+            ),
+            ("x-plain".to_owned(), Template::literal("plain")),
+        ]);
+    });
+    let mut plan = graph(vec![scenario("s", each(1, 1, true), vec![step])]);
+    plan.target.as_mut().unwrap().allow_hosts.push("localhost".into());
+    plan.open_inputs =
+        BTreeMap::from([("key".to_owned(), OpenInput { secret: true, env: None, default: None })]);
+    let mut input = input(plan, &server.url);
+    input.values.insert("inputs.key".into(), json!("s3cret!"));
+    input.token_headers.insert("t".into(), "Bearer s3cret!".into());
+    let (record, _) = run_with(input, &RowSources::new(), &mut |_| {}).unwrap();
+    assert_eq!(record.scenarios["s"].finished, 1, "{:?}", server.requests());
+    let all = ["virtual.example", "own=1", "x-key: k-s3cret!", "x-mixed: s3cret!0", "bearer", "x-plain"];
+    for seen in server.requests() {
+        assert!(all.iter().all(|part| seen.headers.contains(part)), "{seen:?}");
+    }
+    let seen = &other.requests()[0];
+    assert!(seen.headers.contains("x-plain") && seen.headers.contains("host: localhost"), "{seen:?}");
+    assert!(all[..5].iter().all(|part| !seen.headers.contains(part)), "{seen:?}");
+}
+
+#[test]
+fn a_body_that_is_kept_has_a_limit() {
+    let server = Server::start(|_| ok(&"x".repeat(crate::http::connection::MOST_KEPT + 1)));
+    let reads = |id, expect| {
+        edit(get(id, "/"), |h| {
+            h.expect = expect;
+            h.on_failure = OnFailure::Continue;
+        })
+    };
+    let body = Expectation { name: "x".into(), what: Expected::Body(Matcher::Present) };
+    let steps = vec![reads(0, vec![body]), reads(1, vec![])];
+    let (record, _) = load(graph(vec![scenario("s", each(1, 1, true), steps)]), &server.url);
+    assert_eq!(count(&record, "http_reqs", &[("name", "GET 0"), ("error_code", "1601")]), 1);
+    assert_eq!(count(&record, "http_reqs", &[("name", "GET 1"), ("outcome", "ok")]), 1);
+}
+
+#[test]
 fn exclusive_rows_run_out_and_set_up_is_played_once() {
     let server = Server::start(|_| ok(""));
     let mut s =
@@ -757,8 +818,7 @@ fn custom_numbers_that_are_none_are_failed_checks() {
         when: None,
         value: Some(Expr::Const(json!(n))),
     };
-    let mut records: Vec<_> =
-        ["NaN", "inf", "9e15", "-1"].into_iter().map(|n| number("trend", n)).collect();
+    let mut records: Vec<_> = ["NaN", "inf", "9e15", "-1"].into_iter().map(|n| number("trend", n)).collect();
     records.extend(["-inf", "-2"].into_iter().map(|n| number("counter", n)));
     records.push(Record { metric: "took".into(), when: None, value: Some(path("response.duration")) });
     let step = edit(get(0, "/"), |h| {
@@ -870,6 +930,24 @@ fn a_rehearsal_tells_each_failure_and_no_secret() {
     let lines: Vec<_> = server.requests().into_iter().map(|seen| seen.line).collect();
     assert_eq!(lines, ["GET /left HTTP/1.1", "GET /right HTTP/1.1"]);
     assert!(server.requests()[1].headers.contains("authorization: bearer s3cret!"));
+}
+
+#[test]
+fn neither_rehearsal_nor_set_up_draws_what_the_load_draws() {
+    let server = Server::start(|_| ok(""));
+    let random = |before: &str| Template {
+        segments: vec![
+            Segment::Literal(before.into()),
+            Segment::Slot(Expr::Call(Function::RandomUuid, vec![])),
+        ],
+    };
+    let mut s = scenario("s", each(1, 3, true), vec![http(0, request("GET", random("/")))]);
+    s.setup = vec![http(1, request("GET", random("/")))];
+    let plan = graph(vec![s]);
+    assert!(rehearse(&input(plan.clone(), &server.url)).unwrap().is_empty());
+    load(plan, &server.url);
+    let lines: std::collections::BTreeSet<_> = server.requests().into_iter().map(|seen| seen.line).collect();
+    assert_eq!(lines.len(), 2 + 1 + 3, "{lines:?}");
 }
 
 #[test]

@@ -43,8 +43,8 @@ Examples:
   planc check plans/storm.yaml --profile stress --set rate=300/s
   planc check fixtures/agents.yaml
 
-The environment is not read: what a check says is the same on every machine. Inputs with `env:` take their default or
-what --set gives.")]
+The environment is not read: a check says the same on every machine.
+Inputs with `env:` take what --set gives, or their default.")]
     Check(Check),
     /// Draws what a plan will do: order, load, rows, requests, gates
     #[command(after_help = "\
@@ -209,7 +209,8 @@ fn compile(args: &Compile) -> Result<bool, Unusable> {
     };
     let mut text = serde_json::to_string_pretty(&graph).map_err(|e| Unusable(e.to_string()))?;
     text.push('\n');
-    if args.output == "-" {
+    // The stream itself, not the file that it may lead to: what is appended to stays.
+    if ["-", "/dev/stdout"].contains(&args.output.as_str()) {
         print(&text)?;
         return Ok(true);
     }

@@ -145,6 +145,7 @@ fn explain_schema_completions() {
         (vec!["schema", "--of", "fixture"], "urn:planc:fixture"),
         (vec!["completions", "bash"], "_planc"),
         (vec!["check", "--help"], "Examples:"),
+        (vec!["check", "--help"], "The environment is not read"),
     ] {
         let done = folder.run(&args);
         assert_eq!(done.status.code(), Some(0), "{args:?}: {}", err(&done));
@@ -255,6 +256,8 @@ fn a_graph_goes_where_the_path_leads() {
     let (code, told) = (Some(2), err(&folder.run(&["compile", &plan, "-o", "no/where/x.json"])));
     assert_eq!(folder.run(&["compile", &plan, "-o", "no/where/x.json"]).status.code(), code);
     assert!(told.contains("there is no folder `no/where`"), "{told}");
+    let streams = ["-", "/dev/stdout"].map(|to| out(&folder.run(&["compile", &plan, "-o", to])));
+    assert_eq!(streams[0], streams[1]);
     assert!(err(&folder.run(&["compile", &plan, "-o", "."])).contains("it is a folder"));
 }
 
@@ -301,12 +304,16 @@ fn what_the_command_line_says_is_told_as_such() {
     let open = SMALL.replace("scenarios:", &format!("{inputs}scenarios:"));
     let open = open.replace("vus: 1", "pre_allocated_vus: 1\n    rate: '{{ inputs.rate }}'");
     let open = folder.file("open.yaml", &open.replace("constant-vus", "constant-arrival-rate"));
+    let lasting = SMALL.replace("scenarios:", &format!("{inputs}scenarios:"));
+    let lasting =
+        folder.file("lasting.yaml", &lasting.replace("duration: 1s", "duration: '{{ inputs.time }}'"));
     for (plan, args, told) in [
         (&plan, ["--profile", "stress"], "this plan has no profiles"),
         (&plan, ["--set", "nope=1"], "it has no inputs"),
         (&open, ["--set", "nope=1"], "it has `rate` and `time`"),
         (&open, ["--set", "rate=0/s"], "it comes from `--set rate=…`"),
         (&open, ["--set", "rate=fast"], "it comes from `--set rate=…`"),
+        (&lasting, ["--set", "time=0s"], "it comes from `--set time=…`"),
         (&open, ["--set", "time=1d2"], "it comes from `--set time=…`"),
     ] {
         let done = folder.run(&["check", plan, args[0], args[1]]);

@@ -53,9 +53,8 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
         if let (Sort::Fixture, NodeKind::Mapping(entries)) = (sort_of(&node), &node.kind) {
             let span = entries.iter().find(|e| e.key.value == "fixture").map(|e| e.key.span)?;
             loader.diagnostics.push(
-                Diagnostic::error(codes::WRONG_TYPE, span, "this file is a fixture, not a plan").help(
-                    "name the plan that uses it; `planc check` and `seeders` also take a fixture alone",
-                ),
+                Diagnostic::error(codes::WRONG_TYPE, span, "this file is a fixture, not a plan")
+                    .help("name the plan that uses it; `planc check` takes a fixture alone"),
             );
             return None;
         }

@@ -180,12 +180,17 @@ impl Resolver<'_> {
         }
         let demand = (executor.value.lower)(&options);
         if sound && demand.duration().is_zero() {
-            let span = scenario
+            let written = scenario
                 .options
                 .iter()
                 .find(|s| ["duration", "stages", "max_duration"].contains(&s.key.value));
-            let span = span.map_or(executor.span, |setting| setting.key.span);
-            self.error(codes::BAD_DEMAND, span, "this scenario lasts no time at all");
+            let span = written.map_or(executor.span, |setting| setting.key.span);
+            let diagnostic = Diagnostic::error(codes::BAD_DEMAND, span, "this scenario lasts no time at all");
+            let diagnostic = match written.and_then(|setting| setting.value.template()) {
+                Some(text) => self.with_origin(diagnostic, text),
+                None => diagnostic,
+            };
+            self.diagnostics.push(diagnostic);
         }
         (demand, sound)
     }

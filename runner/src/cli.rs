@@ -241,7 +241,8 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
     }
     let out = args.output.folder(&graph, world);
     // Told before anything is started, not after the load.
-    output::probe(&out).map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;
+    output::probe(&out)
+        .map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;
     let options = Options {
         set: args.inputs.set.iter().cloned().collect(),
         only: args.only.clone(),

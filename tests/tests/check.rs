@@ -39,7 +39,12 @@ fn six_mistakes_are_told_at_their_places() {
         .unwrap()
         .iter()
         .filter(|d| d["level"] == "error")
-        .map(|d| (d["line"].as_u64().unwrap(), d["message"].as_str().unwrap().to_owned()))
+        .map(|d| {
+            (
+                d["line"].as_u64().unwrap(),
+                format!("{}: {}", d["name"].as_str().unwrap(), d["message"].as_str().unwrap()),
+            )
+        })
         .collect();
     let expected: Vec<(u64, String)> = text
         .lines()

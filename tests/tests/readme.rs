@@ -79,7 +79,11 @@ fn the_outputs_in_the_readme_are_what_is_printed() {
         let (arguments, rest) = part.split_once(" -->").expect("a closed comment");
         let shown = rest.split("```text\n").nth(1).and_then(|r| r.split("```").next()).expect("a block");
         let said = tests::planc(&arguments.split(' ').collect::<Vec<_>>());
-        assert_eq!(said.out.trim(), shown.trim(), "`planc {arguments}` prints something else than the README shows");
+        assert_eq!(
+            said.out.trim(),
+            shown.trim(),
+            "`planc {arguments}` prints something else than the README shows"
+        );
         seen += 1;
     }
     assert!(seen >= 1);

@@ -328,6 +328,27 @@ fn the_agent_storm_hits_every_agent() {
 }
 
 #[test]
+fn the_other_shipped_plans_pass_in_a_short_form() {
+    let _alone = alone();
+    let server = format!("server={}", tests::binary("proving-ground").display());
+    // Shorter and fewer, never under the samples that a gate needs.
+    let plans: [(&str, &[&str]); 3] = [
+        ("plans/certctl/bulk-renew.yaml", &["--set", "rate=15/s", "--set", "duration=21s"]),
+        ("plans/certctl/acme-burst.yaml", &["--set", "vus=60", "--set", "duration=15s"]),
+        ("plans/chat/smoke.yaml", &["--profile", "mock", "--set", "duration=32s"]),
+    ];
+    for (plan, shorter) in plans {
+        let out = Out::new();
+        let mut command = command("runner");
+        command
+            .args(["apply", plan, "--set", &server, "--set", "lateness=250ms", "--out", out.arg()])
+            .args(shorter);
+        run(&mut command).expect_code(0).expect("pass");
+        assert_eq!(judge(&out)["status"], "pass", "{plan}");
+    }
+}
+
+#[test]
 fn quickstart_twice_inserts_once() {
     let _alone = alone();
     let server = format!("server={}", tests::binary("proving-ground").display());

@@ -98,7 +98,7 @@ impl Web {
                 .map_err(|e| format!("`{cert}` holds no usable client certificate and key: {e}"))?;
             builder = builder.identity(identity);
         }
-        let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", chain(&e)))?;
+        let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", seeders::chain(&e)))?;
         let server_name = tls.server_name.clone();
         Ok(Web { client, allow_hosts: allow_hosts.to_vec(), timeout, server_name })
     }
@@ -260,21 +260,6 @@ pub fn host_of(url: &str) -> Option<(String, Option<u16>)> {
 /// Installs the process's one TLS provider; later calls change nothing.
 pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// An error with its sources, none said twice.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = inner.source();
-    }
-    text
 }
 
 async fn read(

@@ -1,9 +1,9 @@
 //! Reading from the plan's database: one statement in a read-only transaction, and facts about the server.
 
-use crate::client::chain;
 use crate::values::Values;
 use planc::eval;
 use planc::graph::{Json, Segment, Template};
+use seeders::chain;
 use std::time::Duration;
 use tokio_postgres::config::Host;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};

@@ -1,6 +1,6 @@
 //! The front of the seeders crate: which of its ways a fixture takes, and what it did in words.
 
-use crate::client::{Filled, Web, chain};
+use crate::client::{Filled, Web};
 use crate::database;
 use crate::report::terminal::grouped;
 use crate::values::Values;
@@ -9,7 +9,7 @@ use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
 use seeders::rows::RowSource;
 use seeders::{
     Action, Answer, BoxFuture, ErrorKind, HttpSender, PreparedRequest, Progress, Receipt, SeedError,
-    SeedOptions,
+    SeedOptions, chain,
 };
 use std::sync::Arc;
 use tokio_postgres::Client;

@@ -157,7 +157,8 @@ impl From<tokio_postgres::Error> for SeedError {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its sources, none said twice: `cannot connect: refused (os error 111)`.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -34,7 +34,7 @@ pub mod rows;
 pub mod schema;
 mod stage;
 
-pub use error::{ErrorKind, Misfit, SeedError};
+pub use error::{ErrorKind, Misfit, SeedError, chain};
 pub use http::{Answer, BoxFuture, HttpSender, PreparedRequest, seed_http};
 pub use inspect::inspect;
 pub use ledger::content_hash;

@@ -244,15 +244,20 @@ fn two_seeders_at_once_are_safe() {
     assert_eq!(staging.agents(), "5000");
 }
 
-#[test]
-fn an_interrupt_ends_in_105_with_evidence_and_summary() {
-    let _alone = alone();
-    let out = Out::new();
+/// A run of 60 s with services of its own, to be cut short.
+fn long_storm(out: &Out) -> std::process::Command {
     let mut command = command("runner");
     command
         .args(["apply", "plans/certctl/agent-storm.yaml", "--set", "duration=60s", "--out", out.arg()])
         .args(["--set", &format!("server={}", tests::binary("proving-ground").display())]);
-    let running = Running::start(&mut command);
+    command
+}
+
+#[test]
+fn an_interrupt_ends_in_105_with_evidence_and_summary() {
+    let _alone = alone();
+    let out = Out::new();
+    let running = Running::start(&mut long_storm(&out));
     wait_until("the service", Duration::from_secs(60), || !tests::processes_with(out.arg()).is_empty());
     wait_until("load", Duration::from_secs(90), || {
         std::fs::read_to_string(out.path().join("live.json")).is_ok_and(|t| t.contains("\"started\""))
@@ -284,11 +289,7 @@ fn children_of(pid: i32) -> Vec<i32> {
 fn a_killed_runner_takes_its_services_along() {
     let _alone = alone();
     let out = Out::new();
-    let mut command = command("runner");
-    command
-        .args(["apply", "plans/certctl/agent-storm.yaml", "--set", "duration=60s", "--out", out.arg()])
-        .args(["--set", &format!("server={}", tests::binary("proving-ground").display())]);
-    let running = Running::start(&mut command);
+    let running = Running::start(&mut long_storm(&out));
     let pid = running.pid();
     wait_until("services", Duration::from_secs(60), || children_of(pid).len() >= 2);
     let children = children_of(pid);

@@ -1,5 +1,6 @@
 //! What the user wrote: every value with its place, optional, no defaults, no names looked up.
 
+use crate::diagnostic::Code;
 use crate::executors::Executor;
 use crate::expr::{Expr, Parsed, Template};
 use crate::graph::{self, Json, JsonTemplate};
@@ -212,6 +213,19 @@ pub(crate) struct Input {
     pub(crate) late: bool,
     pub(crate) test_only: bool,
     pub(crate) one_of: Vec<Raw>,
+}
+
+/// One entry of an `allow:`: a lint that is not to be told inside its places.
+#[derive(Debug, Clone)]
+pub(crate) struct Allow {
+    pub(crate) lint: Spanned<Code>,
+    pub(crate) reason: String,
+    /// The last day on which it holds.
+    pub(crate) until: Option<Spanned<jiff::civil::Date>>,
+    /// Key of the node it stands on.
+    pub(crate) owner: Span,
+    /// Where the finding must be; none at all for a plan's own, which holds everywhere.
+    pub(crate) places: Vec<Span>,
 }
 
 /// One entry of `profiles:`.
@@ -588,6 +602,8 @@ pub(crate) struct HttpStep {
     pub(crate) token: Option<Word>,
     pub(crate) cookies: Option<Typed<bool>>,
     pub(crate) expect: Vec<Expect>,
+    /// Whether anything is said of the answer, sound or not.
+    pub(crate) checked: bool,
     pub(crate) capture: Vec<(Word, graph::CaptureFrom)>,
     pub(crate) record: Vec<Record>,
     pub(crate) on_failure: Option<Spanned<graph::OnFailure>>,

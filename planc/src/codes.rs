@@ -48,9 +48,14 @@ codes! {
     UNKNOWN_METRIC = "P0312" "unknown-metric",
     OPEN_WILDCARD = "P0313" "open-wildcard",
     NOTHING_TO_TALK_TO = "P0314" "nothing-to-talk-to",
+    EXPIRED_ALLOW = "P0315" "expired-allow",
+    UNNEEDED_ALLOW = "P0316" "unneeded-allow",
 }
 
-/// What only the live database can tell to be wrong; `runner` finds it.
+/// What only the live database can tell to be wrong; `runner` finds it. All of them, since they can be allowed as lints can.
+pub(crate) const LIVE: &[Code] = &[LIVE_MISFIT];
+
+/// What has no name of its own.
 pub const LIVE_MISFIT: Code = Code { id: "P0900", name: "live-misfit" };
 
 /// Its page.

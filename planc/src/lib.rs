@@ -20,8 +20,10 @@ pub mod source;
 pub mod units;
 pub mod yaml;
 
+mod allows;
 mod ast;
 mod codes;
+mod coverage;
 mod executors;
 mod lints;
 mod lower;
@@ -30,7 +32,9 @@ mod parse;
 mod resolve;
 mod resolved;
 
+pub use allows::{Allowed, Allows};
 pub use codes::LIVE_MISFIT;
+pub use coverage::{Coverage, StepCoverage};
 use diagnostic::{Diagnostic, Diagnostics};
 use graph::ExecutionGraph;
 use source::{SourceMap, Span};
@@ -54,6 +58,8 @@ pub struct Options {
     /// An input without a value is an error, secrets and late ones excepted: these are for the run to ask for. Otherwise
     /// it is an error only where its value shapes the graph.
     pub require_inputs: bool,
+    /// Against which the `until` of every `allow` is held; without it none has expired.
+    pub today: Option<jiff::civil::Date>,
 }
 
 /// What compiling gave.
@@ -63,6 +69,12 @@ pub struct Compilation {
     pub sources: SourceMap,
     /// All that is wrong or doubtful, in any order.
     pub diagnostics: Diagnostics,
+    /// What was found and the plan allows, sorted by place.
+    pub allowed: Vec<Allowed>,
+    /// What the plan allows, for findings that come later.
+    pub allows: Allows,
+    /// Which gates and expectations hold which step, for each set of profiles in which that is the same.
+    pub coverage: Vec<Coverage>,
     /// The graph, unless there is an error.
     pub graph: Option<ExecutionGraph>,
     /// Paths into the graph (`fixtures.agents.columns.os`) and where the plan says it, for what only the living world
@@ -76,7 +88,7 @@ const DEFAULT_PROFILE: &str = "default";
 /// Compiles one profile of a plan.
 pub fn compile(files: &dyn Files, path: &str, options: &Options) -> Compilation {
     let profile = options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string());
-    finish(parse::load_plan(files, path), &[profile], options)
+    finish(parse::load_plan(files, path), &[profile], options, false)
 }
 
 /// Compiles every profile of a plan, or the one that is named, and tells which profiles each finding holds in. The graph
@@ -89,35 +101,46 @@ pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
             loaded.plan.iter().flat_map(|plan| &plan.profiles).map(|profile| profile.name.value.clone());
         profiles.extend(declared.filter(|name| name != DEFAULT_PROFILE));
     }
-    finish(loaded, &profiles, options)
+    finish(loaded, &profiles, options, options.profile.is_none())
 }
 
 /// Compiles a fixture file alone, as a plan of its own name that seeds it and loads nothing.
 pub fn compile_fixture(files: &dyn Files, path: &str, options: &Options) -> Compilation {
-    finish(parse::load_fixture(files, path), &[DEFAULT_PROFILE.to_string()], options)
+    finish(parse::load_fixture(files, path), &[DEFAULT_PROFILE.to_string()], options, true)
 }
 
-/// Resolves, lints and lowers the profiles; the first one's graph is given.
-fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options) -> Compilation {
-    let parse::Loaded { sources, mut diagnostics, plan } = loaded;
-    let Some(plan) = plan else { return Compilation { sources, diagnostics, ..Compilation::default() } };
+/// Resolves, lints and lowers the profiles; the first one's graph is given. `all` says that there are no others.
+fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options, all: bool) -> Compilation {
+    let parse::Loaded { sources, mut diagnostics, allows, plan } = loaded;
+    let allows = Allows::new(allows, options.today);
+    diagnostics.extend(allows.expired());
+    let Some(plan) = plan else {
+        return Compilation { sources, diagnostics, allows, ..Compilation::default() };
+    };
     let (profiles, unknown) = known_profiles(&plan, profiles);
     diagnostics.extend(unknown);
     let mut found: Vec<(String, Diagnostics)> = Vec::new();
+    let mut coverage = Vec::new();
     let mut first = None;
     for profile in &profiles {
         let mut own = Diagnostics::default();
         let resolved = resolve::resolve(&plan, profile, options, &mut own);
         lints::run(&resolved, &mut own);
         own.explain(&resolved.used.told);
+        coverage::add(&resolved, &mut coverage);
         first.get_or_insert(resolved);
         found.push((profile.clone(), own));
     }
     diagnostics.extend(merge(found));
     diagnostics.drop_echoes();
+    let allowed = allows.take(&mut diagnostics);
+    // Where something could not be read, what it would have given may be what is allowed.
+    if all && !diagnostics.has_errors() {
+        diagnostics.extend(allows.unneeded(&allowed));
+    }
     let origins = first.as_ref().map_or(BTreeMap::new(), |resolved| resolved.origins.clone());
     let graph = first.filter(|_| !diagnostics.has_errors()).map(lower::lower);
-    Compilation { sources, diagnostics, graph, origins }
+    Compilation { sources, diagnostics, allowed, allows, coverage, graph, origins }
 }
 
 /// The profiles that can be compiled. `default` need not be declared.

@@ -2,11 +2,10 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // The world comes in here, and only here.
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use planc::diagnostic::Diagnostic;
 use planc::graph::ExecutionGraph;
-use planc::render::{self, Summary};
-use planc::source::SourceMap;
-use planc::{Compilation, Files, Options, Page, show};
+use planc::render::{self, Findings, View};
+use planc::units::PartsPerMillion;
+use planc::{Files, Options, Page, show};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +40,8 @@ Examples:
   planc check plans/storm.yaml
   planc check plans/*.yaml --deny warnings --format github
   planc check plans/storm.yaml --profile stress --set rate=300/s
+  planc check plans/*.yaml --format sarif > planc.sarif
+  planc check plans/storm.yaml -v --min-coverage 100%
   planc check fixtures/agents.yaml
 
 The environment is not read: a check says the same on every machine.
@@ -94,7 +95,10 @@ struct Check {
     /// What else makes the exit code 1
     #[arg(long, value_enum)]
     deny: Vec<Deny>,
-    /// Also say which files were read
+    /// Fail when gates and expectations cover less of the steps, such as `100%`
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    min_coverage: Option<PartsPerMillion>,
+    /// Also show the files read, what is allowed and why, and the table of gate coverage
     #[arg(short, long)]
     verbose: bool,
 }
@@ -139,6 +143,9 @@ struct Inputs {
     /// Value of an input; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
+    /// Day against which the `until` of every `allow` is held (default: the current day in UTC)
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    today: Option<jiff::civil::Date>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -180,17 +187,37 @@ fn check(args: &Check) -> Result<bool, Unusable> {
         readable(plan)?;
         // An empty environment: what a check says must not depend on the shell it runs in.
         let done = planc::check(&Disk, plan, &args.inputs.options(BTreeMap::new(), false));
-        parts.push((done.sources, done.diagnostics));
+        parts.push(Findings::of(plan, done));
     }
-    let (sources, diagnostics) = render::merge(parts);
-    let summary = Summary::of(&sources, &diagnostics);
+    let findings = Findings::merge(parts);
+    let summary = findings.summary();
     if args.verbose {
-        sources.files().for_each(|(_, file)| tell(&format!("read {}\n", file.name)));
+        findings.sources.files().for_each(|(_, file)| tell(&format!("read {}\n", file.name)));
     }
     let format = render::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
-    print(&(format.render)(&sources, &diagnostics, &summary, true))?;
+    print(&(format.render)(&findings, View { color: true, coverage: args.verbose }))?;
     let denied = args.deny.contains(&Deny::Warnings) && summary.warnings > 0;
-    Ok(summary.errors == 0 && !denied)
+    Ok(summary.errors == 0 && !denied && covered(&findings, args.min_coverage))
+}
+
+/// Whether every plan's steps are covered as far as is asked for; tells where they are not.
+fn covered(findings: &Findings, least: Option<PartsPerMillion>) -> bool {
+    let Some(least) = least else { return true };
+    let parts = findings.coverage.iter().flat_map(|(plan, parts)| parts.iter().map(move |part| (plan, part)));
+    let mut enough = true;
+    for (plan, part) in parts.filter(|(_, part)| part.share() < least) {
+        enough = false;
+        let (share, least) = (part.share().as_f64() * 100.0, least.as_f64() * 100.0);
+        let profiles = match part.profiles.as_slice() {
+            [] => String::new(),
+            profiles => format!(" in {}", profiles.join(", ")),
+        };
+        tell(&format!(
+            "error: gate coverage of {plan}{profiles} is {share:.0}%, and --min-coverage asks for {least:.0}%: \
+             `planc check -v {plan}` shows the table\n"
+        ));
+    }
+    enough
 }
 
 fn graph(args: &Graph) -> Result<bool, Unusable> {
@@ -253,10 +280,11 @@ fn completions(shell: clap_complete::Shell) -> Result<bool, Unusable> {
 /// Compiles one profile and tells what was found on standard error; the graph when there is one.
 fn compiled(plan: &str, options: &Options) -> Result<Option<ExecutionGraph>, Unusable> {
     readable(plan)?;
-    let Compilation { sources, diagnostics, graph, .. } = planc::compile(&Disk, plan, options);
-    let clean = !diagnostics.has_errors();
-    if !diagnostics.is_empty() {
-        tell(&terminal(&sources, &diagnostics.into_sorted()));
+    let mut done = planc::compile(&Disk, plan, options);
+    let clean = !done.diagnostics.has_errors();
+    let graph = done.graph.take();
+    if !done.diagnostics.is_empty() {
+        tell(&render::terminal(&Findings::of(plan, done), View { color: true, coverage: false }));
     }
     match graph {
         Some(graph) => Ok(Some(graph).filter(|_| clean)),
@@ -265,13 +293,17 @@ fn compiled(plan: &str, options: &Options) -> Result<Option<ExecutionGraph>, Unu
     }
 }
 
-fn terminal(sources: &SourceMap, diagnostics: &[Diagnostic]) -> String {
-    (render::FORMATS[0].render)(sources, diagnostics, &Summary::of(sources, diagnostics), true)
-}
-
 impl Inputs {
     fn options(&self, env: BTreeMap<String, String>, require_inputs: bool) -> Options {
-        Options { profile: self.profile.clone(), set: self.set.clone(), env, require_inputs }
+        let today =
+            self.today.unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date());
+        Options {
+            profile: self.profile.clone(),
+            set: self.set.clone(),
+            env,
+            require_inputs,
+            today: Some(today),
+        }
     }
 }
 
@@ -382,6 +414,10 @@ fn tell(text: &str) {
 
 fn names(names: impl Iterator<Item = &'static str>) -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(names)
+}
+
+fn share(text: &str) -> Result<PartsPerMillion, String> {
+    planc::units::parse_share(text).map_err(|error| error.message)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

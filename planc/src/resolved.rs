@@ -135,6 +135,10 @@ pub(crate) struct StepPlace {
     /// Its URL or the endpoint's name.
     pub(crate) url_span: Span,
     pub(crate) token_span: Option<Span>,
+    /// Names of the expectations that the plan writes for it.
+    pub(crate) expects: Vec<String>,
+    /// Whether it says anything of the answer, sound or not.
+    pub(crate) checked: bool,
     /// Declared values of templated tags.
     pub(crate) tag_values: BTreeMap<String, Vec<String>>,
 }
@@ -148,6 +152,8 @@ pub(crate) struct Gate {
     pub(crate) metric_span: Span,
     /// Values in the selector, by tag.
     pub(crate) tag_spans: BTreeMap<String, (Span, Span)>,
+    /// Tags that were written as `*`: with its siblings the gate sees all their values.
+    pub(crate) spread: BTreeSet<String>,
     /// A bound on a time without a unit.
     pub(crate) bare: bool,
     /// The user asked for `min_samples` himself.

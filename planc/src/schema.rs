@@ -31,13 +31,14 @@ pub fn plan() -> Json {
             ("report", report()),
         ],
     );
+    schema = allowing(schema);
     finish(&mut schema, "plan", "A load-test plan");
     schema
 }
 
 /// The schema of a fixture file.
 pub fn fixture() -> Json {
-    let mut schema = object(&[], &fixture_keys());
+    let mut schema = allowing(object(&[], &fixture_keys()));
     finish(&mut schema, "fixture", "Rows or accounts that a load test draws from");
     schema
 }
@@ -50,7 +51,8 @@ fn finish(schema: &mut Json, name: &str, title: &str) {
 }
 
 fn definitions() -> Map<String, Json> {
-    let parts: [(&str, Json); 20] = [
+    let parts: [(&str, Json); 21] = [
+        ("allow", allow()),
         ("duration", scalar("A duration with its unit: `500ms`, `30s`, `1h30m`; or a template.")),
         ("rate", scalar("A rate with its unit: `167/s`, `5/m`; or a template.")),
         ("share", scalar("A share: `0.1%` or `0.001`.")),
@@ -64,26 +66,29 @@ fn definitions() -> Map<String, Json> {
             "template",
             json!({ "type": ["string", "number", "boolean"], "description": "A text; `{{ name }}` is a slot." }),
         ),
-        ("input", input()),
-        ("target", target()),
+        ("input", allowing(input())),
+        ("target", allowing(target())),
         (
             "database",
-            object(&["url"], &[("url", text("Connection string of the database to seed and to check."))]),
+            allowing(object(
+                &["url"],
+                &[("url", text("Connection string of the database to seed and to check."))],
+            )),
         ),
-        ("check", check(false)),
-        ("guard", check(true)),
-        ("service", service()),
-        ("fixture_use", fixture_use()),
-        ("token", token()),
-        ("endpoint", endpoint()),
+        ("check", allowing(check(false))),
+        ("guard", allowing(check(true))),
+        ("service", allowing(service())),
+        ("fixture_use", allowing(fixture_use())),
+        ("token", allowing(token())),
+        ("endpoint", allowing(endpoint())),
         ("expect", expect()),
         ("matcher", matcher()),
-        ("step", step()),
-        ("scenario", scenario()),
+        ("step", allowing(step())),
+        ("scenario", allowing(scenario())),
     ];
     let mut all: Map<String, Json> =
         parts.into_iter().map(|(name, schema)| (name.to_string(), schema)).collect();
-    all.insert("column".into(), column());
+    all.insert("column".into(), allowing(column()));
     all
 }
 
@@ -93,6 +98,33 @@ fn object(required: &[&str], keys: &[(&str, Json)]) -> Json {
     let properties: Map<String, Json> =
         keys.iter().map(|(key, schema)| (key.to_string(), schema.clone())).collect();
     json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+}
+
+/// A node that may say which lints are not to be told of it: the object itself, or the one among its forms.
+fn allowing(mut schema: Json) -> Json {
+    let form = match schema.get_mut("anyOf").and_then(Json::as_array_mut) {
+        Some(forms) => forms.iter_mut().find(|form| form["type"] == "object"),
+        None => Some(&mut schema),
+    };
+    if let Some(form) = form {
+        form["properties"]["allow"] = local("allow");
+    }
+    schema
+}
+
+fn allow() -> Json {
+    let one = object(
+        &["lint", "reason"],
+        &[
+            ("lint", text("Name of the lint, as `planc explain --list` has it.")),
+            ("reason", text("Why the finding does no harm here.")),
+            (
+                "until",
+                json!({ "type": "string", "format": "date", "description": "The last day on which it is allowed." }),
+            ),
+        ],
+    );
+    one_or_many("Lints that are not to be told of this node and what is in it.", one)
 }
 
 fn described(description: &str, mut schema: Json) -> Json {
@@ -466,10 +498,10 @@ fn step() -> Json {
         ],
     );
     let record = object(&[], &[("when", expression("Only if true.")), ("value", expression("The value."))]);
-    let branch = object(
+    let branch = allowing(object(
         &["weight"],
         &[("weight", scalar("`3` or `60%`.")), ("steps", list("Inner steps.", local("step")))],
-    );
+    ));
     let failure = ["continue", "next_iteration", "stop_scenario", "abort_run"];
     let mut keys = request_keys();
     keys.extend([
@@ -516,9 +548,13 @@ fn scenario() -> Json {
         "per-vu-iterations",
     ];
     let orders = ["round_robin", "random", "shuffle", "per_vu", "exclusive"];
-    let draw = object(&["from"], &[("from", text("The fixture.")), ("order", word("Which row.", &orders))]);
+    let draw = allowing(object(
+        &["from"],
+        &[("from", text("The fixture.")), ("order", word("Which row.", &orders))],
+    ));
     let target = scalar("Rate (`50/s`) or virtual users at its end.");
-    let stage = object(&["target", "duration"], &[("target", target), ("duration", local("duration"))]);
+    let stage =
+        allowing(object(&["target", "duration"], &[("target", target), ("duration", local("duration"))]));
     object(
         &["executor", "steps"],
         &[
@@ -564,7 +600,7 @@ fn metric() -> Json {
             ("about", text("For people.")),
         ],
     );
-    json!({ "anyOf": [{ "enum": kinds }, long] })
+    json!({ "anyOf": [{ "enum": kinds }, allowing(long)] })
 }
 
 fn thresholds() -> Json {
@@ -579,7 +615,7 @@ fn thresholds() -> Json {
             ("confident", local("flag")),
         ],
     );
-    let one = json!({ "anyOf": [{ "type": "string" }, long] });
+    let one = json!({ "anyOf": [{ "type": "string" }, allowing(long)] });
     named(
         "Gates: `metric{tag:value}` to conditions such as `p(95) < 500ms`.",
         one_or_many("Conditions.", one),
@@ -588,7 +624,7 @@ fn thresholds() -> Json {
 
 fn health() -> Json {
     let keys = [("lateness_p99", local("duration")), ("achieved", local("share"))];
-    described("Limits of the generator's own health.", object(&[], &keys))
+    described("Limits of the generator's own health.", allowing(object(&[], &keys)))
 }
 
 fn report() -> Json {

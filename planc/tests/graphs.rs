@@ -18,6 +18,7 @@ fn options(set: &[(&str, &str)], env: &[(&str, &str)], profile: Option<&str>) ->
         set: own(set),
         env: own(env).into_iter().collect(),
         require_inputs: false,
+        today: None,
     }
 }
 
@@ -48,11 +49,11 @@ scenarios:
     duration: 1h
     pre_allocated_vus: 10
     steps:
-      - { get: "/b/{{ inputs.rate }}", token: t }
+      - { get: "/b/{{ inputs.rate }}", token: t, expect: { status: 200 } }
   a:
     executor: constant-vus
     duration: 1m
-    steps: [{ get: /a }]
+    steps: [{ get: /a, expect: { status: 200 } }]
 thresholds:
   http_req_failed: [rate < 1%]
   http_req_duration: ["p(95) < 500ms"]

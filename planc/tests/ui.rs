@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Disk, told};
+use support::{Disk, options, told};
 
 /// `line level code message` of every expectation in a text.
 fn expected(text: &str) -> Vec<(usize, String)> {
@@ -25,7 +25,7 @@ fn expected(text: &str) -> Vec<(usize, String)> {
 fn hold(name: &str) -> Vec<String> {
     let path = format!("tests/ui/{name}");
     let text = std::fs::read_to_string(&path).expect("the plan is there");
-    let compilation = planc::check(&Disk, &path, &planc::Options::default());
+    let compilation = planc::check(&Disk, &path, &options());
     let mut found: Vec<(usize, String)> = told(&compilation)
         .into_iter()
         .filter(|told| told.file == path)

@@ -384,6 +384,12 @@ impl Output {
     }
 }
 
+/// The day in UTC.
+fn today(world: &World) -> Option<jiff::civil::Date> {
+    let now = jiff::Timestamp::from_microsecond((world.clock)()).ok()?;
+    Some(now.to_zoned(jiff::tz::TimeZone::UTC).date())
+}
+
 fn load(path: &str, inputs: &Inputs, world: &World) -> Result<Loaded, Stop> {
     let options = planc::Options {
         profile: inputs.profile.clone(),
@@ -391,6 +397,7 @@ fn load(path: &str, inputs: &Inputs, world: &World) -> Result<Loaded, Stop> {
         env: world.env.clone(),
         // What is missing is a guard's refusal, told with all other guards.
         require_inputs: false,
+        today: today(world),
     };
     plan::load(&Disk, path, &options).map_err(|error| match error {
         LoadError::Usage(why) => Stop(Exit::Usage, format!("error: {why}\n")),

@@ -1,9 +1,9 @@
 //! From a plan, fixture or graph file to the graph that is applied.
 
 use planc::LIVE_MISFIT;
-use planc::diagnostic::Diagnostic;
+use planc::diagnostic::{Diagnostic, Diagnostics};
 use planc::graph::ExecutionGraph;
-use planc::render::{FORMATS, Summary};
+use planc::render::{self, Findings, View};
 use planc::source::{SourceMap, Span};
 use planc::{Compilation, Files, Options};
 use seeders::Misfit;
@@ -113,8 +113,9 @@ impl Written {
                 }
             }
         }
-        let text = if placed.is_empty() { String::new() } else { terminal(&self.sources, &placed) };
-        (text, rest)
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.extend(placed);
+        (told(Findings::from_diagnostics(self.sources.clone(), diagnostics)), rest)
     }
 
     fn place(&self, misfit: &Misfit) -> Option<Span> {
@@ -125,22 +126,28 @@ impl Written {
     }
 }
 
-fn finish(path: &str, compilation: Compilation) -> Result<Loaded, LoadError> {
-    let Compilation { sources, diagnostics, graph, origins } = compilation;
-    let rejected = diagnostics.has_errors();
-    let told =
-        if diagnostics.is_empty() { String::new() } else { terminal(&sources, &diagnostics.into_sorted()) };
+fn finish(path: &str, mut compilation: Compilation) -> Result<Loaded, LoadError> {
+    let rejected = compilation.diagnostics.has_errors();
+    let graph = compilation.graph.take();
+    let origins = std::mem::take(&mut compilation.origins);
+    let findings = Findings::of(path, compilation);
+    let sources = findings.sources.clone();
+    let warnings = told(findings);
     match graph {
         Some(graph) if !rejected => {
-            Ok(Loaded { graph, written: Some(Written { sources, origins }), warnings: told })
+            Ok(Loaded { graph, written: Some(Written { sources, origins }), warnings })
         }
-        _ if told.is_empty() => Err(LoadError::Rejected(format!("error: `{path}` has no graph\n"))),
-        _ => Err(LoadError::Rejected(told)),
+        _ if warnings.is_empty() => Err(LoadError::Rejected(format!("error: `{path}` has no graph\n"))),
+        _ => Err(LoadError::Rejected(warnings)),
     }
 }
 
-fn terminal(sources: &SourceMap, diagnostics: &[Diagnostic]) -> String {
-    (FORMATS[0].render)(sources, diagnostics, &Summary::of(sources, diagnostics), true)
+/// Nothing at all when nothing was found.
+fn told(findings: Findings) -> String {
+    match findings.diagnostics.is_empty() {
+        true => String::new(),
+        false => render::terminal(&findings, View { color: true, coverage: false }),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Lint, decides};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Comparison, Demand, Gate};
 use crate::resolve::is_latency;
-use crate::resolved::ResolvedPlan;
+use crate::resolved::{self, ResolvedPlan};
 use std::collections::BTreeMap;
 
 pub(super) const LINT: Lint = Lint {
@@ -36,7 +36,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             counts_errors(&other.gate, narrowed)
                 && (!other.reachable
                     || super::tautology::blind(&other.gate).is_some()
-                    || covers(&other.gate.selector, &population))
+                    || covers(other, &population))
         });
         if !counted {
             told.push(key.clone());
@@ -81,9 +81,10 @@ fn counts_errors(gate: &Gate, all: bool) -> bool {
     }
 }
 
-/// Whether a gate with this selector sees every request of the population.
-fn covers(selector: &BTreeMap<String, String>, population: &BTreeMap<String, String>) -> bool {
-    selector.iter().all(|(tag, value)| population.get(tag) == Some(value))
+/// Whether a gate, with its siblings where it is one of `{tag:*}`, sees every request of the population.
+fn covers(gate: &resolved::Gate, population: &BTreeMap<String, String>) -> bool {
+    let mut tags = gate.gate.selector.iter().filter(|(tag, _)| !gate.spread.contains(*tag));
+    tags.all(|(tag, value)| population.get(tag) == Some(value))
 }
 
 fn braces(selector: &BTreeMap<String, String>) -> String {

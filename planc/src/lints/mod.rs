@@ -12,7 +12,9 @@ mod pool_decides;
 mod scope_missing;
 mod suspicious_unit;
 mod tautology;
+mod unchecked_step;
 mod under_sampled;
+mod ungated_step;
 mod unguarded_write;
 mod unseeded_draw;
 mod unused_endpoint;
@@ -26,6 +28,7 @@ use crate::graph::{Demand, Gate, GateLevel};
 use crate::resolved::ResolvedPlan;
 use crate::units::Rate;
 use std::time::Duration;
+pub(crate) use tautology::blind;
 
 /// One lint.
 pub(crate) struct Lint {
@@ -54,7 +57,14 @@ pub(crate) const LINTS: &[Lint] = &[
     literal_secret::LINT,
     limit_exceeded::LINT,
     tautology::LINT,
+    ungated_step::LINT,
+    unchecked_step::LINT,
 ];
+
+/// What can be allowed: every lint, those included that only the living world can tell.
+pub(crate) fn codes() -> impl Iterator<Item = Code> {
+    LINTS.iter().map(|lint| lint.code).chain(crate::codes::LIVE.iter().copied())
+}
 
 /// Runs all lints.
 pub(crate) fn run(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
@@ -64,7 +74,7 @@ pub(crate) fn run(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 }
 
 /// Whether a gate decides.
-fn decides(gate: &Gate) -> bool {
+pub(crate) fn decides(gate: &Gate) -> bool {
     gate.level == GateLevel::Required
 }
 

@@ -17,7 +17,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 }
 
 /// The tag that leaves out all that the metric counts.
-pub(super) fn blind(gate: &graph::Gate) -> Option<(&'static str, &'static str)> {
+pub(crate) fn blind(gate: &graph::Gate) -> Option<(&'static str, &'static str)> {
     let tags: &[(&str, &str)] = match gate.metric.as_str() {
         "http_req_failed" => &[("outcome", "ok"), ("expected_response", "true")],
         "http_server_errors" => &[("outcome", "ok")],

@@ -4,7 +4,7 @@ use super::Parser;
 use super::fixtures::file_stem;
 use super::plan::empty_plan;
 use crate::Files;
-use crate::ast::{Fixture, FixtureKind, FixtureUse, Lost, Plan};
+use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span};
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Loaded {
     pub(crate) sources: SourceMap,
     pub(crate) diagnostics: Diagnostics,
+    pub(crate) allows: Vec<Allow>,
     pub(crate) plan: Option<Plan>,
 }
 
@@ -98,6 +99,7 @@ struct Loader<'a> {
     files: &'a dyn Files,
     sources: SourceMap,
     diagnostics: Diagnostics,
+    allows: Vec<Allow>,
     /// Fixture files by path: one that is used twice is read, and complained about, once.
     fixtures: BTreeMap<String, Option<Fixture>>,
 }
@@ -108,16 +110,17 @@ impl<'a> Loader<'a> {
             files,
             sources: SourceMap::default(),
             diagnostics: Diagnostics::default(),
+            allows: Vec::new(),
             fixtures: BTreeMap::new(),
         }
     }
 
     fn into_loaded(self, plan: Option<Plan>) -> Loaded {
-        Loaded { sources: self.sources, diagnostics: self.diagnostics, plan }
+        Loaded { sources: self.sources, diagnostics: self.diagnostics, allows: self.allows, plan }
     }
 
     fn parser(&mut self) -> Parser<'_> {
-        Parser { sources: &self.sources, diagnostics: &mut self.diagnostics }
+        Parser { sources: &self.sources, diagnostics: &mut self.diagnostics, allows: &mut self.allows }
     }
 
     /// Takes in the file that the command line names.
@@ -178,6 +181,11 @@ impl<'a> Loader<'a> {
                     self.fixtures.insert(path.clone(), definition);
                 }
                 fixture.definition = self.fixtures.get(&path).cloned().flatten();
+                // What the plan allows of a fixture, it allows of the fixture's own file.
+                let file = self.sources.files().find(|(_, file)| file.name == path);
+                let whole = file.map(|(id, file)| Span::new(id, 0..file.text.len()));
+                let own = self.allows.iter_mut().filter(|allow| allow.owner == fixture.name.span);
+                own.for_each(|allow| allow.places.extend(whole));
             }
             None => {
                 if let Some(definition) = &mut fixture.definition {
@@ -218,8 +226,7 @@ impl<'a> Loader<'a> {
         let path = join(base, &word.value);
         match self.files.read(&path) {
             Ok(text) => {
-                let mut parser = Parser { sources: &self.sources, diagnostics: &mut self.diagnostics };
-                http.records = parser.json_records(word, &text);
+                http.records = self.parser().json_records(word, &text);
             }
             Err(error) => {
                 let message = format!("cannot read `{path}`: {error}");

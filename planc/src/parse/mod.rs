@@ -1,5 +1,6 @@
 //! From the YAML tree to [`crate::ast`]. Never stops at a mistake: what is wrong is reported and left out, the rest is read.
 
+mod allows;
 mod checks;
 mod expect;
 mod fixtures;
@@ -12,7 +13,7 @@ mod steps;
 pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, load_any, load_fixture, load_plan};
 
-use crate::ast::{Quantity, Text, Typed, Word};
+use crate::ast::{Allow, Quantity, Text, Typed, Word};
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expr::{self, Expr, Parsed, Segment};
@@ -26,6 +27,8 @@ use crate::yaml::{Entry, Node, NodeKind};
 pub(crate) struct Parser<'a> {
     pub(crate) sources: &'a SourceMap,
     pub(crate) diagnostics: &'a mut Diagnostics,
+    /// What the nodes read so far allow.
+    pub(crate) allows: &'a mut Vec<Allow>,
 }
 
 /// A map that is being read: keys asked for are the keys it may have.
@@ -34,6 +37,8 @@ pub(crate) struct Map<'n> {
     what: &'static str,
     /// Where to say that a key is missing.
     at: Span,
+    /// The whole map.
+    span: Span,
     entries: &'n [Entry],
     known: Vec<&'static str>,
 }
@@ -101,10 +106,11 @@ impl<'a> Parser<'a> {
         match &node.kind {
             NodeKind::Mapping(entries) => {
                 let first = entries.first().map_or(first_line(self.sources, node.span), |e| e.key.span);
-                Some(Map { what, at: at.unwrap_or(first), entries, known: Vec::new() })
+                Some(Map { what, at: at.unwrap_or(first), span: node.span, entries, known: Vec::new() })
             }
             NodeKind::Null => {
-                Some(Map { what, at: at.unwrap_or(node.span), entries: &[], known: Vec::new() })
+                let at = at.unwrap_or(node.span);
+                Some(Map { what, at, span: node.span, entries: &[], known: Vec::new() })
             }
             _ => {
                 let found = node.describe();
@@ -116,7 +122,10 @@ impl<'a> Parser<'a> {
     }
 
     /// Reports the keys that nobody asked for.
-    fn finish(&mut self, map: Map<'_>) {
+    fn finish(&mut self, mut map: Map<'_>) {
+        if allows::TAKERS.contains(&map.what) {
+            self.allow(&mut map);
+        }
         for entry in map.entries {
             let key = entry.key.value.as_str();
             if !map.known.contains(&key) {

@@ -199,7 +199,11 @@ impl Parser<'_> {
             self.error(codes::MISSING_KEY, entry.key.span, "there is no condition under this selector");
         }
         let selector = self.selector(&entry.key);
-        items.iter().map(|item| self.threshold(selector.as_ref(), item)).collect()
+        let before = self.allows.len();
+        let thresholds = items.iter().map(|item| self.threshold(selector.as_ref(), item)).collect();
+        // Much that is said of a condition is said at its selector.
+        self.allows[before..].iter_mut().for_each(|allow| allow.places.push(entry.key.span));
+        thresholds
     }
 
     /// `metric{tag:value,…}`, each part with its place.

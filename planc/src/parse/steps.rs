@@ -157,12 +157,24 @@ impl Parser<'_> {
         let path = map.take("path").map_or(Vec::new(), |node| self.texts(node, "`path`"));
         let token = self.word_key(map, "token");
         let cookies = self.typed_key(map, "cookies");
+        let checked = ["expect", "capture"].iter().any(|key| map.has_near(key) || map.has(key));
         let expect = map.take("expect").map_or(Vec::new(), |node| self.expect(node, Subject::Http));
         let capture = map.take("capture").map_or(Vec::new(), |node| self.captures(node));
         let record = map.take("record").map_or(Vec::new(), |node| self.records(node));
         let on_failure =
             map.take("on_failure").and_then(|node| self.choice(node, "`on_failure`", &ON_FAILURE));
-        Some(HttpStep { asked: asked?, path_span, path, token, cookies, expect, capture, record, on_failure })
+        Some(HttpStep {
+            asked: asked?,
+            path_span,
+            path,
+            token,
+            cookies,
+            expect,
+            checked,
+            capture,
+            record,
+            on_failure,
+        })
     }
 
     fn captures(&mut self, node: &Node) -> Vec<(Word, CaptureFrom)> {

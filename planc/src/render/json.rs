@@ -1,18 +1,58 @@
 //! For programs: one object.
 
-use super::Summary;
+use super::{Findings, View};
+use crate::coverage::{Coverage, StepCoverage};
 use crate::diagnostic::Diagnostic;
 use crate::graph::Json;
 use crate::source::{SourceMap, Span};
 use serde_json::json;
 
-pub(super) fn render(sources: &SourceMap, diagnostics: &[Diagnostic], summary: &Summary, _: bool) -> String {
+pub(super) fn render(findings: &Findings, _: View) -> String {
+    let Findings { sources, diagnostics, allowed, coverage } = findings;
     let all: Vec<Json> = diagnostics.iter().map(|d| diagnostic(sources, d)).collect();
+    let allowed = allowed.iter().map(|allowed| {
+        let mut object = diagnostic(sources, &allowed.diagnostic);
+        object["reason"] = allowed.reason.as_str().into();
+        object["until"] = allowed.until.map(|until| until.to_string()).into();
+        object
+    });
+    let plans = coverage.iter().flat_map(|(plan, parts)| parts.iter().map(move |part| (plan, part)));
+    let summary = findings.summary();
     let document = json!({
         "diagnostics": all,
-        "summary": { "errors": summary.errors, "warnings": summary.warnings, "files": summary.files },
+        "allowed": allowed.collect::<Vec<Json>>(),
+        "coverage": plans.map(|(plan, part)| coverage_of(sources, plan, part)).collect::<Vec<Json>>(),
+        "summary": {
+            "errors": summary.errors,
+            "warnings": summary.warnings,
+            "allowed": summary.allowed,
+            "files": summary.files,
+        },
     });
     format!("{document:#}\n")
+}
+
+fn coverage_of(sources: &SourceMap, plan: &str, coverage: &Coverage) -> Json {
+    let step = |step: &StepCoverage| {
+        with_place(
+            sources,
+            step.span,
+            &[
+                ("scenario", step.scenario.as_str().into()),
+                ("step", step.step.as_str().into()),
+                ("smoke", step.smoke.into()),
+                ("latency", step.latency.clone().into()),
+                ("errors", step.errors.clone().into()),
+                ("expectations", step.expectations.clone().into()),
+            ],
+        )
+    };
+    json!({
+        "plan": plan,
+        "profiles": coverage.profiles,
+        "share": coverage.share().as_f64(),
+        "steps": coverage.steps.iter().map(step).collect::<Vec<Json>>(),
+    })
 }
 
 fn diagnostic(sources: &SourceMap, d: &Diagnostic) -> Json {

@@ -1,6 +1,6 @@
 //! For people: rustc's layout.
 
-use super::{Summary, count};
+use super::{Findings, Summary, View, count, coverage};
 use crate::diagnostic::{Diagnostic, Label};
 use crate::source::{FileId, SourceFile, SourceMap, Span};
 use annotate_snippets::renderer::DecorStyle;
@@ -9,32 +9,51 @@ use annotate_snippets::{
 };
 use std::ops::Range;
 
-pub(super) fn render(
-    sources: &SourceMap,
-    diagnostics: &[Diagnostic],
-    summary: &Summary,
-    color: bool,
-) -> String {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+pub(super) fn render(findings: &Findings, view: View) -> String {
+    let renderer =
+        if view.color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut out = String::new();
-    for diagnostic in diagnostics {
-        out.push_str(&renderer.render(&report(sources, diagnostic)));
+    for diagnostic in &findings.diagnostics {
+        out.push_str(&renderer.render(&report(&findings.sources, diagnostic)));
         out.push_str("\n\n");
     }
-    out.push_str(&closing(summary));
+    if view.coverage {
+        for allowed in &findings.allowed {
+            out.push_str(&one_allowed(findings, allowed));
+        }
+        out.push_str(&coverage::table(findings, view.color));
+    }
+    out.push_str(&closing(&findings.summary()));
     out
+}
+
+/// `allowed[P0408] plans/x.yaml:12:5: …` and why.
+fn one_allowed(findings: &Findings, allowed: &crate::Allowed) -> String {
+    let diagnostic = &allowed.diagnostic;
+    let file = findings.sources.file(diagnostic.primary.span.file);
+    let (line, column) = file.line_column(diagnostic.primary.span.start as usize);
+    let until = allowed.until.map_or(String::new(), |until| format!(" (until {until})"));
+    format!(
+        "allowed[{}] {}:{line}:{column}: {}\n  reason: {}{until}\n\n",
+        diagnostic.code.id,
+        file.name,
+        one_line(&diagnostic.message),
+        one_line(&allowed.reason)
+    )
 }
 
 /// The last line.
 fn closing(summary: &Summary) -> String {
     let files = count(summary.files, "file");
-    match (summary.errors, summary.warnings) {
-        (0, 0) => format!("no problems in {files}\n"),
-        (0, warnings) => format!("{} in {files}\n", count(warnings, "warning")),
-        (errors, 0) => format!("{} in {files}\n", count(errors, "error")),
-        (errors, warnings) => {
-            format!("{} and {} in {files}\n", count(errors, "error"), count(warnings, "warning"))
-        }
+    let found = match (summary.errors, summary.warnings) {
+        (0, 0) => "no problems".to_string(),
+        (0, warnings) => count(warnings, "warning"),
+        (errors, 0) => count(errors, "error"),
+        (errors, warnings) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+    };
+    match summary.allowed {
+        0 => format!("{found} in {files}\n"),
+        allowed => format!("{found} in {files}, {allowed} allowed\n"),
     }
 }
 

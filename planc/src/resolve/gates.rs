@@ -47,7 +47,10 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
             continue;
         };
         let written = Written { selector, text, own_min_samples: threshold.min_samples.is_some() };
-        for selector in expand(selector, &emitters, diagnostics) {
+        let selectors = expand(selector, &emitters, diagnostics);
+        // A gate that was meant and cannot be expanded is no gate that is missing.
+        resolved.lost.thresholds |= selectors.is_empty();
+        for selector in selectors {
             gates.push(reach(&written, graph::Gate { selector, ..gate.clone() }, &emitters, resolved));
         }
     }
@@ -385,6 +388,8 @@ fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], pla
         .iter()
         .map(|(tag, value)| (tag.value.clone(), (tag.span, value.span)))
         .collect();
+    let stars = written.selector.tags.iter().filter(|(_, value)| value.value == "*");
+    let spread = stars.map(|(tag, _)| tag.value.clone()).collect();
     let bare = written
         .text
         .parsed
@@ -398,6 +403,7 @@ fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], pla
         span: written.text.span,
         metric_span: written.selector.metric.span,
         tag_spans,
+        spread,
         bare,
         own_min_samples: written.own_min_samples,
         expected,

@@ -74,6 +74,8 @@ impl Resolver<'_> {
             span: step.span,
             url_span: step.span,
             token_span: None,
+            expects: Vec::new(),
+            checked: false,
             tag_values: around.tag_values.clone(),
         });
         let own_name = step.name.as_ref().and_then(|name| self.typed(name));
@@ -272,6 +274,8 @@ impl Resolver<'_> {
         let token = step.token.as_ref().and_then(|token| self.token_name(token));
         let cookies = self.typed_or(step.cookies.as_ref(), true);
         let mut expect = self.expectations(&step.expect, scope);
+        self.places[id.0 as usize].checked = step.checked;
+        self.places[id.0 as usize].expects = expect.iter().map(|one| one.name.clone()).collect();
         if !expect.iter().any(|one| matches!(one.what, Expected::Status(_))) {
             expect.insert(0, default_status(vec![StatusPattern::Class(2), StatusPattern::Class(3)]));
         }

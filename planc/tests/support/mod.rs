@@ -21,6 +21,11 @@ impl Files for Text<'_> {
     }
 }
 
+/// As the command line checks, on a day that stays.
+pub(crate) fn options() -> planc::Options {
+    planc::Options { today: Some(jiff::civil::date(2026, 11, 21)), ..planc::Options::default() }
+}
+
 /// A diagnostic, short.
 pub(crate) struct Told {
     pub(crate) file: String,
@@ -60,7 +65,7 @@ pub(crate) fn told(compilation: &Compilation) -> Vec<Told> {
 
 /// `line:column level code message` of each diagnostic of a text.
 pub(crate) fn check(text: &str) -> String {
-    let compilation = planc::check(&Text(text), "plan.yaml", &planc::Options::default());
+    let compilation = planc::check(&Text(text), "plan.yaml", &options());
     let lines = told(&compilation);
     lines.iter().map(|t| format!("{}:{} {} {} {}\n", t.line, t.column, t.level, t.code, t.message)).collect()
 }

@@ -1,0 +1,116 @@
+//! `allow:`, which any node may carry that a lint can point at.
+
+use super::{Map, Parser};
+use crate::ast::{Allow, Quantity};
+use crate::codes;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::lints;
+use crate::near::nearest;
+use crate::source::{Span, Spanned};
+use crate::units::UnitError;
+use crate::yaml::Node;
+use jiff::civil::Date;
+
+/// Maps that take `allow`, as messages call them.
+pub(super) const TAKERS: [&str; 21] = [
+    "a plan",
+    "an input",
+    "`target`",
+    "`database`",
+    "a guard",
+    "a preflight check",
+    "a service",
+    "a fixture",
+    "a column",
+    "a token",
+    "an endpoint",
+    "a metric",
+    "a scenario",
+    "a stage",
+    "a draw",
+    "a step",
+    "a branch",
+    "a threshold",
+    "`health`",
+    "`ready`",
+    "`verify`",
+];
+
+impl Quantity for Date {
+    const WHAT: &'static str = "a date";
+    fn read(text: &str) -> Result<Self, UnitError> {
+        text.trim().parse().map_err(|_| UnitError {
+            message: format!("`{text}` is not a date"),
+            suggestion: Some("2027-01-31".into()),
+        })
+    }
+}
+
+impl Parser<'_> {
+    /// Reads the `allow` of a map. What it allows, it allows from the map's key to its end.
+    pub(super) fn allow(&mut self, map: &mut Map<'_>) {
+        let Some(node) = map.take("allow") else { return };
+        let places = match map.what {
+            "a plan" => Vec::new(),
+            _ if map.at.file == map.span.file => {
+                vec![Span { start: map.at.start.min(map.span.start), ..map.span }]
+            }
+            _ => vec![map.span],
+        };
+        for item in self.one_or_many(node) {
+            if let Some(allow) = self.allowance(item, map.at, &places) {
+                self.allows.push(allow);
+            }
+        }
+    }
+
+    fn allowance(&mut self, node: &Node, owner: Span, places: &[Span]) -> Option<Allow> {
+        let mut map = self.map(node, "an `allow`", None)?;
+        let lint = self.require(&mut map, "lint").and_then(|node| self.lint(node));
+        let reason = self.require(&mut map, "reason").and_then(|node| self.word(node));
+        let until = map.take("until").map(|node| self.typed_date(node));
+        self.finish(map);
+        let reason = reason?;
+        if reason.value.trim().chars().count() < 3 {
+            let diagnostic = Diagnostic::error(codes::BAD_VALUE, reason.span, "this reason says nothing");
+            self.diagnostics.push(diagnostic.help("say in a few words why the finding does no harm here"));
+            return None;
+        }
+        // A date that could not be read must not allow for ever.
+        let until = match until {
+            Some(date) => Some(date?),
+            None => None,
+        };
+        Some(Allow { lint: lint?, reason: reason.value, until, owner, places: places.to_vec() })
+    }
+
+    fn typed_date(&mut self, node: &Node) -> Option<Spanned<Date>> {
+        let word = self.word(node)?;
+        match Date::read(&word.value) {
+            Ok(date) => Some(Spanned::new(date, word.span)),
+            Err(error) => {
+                self.diagnostics.push(super::unit_diagnostic(word.span, &word.value, error, false));
+                None
+            }
+        }
+    }
+
+    /// A lint by its name or code. Only lints can be allowed: what does not compile, does not.
+    fn lint(&mut self, node: &Node) -> Option<Spanned<Code>> {
+        let word = self.word(node)?;
+        let is = |code: &Code| code.name == word.value || code.id == word.value;
+        if let Some(code) = lints::codes().find(is) {
+            return Some(Spanned::new(code, word.span));
+        }
+        let message = match crate::pages().iter().any(|p| p.code == word.value || p.name == word.value) {
+            true => format!("`{}` is no lint, and cannot be allowed", word.value),
+            false => format!("unknown lint `{}`", word.value),
+        };
+        let diagnostic = Diagnostic::error(codes::BAD_VALUE, word.span, message);
+        self.diagnostics.push(match nearest(&word.value, lints::codes().map(|code| code.name)) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near),
+            None => diagnostic.help("`planc explain --list` has all of them"),
+        });
+        None
+    }
+}

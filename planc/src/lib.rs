@@ -131,6 +131,9 @@ fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options, all: bo
         first.get_or_insert(resolved);
         found.push((profile.clone(), own));
     }
+    if let [same] = coverage.as_mut_slice() {
+        same.profiles.clear();
+    }
     diagnostics.extend(merge(found));
     diagnostics.drop_echoes();
     let allowed = allows.take(&mut diagnostics);

@@ -341,3 +341,80 @@ fn only_files_and_standard_input_are_plans() {
         assert_eq!(done.status.code(), Some(0), "{plan}: {}", err(&done));
     }
 }
+
+/// One step without a gate of its own, and a finding that is allowed until a day.
+const COVERED: &str = "\
+plan: covered
+target: { url: 'http://127.0.0.1:1', allow_hosts: [127.0.0.1] }
+scenarios:
+  shop:
+    executor: constant-arrival-rate
+    rate: 50/s
+    duration: 5m
+    pre_allocated_vus: 200
+    steps:
+      - { get: /browse, name: browse, expect: { status: 200 } }
+      - { get: /search, name: search, expect: { status: 200 }, allow: { lint: ungated-step, reason: new, until: 2026-12-31 } }
+thresholds:
+  http_req_duration{name:browse}: ['p(95) < 500ms']
+  http_req_failed: ['rate < 1%']
+";
+
+#[test]
+fn coverage_is_shown_and_can_be_asked_for() {
+    let folder = Folder::new("coverage");
+    let plan = folder.file("covered.yaml", COVERED);
+    let day = ["--today", "2026-12-31"];
+    let done = folder.run(&[&["check", &plan, "-v", "--deny", "warnings"], &day[..]].concat());
+    let text = out(&done);
+    assert_eq!(done.status.code(), Some(0), "{text}");
+    assert!(text.contains("  shop      search  none           rate < 1%  status is 200\n"), "{text}");
+    assert!(text.contains("  83% (5 of 6)\n"), "{text}");
+    assert!(text.contains("allowed[P0424] covered.yaml:11:11: "), "{text}");
+    assert!(text.contains("  reason: new (until 2026-12-31)\n"), "{text}");
+    assert!(text.ends_with("no problems in 1 file, 1 allowed\n"), "{text}");
+    for (least, code) in [("83%", 0), ("84%", 1), ("100%", 1)] {
+        let done = folder.run(&[&["check", &plan, "--min-coverage", least], &day[..]].concat());
+        assert_eq!(done.status.code(), Some(code), "{least}");
+        assert_eq!(err(&done).contains("gate coverage of covered.yaml is 83%"), code == 1, "{}", err(&done));
+    }
+    let json = out(&folder.run(&[&["check", &plan, "--format", "json"], &day[..]].concat()));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("json");
+    let search = &json["coverage"][0]["steps"][1];
+    assert_eq!((&search["latency"], &search["line"]), (&serde_json::json!([]), &serde_json::json!(11)));
+    assert_eq!(json["allowed"][0]["reason"], "new");
+}
+
+#[test]
+fn what_is_allowed_is_told_again_when_its_day_has_passed() {
+    let folder = Folder::new("expired");
+    let plan = folder.file("covered.yaml", COVERED);
+    let done = folder.run(&["check", &plan, "--today", "2027-01-01"]);
+    assert_eq!(done.status.code(), Some(1));
+    let text = out(&done);
+    assert!(text.contains("error[P0315]: `ungated-step` was allowed until 2026-12-31"), "{text}");
+    assert!(text.contains("warning[P0424]: no gate bounds the latency of this step"), "{text}");
+}
+
+#[test]
+fn sarif_holds_against_its_schema() {
+    let folder = Folder::new("sarif");
+    let covered = folder.file("covered.yaml", COVERED);
+    let mistakes = format!("{}/../tests/plans/six-mistakes.yaml", env!("CARGO_MANIFEST_DIR"));
+    let text =
+        out(&folder.run(&["check", &covered, &mistakes, "--format", "sarif", "--today", "2026-12-31"]));
+    let document: serde_json::Value = serde_json::from_str(&text).expect("json");
+    let schema = include_str!("data/sarif-2.1.0.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).expect("json");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let wrong: Vec<String> =
+        validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let results = document["runs"][0]["results"].as_array().expect("results");
+    assert!(results.len() > 6, "{text}");
+    let kept: Vec<_> = results.iter().filter(|result| result["suppressions"].is_array()).collect();
+    assert_eq!((kept.len(), &kept[0]["suppressions"][0]["justification"]), (1, &serde_json::json!("new")));
+    // A result without a rule behind it would not be shown.
+    let rules = document["runs"][0]["tool"]["driver"]["rules"].as_array().expect("rules");
+    assert!(results.iter().all(|result| rules.iter().any(|rule| rule["id"] == result["ruleId"])));
+}

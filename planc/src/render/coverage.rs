@@ -13,14 +13,14 @@ pub(super) fn table(findings: &Findings, color: bool) -> String {
     let mut out = String::new();
     for (plan, parts) in &findings.coverage {
         for part in parts.iter().filter(|part| !part.steps.is_empty()) {
-            out.push_str(&one(plan, part, parts.len() == 1, color));
+            out.push_str(&one(plan, part, color));
             out.push('\n');
         }
     }
     out
 }
 
-fn one(plan: &str, coverage: &Coverage, only: bool, color: bool) -> String {
+fn one(plan: &str, coverage: &Coverage, color: bool) -> String {
     let paint = |style: &str, text: &str| match color {
         true => format!("{style}{text}{RESET}"),
         false => text.to_string(),
@@ -29,9 +29,9 @@ fn one(plan: &str, coverage: &Coverage, only: bool, color: bool) -> String {
     rows.extend(coverage.steps.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..5).map(width).collect();
-    let profiles = match only {
-        true => String::new(),
-        false => format!(" (profile {})", coverage.profiles.join(", ")),
+    let profiles = match coverage.profiles.as_slice() {
+        [] => String::new(),
+        profiles => format!(" (in {})", profiles.join(", ")),
     };
     let mut out = format!("{}\n", paint(BOLD, &format!("gate coverage of {plan}{profiles}")));
     for (at, row) in rows.iter().enumerate() {

@@ -36,12 +36,15 @@ pub(crate) struct ResolvedPlan {
     pub(crate) teardown: Vec<graph::Step>,
     /// Sorted by name.
     pub(crate) scenarios: Vec<Scenario>,
+    /// What is written and never done, whatever the inputs are.
+    pub(crate) idle: Vec<(Span, Idle)>,
     /// Place of each step, by its number.
     pub(crate) places: Vec<StepPlace>,
     /// Whether the plan writes any threshold, sound or not.
     pub(crate) has_thresholds: bool,
     pub(crate) gates: Vec<Gate>,
     pub(crate) health: graph::HealthLimits,
+    pub(crate) health_places: HealthPlaces,
     pub(crate) report: graph::Report,
     pub(crate) used: Used,
     /// Graph paths to places, for complaints about the living world.
@@ -77,6 +80,8 @@ pub(crate) enum InputValue {
 pub(crate) struct Target {
     pub(crate) target: graph::Target,
     pub(crate) url_span: Span,
+    /// Where its timeout is written, when it is.
+    pub(crate) timeout_span: Option<Span>,
     /// The plan's own service behind it.
     pub(crate) service: Option<String>,
 }
@@ -123,8 +128,39 @@ pub(crate) struct Scenario {
     pub(crate) sound: bool,
     /// Places of the executor's options that were written.
     pub(crate) options: BTreeMap<&'static str, Span>,
+    /// Its stages, in order.
+    pub(crate) stages: Vec<StagePlace>,
     /// Places of the draws, by binding.
     pub(crate) draws: BTreeMap<String, Span>,
+}
+
+/// A stage of a scenario.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StagePlace {
+    /// Its target.
+    pub(crate) span: Span,
+    /// Its duration hangs on no input.
+    pub(crate) fixed: bool,
+}
+
+/// Why something that is written is never done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// A branch of weight 0.
+    Weight,
+    /// `repeat: 0`.
+    Times,
+    /// `each` of an empty list.
+    Elements,
+    /// A condition that is false.
+    Condition,
+}
+
+/// Where the limits of the generator's health are written, when they are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HealthPlaces {
+    pub(crate) lateness_p99: Option<Span>,
+    pub(crate) achieved: Option<Span>,
 }
 
 /// What the graph does not say of a step.
@@ -158,8 +194,12 @@ pub(crate) struct Gate {
     pub(crate) bare: bool,
     /// The user asked for `min_samples` himself.
     pub(crate) own_min_samples: bool,
+    /// Samples that the condition needs, whatever the user asked for.
+    pub(crate) needed: u64,
     /// Samples that one iteration is expected to emit into it, by scenario, in millionths.
     pub(crate) expected: BTreeMap<String, u64>,
+    /// False when only the run knows how often some source of it is passed.
+    pub(crate) counted: bool,
     /// Whether anything can emit into it.
     pub(crate) reachable: bool,
 }

@@ -3,19 +3,28 @@
 //! A lint reads the resolved plan and never the text; it says nothing about what failed to resolve. What can give a
 //! false verdict is an error, what is likely not meant is a warning.
 
+mod censored_gate;
+mod contradiction;
+mod dead_abort;
 mod host_not_allowed;
 mod latency_without_errors;
+mod lengths;
 mod limit_exceeded;
 mod literal_secret;
 mod no_gates;
+mod order;
 mod pool_decides;
+mod redundant_threshold;
 mod scope_missing;
+mod slack_validity;
 mod suspicious_unit;
 mod tautology;
 mod unchecked_step;
 mod under_sampled;
+mod ungated_refusals;
 mod ungated_step;
 mod unguarded_write;
+mod unreachable_stage;
 mod unseeded_draw;
 mod unused_endpoint;
 mod unused_fixture;
@@ -57,6 +66,13 @@ pub(crate) const LINTS: &[Lint] = &[
     literal_secret::LINT,
     limit_exceeded::LINT,
     tautology::LINT,
+    contradiction::LINT,
+    redundant_threshold::LINT,
+    censored_gate::LINT,
+    dead_abort::LINT,
+    unreachable_stage::LINT,
+    slack_validity::LINT,
+    ungated_refusals::LINT,
     ungated_step::LINT,
     unchecked_step::LINT,
 ];

@@ -1,10 +1,12 @@
 //! A pool of virtual users so small that its size, not the target, decides a latency gate.
 
+use super::lengths::pauses;
 use super::{Lint, decides, peak, thousands};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Bound, Comparison, Demand};
 use crate::resolve::is_latency;
 use crate::resolved::{Gate, ResolvedPlan, Scenario};
+use crate::source::Span;
 use crate::units::show_duration;
 use std::time::Duration;
 
@@ -18,9 +20,10 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             .filter(|gate| gate.gate.drops.contains_key(&scenario.scenario.name))
             .filter_map(|gate| Some((bound(gate)?, gate)))
             .max_by_key(|(bound, _)| *bound);
-        if let Some((bound, gate)) = loosest {
-            diagnostics.extend(misfit(scenario, bound, gate));
-        }
+        let loosest = loosest.filter(|_| !plan.lost.steps);
+        let drained = if plan.lost.steps { None } else { drained(scenario, loosest) };
+        let slow = || loosest.and_then(|(bound, gate)| misfit(scenario, bound, gate));
+        diagnostics.extend(drained.or_else(slow));
     }
 }
 
@@ -31,6 +34,41 @@ fn bound(gate: &Gate) -> Option<Duration> {
     }
 }
 
+/// Pauses alone keep more virtual users busy than there are, however fast the target is.
+fn drained(scenario: &Scenario, loosest: Option<(Duration, &Gate)>) -> Option<Diagnostic> {
+    let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &scenario.scenario.demand else { return None };
+    let pauses = pauses(&scenario.scenario.steps);
+    // Only a rate that is kept for longer than an iteration pauses has so many iterations side by side.
+    let before = std::iter::once(start_rate).chain(pieces.iter().map(|piece| &piece.target));
+    let kept = before.zip(pieces).filter(|(before, piece)| {
+        before.per_second() == piece.target.per_second() && piece.duration > pauses
+    });
+    let rate = kept.map(|(rate, _)| rate.per_second()).fold(0.0, f64::max);
+    let busy = rate * pauses.as_secs_f64();
+    if busy <= f64::from(*max_vus) {
+        return None;
+    }
+    let needed = rate * (pauses + loosest.map_or(Duration::ZERO, |(bound, _)| bound)).as_secs_f64();
+    let name = &scenario.scenario.name;
+    let message = format!("pauses alone use up the pool of `{name}`, however fast the target is");
+    let diagnostic = Diagnostic::warning(LINT.code, place(scenario), message).note(format!(
+        "{} iterations/s × pauses of {} = {} virtual users, and there are {}",
+        thousands(rate),
+        show_duration(pauses),
+        thousands(busy.ceil()),
+        thousands(f64::from(*max_vus))
+    ));
+    Some(diagnostic.help(format!(
+        "write `max_vus: {}`, twice what the pauses and the bound need",
+        (needed * 2.0).ceil() as u64
+    )))
+}
+
+fn place(scenario: &Scenario) -> Span {
+    let options = &scenario.options;
+    options.get("max_vus").or_else(|| options.get("pre_allocated_vus")).copied().unwrap_or(scenario.span)
+}
+
 fn misfit(scenario: &Scenario, bound: Duration, gate: &Gate) -> Option<Diagnostic> {
     let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &scenario.scenario.demand else { return None };
     let rate = peak(start_rate, pieces);
@@ -39,21 +77,25 @@ fn misfit(scenario: &Scenario, bound: Duration, gate: &Gate) -> Option<Diagnosti
     }
     // Little's law: so long may an iteration take before every virtual user is busy.
     let longest = Duration::try_from_secs_f64(f64::from(*max_vus) / rate).ok()?;
+    let needed = (rate * bound.as_secs_f64()).ceil();
     if longest >= bound {
         return None;
     }
-    let span = scenario.options.get("max_vus").or_else(|| scenario.options.get("pre_allocated_vus"));
-    let span = span.copied().unwrap_or(scenario.span);
     let shown = show_duration(Duration::from_micros(longest.as_micros() as u64));
-    let needed = (rate * bound.as_secs_f64()).ceil();
     let message = format!(
         "the pool is used up once an iteration takes {shown}, before it can take {}",
         show_duration(bound)
     );
     Some(
-        Diagnostic::warning(LINT.code, span, message)
+        Diagnostic::warning(LINT.code, place(scenario), message)
             .also(gate.span, "the bound")
             .note(format!("{max_vus} virtual users ÷ {} iterations/s = {shown}", thousands(rate)))
+            .note(format!(
+                "{} iterations/s × {} = {} virtual users that the bound needs (Little's law)",
+                thousands(rate),
+                show_duration(bound),
+                thousands(needed)
+            ))
             .help(format!("write `max_vus: {}`, twice what the bound needs", (needed * 2.0) as u64)),
     )
 }

@@ -12,8 +12,17 @@ pub(super) const LINT: Lint =
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for gate in plan.gates.iter().filter(|gate| gate.reachable) {
-        diagnostics.extend(selected_away(gate).or_else(|| always(gate)).or_else(|| nearly_always(gate)));
+        diagnostics.extend(explain(gate));
     }
+}
+
+fn explain(gate: &Gate) -> Option<Diagnostic> {
+    selected_away(gate).or_else(|| always(gate)).or_else(|| nearly_always(gate))
+}
+
+/// Whether this lint has something to say of a gate, so that others need not.
+pub(super) fn tells(gate: &Gate) -> bool {
+    explain(gate).is_some()
 }
 
 /// The tag that leaves out all that the metric counts.
@@ -51,7 +60,9 @@ fn always(gate: &Gate) -> Option<Diagnostic> {
         }
         (Comparison::Gt, Bound::Number(number)) if counts(gate) && number.0 < 0 => "a count is never under 0",
         (Comparison::Ge, Bound::Duration(bound)) if bound.is_zero() => "no time is under 0",
-        (Comparison::Gt, Bound::Duration(bound)) if bound.is_zero() && *aggregate != Aggregate::Min => {
+        (Comparison::Gt, Bound::Duration(bound))
+            if bound.is_zero() && *aggregate != Aggregate::Min && takes_time(metric) =>
+        {
             "all that is measured takes some time"
         }
         _ => return None,
@@ -63,6 +74,11 @@ fn always(gate: &Gate) -> Option<Diagnostic> {
         Some(example) => diagnostic.help(format!("write a bound that can be missed, such as `{example}`")),
         None => diagnostic.help("write a bound that can be missed, or remove the gate"),
     })
+}
+
+/// Whether every sample of a metric is above 0: a kept connection takes no time to open.
+fn takes_time(metric: &str) -> bool {
+    matches!(metric, "http_req_duration" | "http_req_service_time" | "http_req_waiting")
 }
 
 fn counts(gate: &Gate) -> bool {

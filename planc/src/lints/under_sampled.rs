@@ -1,58 +1,203 @@
 //! A gate that the load cannot give enough samples to.
 
+use super::lengths::pauses;
 use super::{Lint, decides, iterations, thousands};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Aggregate, Bound};
-use crate::resolved::{Gate, ResolvedPlan};
+use crate::graph::{Aggregate, Bound, Demand, UserPiece};
+use crate::resolved::{Gate, ResolvedPlan, Scenario};
+use crate::units::show_duration;
+use std::time::Duration;
 
 pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0408", name: "under-sampled" }, page: include_str!("under-sampled.md"), check };
 
+/// Percentiles that people claim, highest first.
+const PERCENTILES: [(&str, f64); 6] =
+    [("p(99.9)", 0.999), ("p(99)", 0.99), ("p(95)", 0.95), ("p(90)", 0.9), ("p(75)", 0.75), ("p(50)", 0.5)];
+
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
-        let Some(expected) = expected(plan, gate) else { continue };
-        if expected >= gate.gate.min_samples as f64 {
-            continue;
+        let Some(terms) = terms(plan, gate) else { continue };
+        let expected = terms.iter().map(Term::samples).sum();
+        if expected < gate.gate.min_samples as f64 {
+            diagnostics.push(explain(gate, &terms, expected));
         }
-        let shown = if expected < 10.0 { format!("{expected:.1}") } else { thousands(expected) };
-        let needed = thousands(gate.gate.min_samples as f64);
-        let message =
-            format!("`{}` needs {needed} samples, and the load gives about {shown}", gate.gate.text);
-        let mut diagnostic = Diagnostic::warning(LINT.code, gate.span, message)
-            .note("a gate on fewer samples makes the run invalid")
-            .help("raise the rate or the duration, or claim less");
-        if !gate.own_min_samples
-            && let Some(through) = let_through(gate, expected)
-        {
-            diagnostic = diagnostic.note(format!(
-                "of {shown} samples it would let {} through whatever they are",
-                if through < 1.0 { "none".to_string() } else { thousands(through.floor()) }
-            ));
-        }
-        diagnostics.push(diagnostic);
     }
 }
 
-/// Samples that the whole load is expected to emit into a gate; `None` when a closed model has a part in it.
-fn expected(plan: &ResolvedPlan, gate: &Gate) -> Option<f64> {
-    let mut sum = 0.0;
-    let mut any = false;
-    for (name, weight) in &gate.expected {
+/// What one scenario gives to a gate.
+struct Term<'a> {
+    scenario: &'a Scenario,
+    iterations: f64,
+    /// How the iterations come about, where their number is no option of its own.
+    how: Option<String>,
+    /// Samples that one iteration gives.
+    each: f64,
+}
+
+impl Term<'_> {
+    fn samples(&self) -> f64 {
+        self.iterations * self.each
+    }
+
+    /// `` `browse`: 10/s × 1m = 600 iterations, × 0.1 samples each = 60 ``.
+    fn show(&self) -> String {
+        let name = &self.scenario.scenario.name;
+        let how = self.how.as_ref().map_or(String::new(), |how| format!("{how} = "));
+        let iterations = shown(self.iterations);
+        if self.each == 1.0 {
+            return format!("`{name}`: {how}{iterations} iterations, one sample each");
+        }
+        let each = trimmed(self.each);
+        format!("`{name}`: {how}{iterations} iterations, × {each} samples each = {}", shown(self.samples()))
+    }
+}
+
+/// What each scenario gives; `None` when that hangs on what only the run knows.
+fn terms<'a>(plan: &'a ResolvedPlan, gate: &Gate) -> Option<Vec<Term<'a>>> {
+    if !gate.counted || plan.lost.steps {
+        return None;
+    }
+    let mut out = Vec::new();
+    for (name, weight) in gate.expected.iter().filter(|(_, weight)| **weight > 0) {
         let scenario = plan.scenarios.iter().find(|scenario| scenario.scenario.name == *name)?;
         if !scenario.sound {
             return None;
         }
-        sum += iterations(&scenario.scenario.demand)? * (*weight as f64 / 1e6);
-        any |= *weight > 0;
+        let (iterations, how) = count(scenario)?;
+        out.push(Term { scenario, iterations, how, each: *weight as f64 / 1e6 });
     }
-    any.then_some(sum)
+    (!out.is_empty()).then_some(out)
+}
+
+/// Iterations of a scenario and how they come about. Of users that loop it is a ceiling, set by what they pause.
+fn count(scenario: &Scenario) -> Option<(f64, Option<String>)> {
+    let graph = &scenario.scenario;
+    match &graph.demand {
+        Demand::Users { start_vus, pieces, .. } => {
+            let pauses = pauses(&graph.steps);
+            if pauses.is_zero() {
+                return None;
+            }
+            // Each user starts one at once and one more after every pause, if the target takes no time at all.
+            let time = users_time(*start_vus, pieces);
+            let looped = time.as_secs_f64() / pauses.as_secs_f64();
+            let most = (looped + f64::from(graph.demand.max_vus())).ceil();
+            let users = thousands(f64::from(graph.demand.max_vus()));
+            let how = format!(
+                "{} of users' time ÷ pauses of {} + {users} first ones",
+                show_duration(time),
+                show_duration(pauses)
+            );
+            Some((most, Some(how)))
+        }
+        Demand::Iterations { .. } => Some((iterations(&graph.demand)?, None)),
+        Demand::Arrivals { start_rate, pieces, .. } => {
+            let how = match pieces.as_slice() {
+                [piece] if piece.target == *start_rate => {
+                    Some(format!("{start_rate} × {}", show_duration(piece.duration)))
+                }
+                _ => None,
+            };
+            Some((iterations(&graph.demand)?, how))
+        }
+    }
+}
+
+/// Virtual users times how long each is there.
+fn users_time(start: u32, pieces: &[UserPiece]) -> Duration {
+    let (mut users, mut sum) = (f64::from(start), 0.0);
+    for piece in pieces {
+        let target = f64::from(piece.target);
+        sum += (users + target) / 2.0 * piece.duration.as_secs_f64();
+        users = target;
+    }
+    Duration::try_from_secs_f64(sum).unwrap_or(Duration::MAX)
+}
+
+fn explain(gate: &Gate, terms: &[Term<'_>], expected: f64) -> Diagnostic {
+    let graph = &gate.gate;
+    let needed = thousands(graph.min_samples as f64);
+    let most = terms.iter().any(|term| matches!(term.scenario.scenario.demand, Demand::Users { .. }));
+    let about = if most { "at most" } else { "about" };
+    let message =
+        format!("`{}` needs {needed} samples, and the load gives {about} {}", graph.text, shown(expected));
+    let mut diagnostic = Diagnostic::warning(LINT.code, gate.span, message);
+    for term in terms {
+        diagnostic = diagnostic.note(term.show());
+    }
+    if !gate.own_min_samples {
+        diagnostic.notes.extend(claim(gate));
+        diagnostic.notes.extend(let_through(gate, expected));
+    }
+    let help = wayout(gate, terms, expected);
+    diagnostic.note("a gate on fewer samples makes the run invalid").help(help)
+}
+
+/// Where the number that is needed is from.
+fn claim(gate: &Gate) -> Option<String> {
+    let share = share(gate)?;
+    let needed = thousands(gate.needed as f64);
+    Some(format!(
+        "to show it with 95 % certainty takes n good samples where {}ⁿ ≤ 0.05: n = {needed}",
+        trimmed(share)
+    ))
+}
+
+/// The share of samples that the gate says to be good.
+fn share(gate: &Gate) -> Option<f64> {
+    match (gate.gate.aggregate, gate.gate.bound) {
+        (Aggregate::Percentile(percent), _) => Some(percent.as_f64() / 100.0),
+        (Aggregate::Med, _) => Some(0.5),
+        (Aggregate::Rate, Bound::Share(share)) => Some(1.0 - share.as_f64()),
+        _ => None,
+    }
 }
 
 /// How many bad samples a gate does not see.
-fn let_through(gate: &Gate, samples: f64) -> Option<f64> {
-    match (gate.gate.aggregate, gate.gate.bound) {
-        (Aggregate::Percentile(percent), _) => Some(samples * (1.0 - percent.as_f64() / 100.0)),
-        (Aggregate::Rate, Bound::Share(share)) => Some(samples * share.as_f64()),
-        _ => None,
+fn let_through(gate: &Gate, samples: f64) -> Option<String> {
+    let through = (samples * (1.0 - share(gate)?) + 1e-9).floor();
+    let through = if through < 1.0 { "none".to_string() } else { thousands(through) };
+    Some(format!("of {} samples it would let {through} through whatever they are", shown(samples)))
+}
+
+/// What to write instead, in numbers where one scenario alone feeds the gate.
+fn wayout(gate: &Gate, terms: &[Term<'_>], expected: f64) -> String {
+    let mut ways = Vec::new();
+    if let [term] = terms
+        && let Demand::Arrivals { start_rate, pieces, .. } = &term.scenario.scenario.demand
+        && let [piece] = pieces.as_slice()
+        && piece.target == *start_rate
+    {
+        let needed = gate.gate.min_samples as f64 / term.each;
+        let longer = (needed / start_rate.per_second()).ceil();
+        let faster = (needed / piece.duration.as_secs_f64()).ceil();
+        if longer < 1e9 && faster < 1e9 {
+            ways.push(format!(
+                "`duration: {}` at this rate",
+                show_duration(Duration::from_secs(longer as u64))
+            ));
+            ways.push(format!("`rate: {faster}/s` for this duration"));
+        }
     }
+    if let (Aggregate::Percentile(percent), false) = (gate.gate.aggregate, gate.own_min_samples) {
+        let lower = PERCENTILES.iter().filter(|(_, share)| *share < percent.as_f64() / 100.0);
+        let carried = lower.into_iter().find(|(_, share)| share.powf(expected.floor()) <= 0.05);
+        ways.extend(carried.map(|(text, _)| format!("`{text}`, the highest that this load carries")));
+    }
+    match ways.split_last() {
+        None => "raise the rate or the duration, or claim less".into(),
+        Some((only, [])) => format!("write {only}, or raise the rate or the duration"),
+        Some((last, rest)) => format!("write {} or {last}", rest.join(", ")),
+    }
+}
+
+fn shown(number: f64) -> String {
+    if number < 10.0 && number.fract() > 0.0 { format!("{number:.1}") } else { thousands(number) }
+}
+
+/// `0.999`, `12`, without zeros at the end.
+fn trimmed(number: f64) -> String {
+    let text = format!("{number:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

@@ -5,7 +5,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::near::{listed, nearest};
 use crate::resolve::{Emitter, Family, TagValue, emitters, family};
 use crate::resolved::{Gate, ResolvedPlan};
-use std::collections::BTreeSet;
+use crate::source::Span;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const LINT: Lint = Lint {
     code: Code { id: "P0401", name: "vacuous-threshold" },
@@ -36,36 +37,123 @@ fn explain(gate: &Gate, emitters: &[Emitter]) -> Diagnostic {
         .note(source_of(&family, metric));
     }
     for (tag, value) in &gate.gate.selector {
-        let (tag_span, value_span) = gate.tag_spans.get(tag).copied().unwrap_or((gate.span, gate.span));
         let known: Vec<&TagValue> = sources.iter().filter_map(|source| source.tags.get(tag)).collect();
         if known.is_empty() {
-            let message = format!("no sample of `{metric}` carries the tag `{tag}`");
-            let diagnostic = Diagnostic::error(LINT.code, tag_span, message);
-            let tags: BTreeSet<&str> =
-                sources.iter().flat_map(|source| source.tags.keys()).map(String::as_str).collect();
-            return match nearest(tag, tags.iter().copied()) {
-                Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(tag_span, near),
-                None if tags.is_empty() => diagnostic.note(format!("`{metric}` carries no tags")),
-                None => diagnostic.note(format!("it carries {}", listed(tags, "and"))),
-            };
+            return no_such_tag(gate, tag, &sources, emitters);
         }
         if known.iter().all(|known| !known.can_be(value)) {
-            let message = format!("no sample of `{metric}` can carry `{tag}:{value}`");
-            let diagnostic = Diagnostic::error(LINT.code, value_span, message);
-            let values = values_of(&known);
-            return match nearest(value, values.iter().copied()) {
-                Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(value_span, near),
-                None if values.is_empty() => diagnostic,
-                None => diagnostic.note(format!("`{tag}` is {}", listed(values, "or"))),
-            };
+            return no_such_value(gate, (tag, value), &known, &sources);
         }
     }
-    let shown: Vec<String> = gate.gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
+    never_together(gate, &sources)
+}
+
+fn spans(gate: &Gate, tag: &str) -> (Span, Span) {
+    gate.tag_spans.get(tag).copied().unwrap_or((gate.span, gate.span))
+}
+
+fn no_such_tag(gate: &Gate, tag: &str, sources: &[&Emitter], emitters: &[Emitter]) -> Diagnostic {
+    let metric = &gate.gate.metric;
+    let span = spans(gate, tag).0;
+    let mut diagnostic =
+        Diagnostic::error(LINT.code, span, format!("no sample of `{metric}` carries the tag `{tag}`"));
+    let tags: BTreeSet<&str> =
+        sources.iter().flat_map(|source| source.tags.keys()).map(String::as_str).collect();
+    if let Some(near) = nearest(tag, tags.iter().copied()) {
+        return diagnostic.help(format!("did you mean `{near}`?")).suggest(span, near);
+    }
+    if let Some(other) = emitters.iter().find(|other| other.tags.contains_key(tag)) {
+        diagnostic = diagnostic.note(format!("samples of {} carry `{tag}`", told(&other.family)));
+    }
+    match tags.is_empty() {
+        true => diagnostic.note(format!("`{metric}` carries no tags")),
+        false => diagnostic.note(format!("it carries {}", listed(tags, "and"))),
+    }
+}
+
+fn no_such_value(
+    gate: &Gate,
+    (tag, value): (&str, &str),
+    known: &[&TagValue],
+    sources: &[&Emitter],
+) -> Diagnostic {
+    let (tag_span, value_span) = spans(gate, tag);
+    let metric = &gate.gate.metric;
+    let message = format!("no sample of `{metric}` can carry `{tag}:{value}`");
+    let mut diagnostic = Diagnostic::error(LINT.code, value_span, message);
+    for known in known {
+        if let TagValue::Open { prefix, suffix } = known {
+            let note = format!("`{tag}` is set from a template, and what it gives is `{prefix}…{suffix}`");
+            if !diagnostic.notes.contains(&note) {
+                diagnostic = diagnostic.note(note);
+            }
+        }
+    }
+    let values = values_of(known);
+    // The right value under the wrong tag is nearer than any other value.
+    let mut others = sources.iter().flat_map(|source| &source.tags);
+    let under = others.find(|(other, values)| {
+        *other != tag
+            && !gate.gate.selector.contains_key(*other)
+            && matches!(values, TagValue::Plan(_))
+            && values.can_be(value)
+    });
+    if let Some((other, _)) = under {
+        return diagnostic.help(format!("did you mean `{other}:{value}`?")).suggest(tag_span, other.as_str());
+    }
+    match nearest(value, values.iter().copied()) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(value_span, near),
+        None if values.is_empty() => diagnostic,
+        None => diagnostic.note(format!("`{tag}` is {}", listed(values, "or"))),
+    }
+}
+
+/// Every tag has its value somewhere, and no sample has them all: what each goes with is told.
+fn never_together(gate: &Gate, sources: &[&Emitter]) -> Diagnostic {
+    let selector = &gate.gate.selector;
+    let shown = pairs(selector);
     let message = format!(
-        "no sample of `{metric}` carries {} together",
+        "no sample of `{}` carries {} together",
+        gate.gate.metric,
         listed(shown.iter().map(String::as_str), "and")
     );
-    Diagnostic::error(LINT.code, gate.metric_span, message)
+    let mut diagnostic = Diagnostic::error(LINT.code, gate.metric_span, message);
+    let mut nearest_whole: Option<(&String, BTreeSet<&str>)> = None;
+    for tag in selector.keys() {
+        let mut rest = selector.clone();
+        rest.remove(tag);
+        let fitting = sources.iter().filter(|source| source.matches(&rest));
+        let known: Vec<&TagValue> = fitting.filter_map(|source| source.tags.get(tag)).collect();
+        let values = values_of(&known);
+        if values.is_empty() {
+            continue;
+        }
+        let with = pairs(&rest);
+        let with = listed(with.iter().map(String::as_str), "and");
+        diagnostic =
+            diagnostic.note(format!("with {with}, `{tag}` is {}", listed(values.iter().copied(), "or")));
+        if nearest_whole.as_ref().is_none_or(|(_, fewest)| values.len() < fewest.len()) {
+            nearest_whole = Some((tag, values));
+        }
+    }
+    // One tag with one way to be right is what can be proposed.
+    if let Some((tag, values)) = nearest_whole
+        && let (Some(value), 1) = (values.first(), values.len())
+    {
+        let mut meant = selector.clone();
+        meant.insert(tag.clone(), (*value).to_string());
+        let meant = format!("{}{{{}}}", gate.gate.metric, pairs(&meant).join(","));
+        let unambiguous = diagnostic.notes.len() == 1;
+        diagnostic = diagnostic.help(format!("the nearest that can be is `{meant}`"));
+        if unambiguous {
+            diagnostic = diagnostic.suggest(spans(gate, tag).1, *value);
+        }
+    }
+    diagnostic
+}
+
+fn pairs(selector: &BTreeMap<String, String>) -> Vec<String> {
+    selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect()
 }
 
 fn values_of<'a>(known: &[&'a TagValue]) -> BTreeSet<&'a str> {
@@ -74,10 +162,25 @@ fn values_of<'a>(known: &[&'a TagValue]) -> BTreeSet<&'a str> {
         match known {
             TagValue::Plan(values) => out.extend(values.iter().map(String::as_str)),
             TagValue::Engine(values) => out.extend(values.iter().copied()),
-            TagValue::Status | TagValue::Open => {}
+            TagValue::Status | TagValue::Open { .. } => {}
         }
     }
     out
+}
+
+/// What a family is called among people.
+fn told(family: &Family) -> String {
+    match family {
+        Family::Http => "HTTP requests".into(),
+        Family::Checks => "`checks`".into(),
+        Family::Iterations => "`iterations`".into(),
+        Family::Dropped => "`dropped_iterations`".into(),
+        Family::Group => "`group_duration`".into(),
+        Family::Data => "`data_sent` and `data_received`".into(),
+        Family::Run => "`vus`".into(),
+        Family::WebSocket => "WebSockets".into(),
+        Family::Custom(metric) => format!("`{metric}`"),
+    }
 }
 
 fn source_of(family: &Family, metric: &str) -> String {

@@ -2,8 +2,8 @@
 
 use super::metrics::Family;
 use crate::expr::{self, Expr, Function};
-use crate::graph::{self, Demand, Json, Step, StepId, StepKind};
-use crate::resolved::{ResolvedPlan, Scenario};
+use crate::graph::{self, Demand, Generator, Json, JsonTemplate, Segment, Step, StepId, StepKind};
+use crate::resolved::{ResolvedPlan, Scenario, walk};
 use std::collections::BTreeMap;
 
 /// One in the arithmetic of expected samples.
@@ -18,18 +18,26 @@ pub(crate) enum TagValue {
     Engine(&'static [&'static str]),
     /// An HTTP status, or 0 when there was no answer.
     Status,
-    /// Text that only the run knows.
-    Open,
+    /// Text that only the run knows, between what is literal in its template.
+    Open { prefix: String, suffix: String },
 }
 
 impl TagValue {
+    /// Any text.
+    fn open() -> Self {
+        TagValue::Open { prefix: String::new(), suffix: String::new() }
+    }
+
     /// Whether a sample can carry the value.
     pub(crate) fn can_be(&self, value: &str) -> bool {
         match self {
             TagValue::Plan(values) => values.iter().any(|known| known == value),
             TagValue::Engine(values) => values.contains(&value),
             TagValue::Status => value == "0" || value.parse::<u16>().is_ok_and(|s| (100..600).contains(&s)),
-            TagValue::Open => true,
+            TagValue::Open { prefix, suffix } => {
+                let rest = value.strip_prefix(prefix.as_str());
+                rest.is_some_and(|rest| rest.ends_with(suffix.as_str()))
+            }
         }
     }
 }
@@ -44,6 +52,24 @@ pub(crate) struct Emitter {
     pub(crate) scenario: Option<String>,
     /// Samples that one iteration is expected to emit, in millionths.
     pub(crate) weight: u64,
+    /// Whether the weight can be told: false inside a `repeat` or an `each` whose length only the run knows.
+    pub(crate) counted: bool,
+}
+
+/// How often an iteration passes some steps.
+#[derive(Debug, Clone, Copy)]
+struct Passes {
+    millionths: u64,
+    counted: bool,
+}
+
+impl Passes {
+    fn times(self, times: Option<u64>) -> Passes {
+        Passes {
+            millionths: scaled(self.millionths, times.unwrap_or(1), 1),
+            counted: self.counted && times.is_some(),
+        }
+    }
 }
 
 impl Emitter {
@@ -58,25 +84,46 @@ const OUTCOMES: &[&str] =
 
 /// All sources of the load. Top-level set-up and teardown are not load and emit nothing that is judged.
 pub(crate) fn emitters(plan: &ResolvedPlan) -> Vec<Emitter> {
-    let mut out =
-        vec![Emitter { family: Family::Run, tags: BTreeMap::new(), step: None, scenario: None, weight: 0 }];
+    let mut out = vec![Emitter {
+        family: Family::Run,
+        tags: BTreeMap::new(),
+        step: None,
+        scenario: None,
+        weight: 0,
+        counted: false,
+    }];
     for scenario in &plan.scenarios {
-        of_scenario(scenario, &mut out);
+        of_scenario(plan, scenario, &mut out);
         // Once for each virtual user, not for each iteration: reachable, but nothing an iteration can be expected to emit.
-        of_steps(plan, scenario, &scenario.scenario.setup, 0, &mut out);
-        of_steps(plan, scenario, &scenario.scenario.steps, MILLION, &mut out);
+        of_steps(
+            plan,
+            scenario,
+            &scenario.scenario.setup,
+            Passes { millionths: 0, counted: false },
+            &mut out,
+        );
+        of_steps(
+            plan,
+            scenario,
+            &scenario.scenario.steps,
+            Passes { millionths: MILLION, counted: true },
+            &mut out,
+        );
     }
     out
 }
 
-fn of_scenario(scenario: &Scenario, out: &mut Vec<Emitter>) {
+fn of_scenario(plan: &ResolvedPlan, scenario: &Scenario, out: &mut Vec<Emitter>) {
     let graph = &scenario.scenario;
-    let mut tags: BTreeMap<String, TagValue> =
-        graph.tags.iter().map(|(tag, value)| (tag.clone(), plan_value(value, None))).collect();
+    let mut tags: BTreeMap<String, TagValue> = graph
+        .tags
+        .iter()
+        .map(|(tag, value)| (tag.clone(), plan_value(plan, scenario, value, None)))
+        .collect();
     tags.insert("scenario".into(), TagValue::Plan(vec![graph.name.clone()]));
     let mut push = |family, weight| {
         let scenario = Some(graph.name.clone());
-        out.push(Emitter { family, tags: tags.clone(), step: None, scenario, weight });
+        out.push(Emitter { family, tags: tags.clone(), step: None, scenario, weight, counted: true });
     };
     push(Family::Iterations, MILLION);
     push(Family::Data, MILLION);
@@ -85,38 +132,44 @@ fn of_scenario(scenario: &Scenario, out: &mut Vec<Emitter>) {
     }
 }
 
-fn of_steps(plan: &ResolvedPlan, scenario: &Scenario, steps: &[Step], weight: u64, out: &mut Vec<Emitter>) {
+fn of_steps(
+    plan: &ResolvedPlan,
+    scenario: &Scenario,
+    steps: &[Step],
+    passes: Passes,
+    out: &mut Vec<Emitter>,
+) {
     for step in steps {
         match &step.kind {
-            StepKind::Http(http) => of_request(plan, scenario, step, http, weight, out),
+            StepKind::Http(http) => of_request(plan, scenario, step, http, passes, out),
             StepKind::Choose(branches) => {
                 let total: u64 = branches.iter().map(|branch| u64::from(branch.weight)).sum();
                 for branch in branches {
-                    let share = scaled(weight, u64::from(branch.weight), total.max(1));
+                    let millionths = scaled(passes.millionths, u64::from(branch.weight), total.max(1));
                     // A branch of weight 0 is never taken: its steps emit nothing.
                     if branch.weight > 0 {
-                        of_steps(plan, scenario, &branch.steps, share, out);
+                        of_steps(plan, scenario, &branch.steps, Passes { millionths, ..passes }, out);
                     }
                 }
             }
             StepKind::Repeat { count, steps, .. } => {
                 let times = constant(count).and_then(|count| count.as_u64());
                 if times != Some(0) {
-                    of_steps(plan, scenario, steps, scaled(weight, times.unwrap_or(1), 1), out);
+                    of_steps(plan, scenario, steps, passes.times(times), out);
                 }
             }
             StepKind::Each { list, steps, .. } => {
                 let times = list_length(list);
                 if times != Some(0) {
-                    of_steps(plan, scenario, steps, scaled(weight, times.unwrap_or(1), 1), out);
+                    of_steps(plan, scenario, steps, passes.times(times), out);
                 }
             }
             StepKind::When { condition: Expr::Const(condition), .. } if !crate::eval::truthy(condition) => {}
-            StepKind::When { steps, .. } => of_steps(plan, scenario, steps, weight, out),
+            StepKind::When { steps, .. } => of_steps(plan, scenario, steps, passes, out),
             StepKind::Group { steps, .. } => {
-                let tags = step_tags(plan, step);
-                out.push(emitter(Family::Group, tags, step, scenario, weight));
-                of_steps(plan, scenario, steps, weight, out);
+                let tags = step_tags(plan, scenario, step);
+                out.push(emitter(Family::Group, tags, step, scenario, passes));
+                of_steps(plan, scenario, steps, passes, out);
             }
             StepKind::Pause(_) => {}
         }
@@ -128,24 +181,24 @@ fn of_request(
     scenario: &Scenario,
     step: &Step,
     http: &graph::HttpStep,
-    weight: u64,
+    passes: Passes,
     out: &mut Vec<Emitter>,
 ) {
-    let mut tags = step_tags(plan, step);
+    let mut tags = step_tags(plan, scenario, step);
     tags.insert("status".into(), TagValue::Status);
     tags.insert("outcome".into(), TagValue::Engine(OUTCOMES));
     tags.insert("expected_response".into(), TagValue::Engine(&["true", "false"]));
-    tags.insert("error_code".into(), TagValue::Open);
-    tags.insert("proto".into(), TagValue::Open);
+    tags.insert("error_code".into(), TagValue::open());
+    tags.insert("proto".into(), TagValue::open());
     for record in &http.record {
-        out.push(emitter(Family::Custom(record.metric.clone()), tags.clone(), step, scenario, weight));
+        out.push(emitter(Family::Custom(record.metric.clone()), tags.clone(), step, scenario, passes));
     }
     let captures = http.capture.iter().map(|capture| format!("capture {}", capture.name));
     let checks: Vec<String> = http.expect.iter().map(|expect| expect.name.clone()).chain(captures).collect();
-    out.push(emitter(Family::Http, tags.clone(), step, scenario, weight));
+    out.push(emitter(Family::Http, tags.clone(), step, scenario, passes));
     let count = checks.len() as u64;
     tags.insert("check".into(), TagValue::Plan(checks));
-    out.push(emitter(Family::Checks, tags, step, scenario, scaled(weight, count, 1)));
+    out.push(emitter(Family::Checks, tags, step, scenario, passes.times(Some(count))));
 }
 
 fn emitter(
@@ -153,25 +206,82 @@ fn emitter(
     tags: BTreeMap<String, TagValue>,
     step: &Step,
     scenario: &Scenario,
-    weight: u64,
+    passes: Passes,
 ) -> Emitter {
-    Emitter { family, tags, step: Some(step.id), scenario: Some(scenario.scenario.name.clone()), weight }
+    let scenario = Some(scenario.scenario.name.clone());
+    let Passes { millionths: weight, counted } = passes;
+    Emitter { family, tags, step: Some(step.id), scenario, weight, counted }
 }
 
-fn step_tags(plan: &ResolvedPlan, step: &Step) -> BTreeMap<String, TagValue> {
+fn step_tags(plan: &ResolvedPlan, scenario: &Scenario, step: &Step) -> BTreeMap<String, TagValue> {
     let declared = &plan.place(step.id).tag_values;
-    step.tags.iter().map(|(tag, value)| (tag.clone(), plan_value(value, declared.get(tag)))).collect()
+    let value = |(tag, value): (&String, &graph::Template)| {
+        (tag.clone(), plan_value(plan, scenario, value, declared.get(tag)))
+    };
+    step.tags.iter().map(value).collect()
 }
 
-fn plan_value(value: &graph::Template, declared: Option<&Vec<String>>) -> TagValue {
+fn plan_value(
+    plan: &ResolvedPlan,
+    scenario: &Scenario,
+    value: &graph::Template,
+    declared: Option<&Vec<String>>,
+) -> TagValue {
     match (value.as_literal(), declared) {
         (Some(literal), _) => TagValue::Plan(vec![literal.to_string()]),
         (None, Some(values)) => TagValue::Plan(values.clone()),
-        (None, None) => TagValue::Open,
+        (None, None) => shaped(plan, scenario, value),
     }
 }
 
-fn list_length(list: &Expr) -> Option<u64> {
+/// What a template with slots can be: each value of a drawn column that has few, else anything between its ends.
+fn shaped(plan: &ResolvedPlan, scenario: &Scenario, value: &graph::Template) -> TagValue {
+    let literal = |segment: Option<&Segment>| match segment {
+        Some(Segment::Literal(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let (prefix, suffix) = (literal(value.segments.first()), literal(value.segments.last()));
+    let mut slots = value.segments.iter().filter_map(|segment| match segment {
+        Segment::Slot(slot) => Some(slot),
+        Segment::Literal(_) => None,
+    });
+    if let (Some(Expr::Path(path)), None) = (slots.next(), slots.next())
+        && let Some(values) = drawn(plan, scenario, path)
+    {
+        return TagValue::Plan(values.iter().map(|value| format!("{prefix}{value}{suffix}")).collect());
+    }
+    TagValue::Open { prefix, suffix }
+}
+
+/// The values of a drawn column, where its generator has a fixed few: `{{ agent.os }}` is `linux`, `windows` or `darwin`.
+fn drawn(plan: &ResolvedPlan, scenario: &Scenario, path: &[String]) -> Option<Vec<String>> {
+    let [binding, column] = path else { return None };
+    let draw = scenario.scenario.draw.iter().find(|draw| draw.binding == *binding)?;
+    // A capture of the same name takes its place from then on.
+    let mut hidden = false;
+    for steps in [&scenario.scenario.setup, &scenario.scenario.steps] {
+        walk(steps, &mut |step| {
+            hidden |=
+                matches!(&step.kind, StepKind::Http(http) if http.capture.iter().any(|c| c.name == *binding));
+        });
+    }
+    if hidden {
+        return None;
+    }
+    let column = plan.fixture(&draw.fixture)?.fixture.columns().get(column)?;
+    let texts = |values: Vec<&Json>| -> Option<Vec<String>> {
+        values.into_iter().map(|value| value.as_str().map(str::to_string)).collect()
+    };
+    match &column.generator {
+        Generator::Weighted(values) => {
+            texts(values.iter().filter(|value| value.weight > 0).map(|value| &value.value).collect())
+        }
+        Generator::Value(JsonTemplate::Const(value)) => texts(vec![value]),
+        _ => None,
+    }
+}
+
+pub(super) fn list_length(list: &Expr) -> Option<u64> {
     if let Expr::List(items) = list {
         return Some(items.len() as u64);
     }

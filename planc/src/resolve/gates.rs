@@ -28,6 +28,7 @@ struct Written<'a> {
     selector: &'a ast::Selector,
     text: &'a ast::Text,
     own_min_samples: bool,
+    needed: u64,
 }
 
 /// Fills in the plan's gates, in the order of metric, selector and position.
@@ -42,11 +43,12 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         resolved.inputs = inputs;
         resolved.used.inputs.extend(used.inputs);
         resolved.used.told.extend(used.told);
-        let (Some(gate), Some(selector), Some(text)) = (read, &threshold.selector, &threshold.text) else {
+        let (Some((gate, needed)), Some(selector), Some(text)) = (read, &threshold.selector, &threshold.text)
+        else {
             resolved.lost.thresholds = true;
             continue;
         };
-        let written = Written { selector, text, own_min_samples: threshold.min_samples.is_some() };
+        let written = Written { selector, text, own_min_samples: threshold.min_samples.is_some(), needed };
         let selectors = expand(selector, &emitters, diagnostics);
         // A gate that was meant and cannot be expanded is no gate that is missing.
         resolved.lost.thresholds |= selectors.is_empty();
@@ -89,7 +91,7 @@ impl Resolver<'_> {
         &mut self,
         threshold: &ast::Threshold,
         custom: &BTreeMap<String, MetricKind>,
-    ) -> Option<graph::Gate> {
+    ) -> Option<(graph::Gate, u64)> {
         let text = threshold.text.as_ref().and_then(|text| match text.parsed.value.as_literal() {
             Some(literal) => Some(literal.to_string()),
             None => self.known_text(text, "a bound"),
@@ -112,7 +114,8 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        Some(graph::Gate {
+        let needed = needed(condition.aggregate, condition.op, condition.bound, kind);
+        let gate = graph::Gate {
             metric: metric.value.clone(),
             selector: BTreeMap::new(),
             text: condition.text,
@@ -120,14 +123,14 @@ impl Resolver<'_> {
             op: condition.op,
             bound: condition.bound,
             level: threshold.level.map_or(GateLevel::Required, |level| level.value),
-            min_samples: min_samples
-                .unwrap_or_else(|| needed(condition.aggregate, condition.op, condition.bound, kind)),
+            min_samples: min_samples.unwrap_or(needed),
             abort_on_fail,
             delay_abort_eval: delay,
             confident,
             drops: BTreeMap::new(),
             steps: Vec::new(),
-        })
+        };
+        Some((gate, needed))
     }
 
     fn unknown_metric(&mut self, metric: &ast::Word, custom: &BTreeMap<String, MetricKind>) {
@@ -355,10 +358,12 @@ fn open_wildcard(tag: &ast::Word, span: Span, known: &TagValue) -> Diagnostic {
     let message = format!("`*` needs to know which values `{}` takes", tag.value);
     let diagnostic = Diagnostic::error(codes::OPEN_WILDCARD, span, message);
     match known {
-        TagValue::Open => diagnostic.help(format!(
-            "declare them where the tag is set, `{}: {{ value: …, values: [a, b] }}`",
-            tag.value
-        )),
+        TagValue::Open { .. } => {
+            diagnostic.note("its text is made by the run, from what only the run knows").help(format!(
+                "declare them where the tag is set, `{}: {{ value: …, values: [a, b] }}`",
+                tag.value
+            ))
+        }
         TagValue::Engine(values) => {
             diagnostic.help(format!("name one of {}", listed(values.iter().copied(), "or")))
         }
@@ -399,6 +404,7 @@ fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], pla
         .is_some_and(|bound| units::parse_fixed(bound).is_ok());
     Gate {
         reachable: !sources.is_empty(),
+        counted: sources.iter().all(|source| source.counted),
         gate,
         span: written.text.span,
         metric_span: written.selector.metric.span,
@@ -406,6 +412,7 @@ fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], pla
         spread,
         bare,
         own_min_samples: written.own_min_samples,
+        needed: written.needed,
         expected,
     }
 }

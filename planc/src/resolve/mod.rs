@@ -26,7 +26,7 @@ use crate::expr::{self, Expr, Parsed};
 use crate::graph::{HealthLimits, Json, JsonTemplate, Template};
 use crate::near::nearest;
 use crate::parse::unit_diagnostic;
-use crate::resolved::{Input, InputValue, ResolvedPlan, StepPlace, Used};
+use crate::resolved::{HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
 use crate::source::{Span, Spanned};
 use crate::units::PartsPerMillion;
 use scope::{Scope, Shape};
@@ -58,7 +58,7 @@ pub(crate) fn resolve(
     let teardown = resolver.outer_steps(&plan.teardown, "teardown");
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
-    let Resolver { places, used, origins, inputs, diagnostics, lost, .. } = resolver;
+    let Resolver { places, idle, used, origins, inputs, diagnostics, lost, .. } = resolver;
     let mut resolved = ResolvedPlan {
         lost,
         seed_only: plan.seed_only,
@@ -79,10 +79,15 @@ pub(crate) fn resolve(
         setup,
         teardown,
         scenarios,
+        idle,
         places,
         has_thresholds: !plan.thresholds.is_empty(),
         gates: Vec::new(),
         health: HealthLimits { lateness_p99: Duration::ZERO, achieved },
+        health_places: HealthPlaces {
+            lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
+            achieved: plan.health.achieved.as_ref().map(Typed::span),
+        },
         report: plan.report.clone(),
         used,
         origins,
@@ -100,6 +105,7 @@ struct Resolver<'a> {
     lost: ast::Lost,
     used: Used,
     places: Vec<StepPlace>,
+    idle: Vec<(Span, Idle)>,
     origins: BTreeMap<String, Span>,
     /// Columns of each fixture, by the fixture's name in the plan; filled before scenarios are resolved.
     columns: BTreeMap<String, Shape>,
@@ -114,6 +120,7 @@ impl<'a> Resolver<'a> {
             lost: plan.lost,
             used: Used::default(),
             places: Vec::new(),
+            idle: Vec::new(),
             origins: BTreeMap::new(),
             columns: BTreeMap::new(),
         }

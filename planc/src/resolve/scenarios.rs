@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::executors::{Kind, Options, Value};
 use crate::graph::{self, Connections, Demand, Draw, DrawOrder, Template};
 use crate::near::listed;
-use crate::resolved::Scenario;
+use crate::resolved::{Scenario, StagePlace};
 use crate::source::Span;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -93,7 +93,8 @@ impl Resolver<'_> {
             tags,
         };
         let options = scenario.options.iter().map(|setting| (setting.key.value, setting.key.span)).collect();
-        Scenario { span: scenario.name.span, scenario: resolved, sound, options, draws }
+        let stages = scenario.options.iter().flat_map(|setting| stage_places(&setting.value)).collect();
+        Scenario { span: scenario.name.span, scenario: resolved, sound, options, stages, draws }
     }
 
     fn scenario_scope(&self, scenario: &ast::Scenario, drawn: impl Fn(DrawOrder) -> bool) -> Scope {
@@ -257,6 +258,21 @@ impl Resolver<'_> {
             }
         }
         sound.then_some(out)
+    }
+}
+
+fn stage_places(value: &SettingValue) -> Vec<StagePlace> {
+    fn places<T>(stages: &[Stage<T>]) -> Vec<StagePlace> {
+        let place = |stage: &Stage<T>| StagePlace {
+            span: stage.target.span(),
+            fixed: matches!(stage.duration, ast::Typed::Given(_)),
+        };
+        stages.iter().map(place).collect()
+    }
+    match value {
+        SettingValue::UserStages(stages) => places(stages),
+        SettingValue::RateStages(stages) => places(stages),
+        _ => Vec::new(),
     }
 }
 

@@ -51,6 +51,7 @@ impl Resolver<'_> {
             server_name: target.tls.server_name.as_ref().and_then(|name| self.typed(name)),
         };
         let timeout = self.typed_or(target.timeout.as_ref(), TIMEOUT);
+        let timeout_span = target.timeout.as_ref().map(ast::Typed::span);
         let text = target.url.as_ref()?;
         let scope = self.world_scope();
         let sound = self.check(&text.parsed, &scope);
@@ -74,6 +75,7 @@ impl Resolver<'_> {
         Some(Target {
             target: graph::Target { url, allow_hosts, tls, timeout, protocol },
             url_span: text.span,
+            timeout_span,
             service,
         })
     }

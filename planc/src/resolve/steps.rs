@@ -6,11 +6,12 @@ use super::scope::{Scope, Shape};
 use crate::ast::{self, Asked, StepKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::eval;
 use crate::expr::{Expr, Filter, Parsed, Segment};
 use crate::graph::{self, Expected, HttpStep, OnFailure, StatusPattern, Step, StepId, Template};
 use crate::near::listed;
 use crate::parse::concatenation;
-use crate::resolved::StepPlace;
+use crate::resolved::{Idle, StepPlace};
 use crate::source::Span;
 use crate::units::show_duration;
 use std::collections::BTreeMap;
@@ -100,7 +101,11 @@ impl Resolver<'_> {
             StepKind::Pause(pause) => self.pause(pause)?,
             StepKind::Choose(branches) => (self.choose(branches, scope, &around), "choose".into()),
             StepKind::Repeat { count, binding, steps } => {
+                let constant = count.uses.is_empty();
                 let count = self.expr(count, scope);
+                if constant && matches!(&count, Expr::Const(count) if count.as_u64() == Some(0)) {
+                    self.idle.push((step.span, Idle::Times));
+                }
                 let steps = self.bound_steps(binding.as_ref(), steps, scope, &around);
                 (
                     graph::StepKind::Repeat {
@@ -112,12 +117,20 @@ impl Resolver<'_> {
                 )
             }
             StepKind::Each { list, binding, steps } => {
+                let constant = list.uses.is_empty();
                 let list = self.expr(list, scope);
+                if constant && super::emits::list_length(&list) == Some(0) {
+                    self.idle.push((step.span, Idle::Elements));
+                }
                 let steps = self.bound_steps(Some(binding), steps, scope, &around);
                 (graph::StepKind::Each { list, binding: binding.value.clone(), steps }, "each".into())
             }
             StepKind::When { condition, steps } => {
+                let constant = condition.uses.is_empty();
                 let condition = self.expr(condition, scope);
+                if constant && matches!(&condition, Expr::Const(value) if !eval::truthy(value)) {
+                    self.idle.push((step.span, Idle::Condition));
+                }
                 // What is captured only sometimes cannot be used afterwards.
                 let steps = self.steps(steps, &mut scope.clone(), &around);
                 (graph::StepKind::When { condition, steps }, "when".into())
@@ -205,6 +218,12 @@ impl Resolver<'_> {
             (branches.first(), weights.into_iter().collect::<Option<Vec<_>>>())
         {
             self.check_weights(&weights, first.weight.span());
+        }
+        // A weight from an input is a switch, and no slip.
+        if out.iter().any(|branch| branch.weight > 0) {
+            let off =
+                |branch: &&ast::Branch| matches!(&branch.weight, ast::Typed::Given(w) if w.value.value == 0);
+            self.idle.extend(branches.iter().filter(off).map(|branch| (branch.weight.span(), Idle::Weight)));
         }
         let divisor = out.iter().map(|branch| branch.weight).fold(0, gcd).max(1);
         out.iter_mut().for_each(|branch| branch.weight /= divisor);

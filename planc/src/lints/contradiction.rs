@@ -3,10 +3,11 @@
 use super::order::{ceiling, floor, never_above, reason, subject};
 use super::{Lint, decides, iterations, thousands};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Aggregate, Bound, StepKind};
+use crate::graph::{Aggregate, Bound, Demand, RatePiece, Step, StepKind};
 use crate::resolve::{Family, family};
 use crate::resolved::{Gate, ResolvedPlan, walk};
-use crate::units::show_duration;
+use crate::units::{Rate, show_duration};
+use std::time::Duration;
 
 pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0417", name: "contradiction" }, page: include_str!("contradiction.md"), check };
@@ -83,7 +84,7 @@ fn slower_than_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     )
 }
 
-/// More samples than the load can give.
+/// More samples than the load can give, or more than it can have given when the gate is first asked whether to abort.
 fn too_many(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     let Bound::Number(bound) = gate.gate.bound else { return None };
     let end = floor(&gate.gate).filter(|_| gate.gate.aggregate == Aggregate::Count)?;
@@ -91,46 +92,100 @@ fn too_many(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     if !of_answers || !gate.counted || plan.lost.steps {
         return None;
     }
-    let mut most = 0.0;
-    let mut terms = Vec::new();
-    for (name, weight) in &gate.expected {
-        let scenario = plan.scenarios.iter().find(|scenario| scenario.scenario.name == *name)?;
-        // What is drawn by lot may come more often than its weight.
-        if !scenario.sound || weight % 1_000_000 != 0 {
-            return None;
-        }
-        let iterations = iterations(&scenario.scenario.demand)?.ceil();
-        // Every redirect that is followed is a request of its own.
-        let mut hops = 0;
-        walk(&scenario.scenario.steps, &mut |step| {
-            if let StepKind::Http(http) = &step.kind {
-                hops = hops.max(http.request.redirects);
-            }
-        });
-        let each = (weight / 1_000_000) as f64;
-        let each = if family(&gate.gate.metric) == Family::Http { each * f64::from(1 + hops) } else { each };
-        most += iterations * each;
-        let shown = thousands(each);
-        terms.push(format!(
-            "`{name}`: {} iterations × {shown} = {}",
-            thousands(iterations),
-            thousands(iterations * each)
-        ));
+    let asked = thousands(bound.as_f64());
+    let short =
+        |most: &Most| most.sum * 1e6 < end.value as f64 || (end.strict && most.sum * 1e6 <= end.value as f64);
+    if let Some(most) = most(plan, gate, None).filter(short) {
+        let sum = thousands(most.sum);
+        return Some(
+            most.terms
+                .into_iter()
+                .fold(impossible(gate), Diagnostic::note)
+                .note(format!("at most {sum} in all, and {asked} are asked for"))
+                .help("lower the bound, or raise the rate or the duration"),
+        );
     }
-    let enough = most * 1e6 > end.value as f64 || (!end.strict && most * 1e6 >= end.value as f64);
-    if enough || terms.is_empty() {
+    if !gate.gate.abort_on_fail {
         return None;
     }
-    let mut diagnostic = impossible(gate);
-    for term in terms {
-        diagnostic = diagnostic.note(term);
-    }
-    let asked = thousands(bound.as_f64());
+    // Looked at once a second: the first look is within a second of the delay, or of the start.
+    let first = gate.gate.delay_abort_eval.saturating_add(Duration::from_secs(2));
+    let most = most(plan, gate, Some(first)).filter(short)?;
+    let message = format!("`{}` ends the run before it can hold", gate.gate.text);
+    let sum = thousands(most.sum);
     Some(
-        diagnostic
-            .note(format!("at most {} in all, and {asked} are asked for", thousands(most)))
-            .help("lower the bound, or raise the rate or the duration"),
+        most.terms
+            .into_iter()
+            .fold(Diagnostic::error(LINT.code, gate.span, message), Diagnostic::note)
+            .note(format!(
+                "delay_abort_eval {}: at most {sum} have come when the gate is first looked at, and {asked} are asked for",
+                show_duration(gate.gate.delay_abort_eval)
+            ))
+            .help("leave out `abort_on_fail`: a floor under a count holds at the end at the earliest"),
     )
+}
+
+/// A ceiling on the samples of a gate.
+struct Most {
+    sum: f64,
+    /// The arithmetic, by scenario.
+    terms: Vec<String>,
+}
+
+fn most(plan: &ResolvedPlan, gate: &Gate, until: Option<Duration>) -> Option<Most> {
+    let mut out = Most { sum: 0.0, terms: Vec::new() };
+    for (name, weight) in &gate.expected {
+        let scenario = plan.scenarios.iter().find(|scenario| scenario.scenario.name == *name)?;
+        let (lot, hops) = chances(&scenario.scenario.steps, gate);
+        if !scenario.sound || lot {
+            return None;
+        }
+        let demand = &scenario.scenario.demand;
+        let iterations = match (until, demand) {
+            (None, _) => iterations(demand)?.ceil(),
+            (Some(until), Demand::Arrivals { start_rate, pieces, .. }) => arrivals(start_rate, pieces, until),
+            (Some(_), _) => return None,
+        };
+        let mut each = (weight / 1_000_000) as f64;
+        let mut why = String::new();
+        if family(&gate.gate.metric) == Family::Http && hops > 0 {
+            each *= f64::from(1 + hops);
+            why = format!(" (up to {hops} redirects included)");
+        }
+        let (shown, sum) = (thousands(iterations), thousands(iterations * each));
+        out.sum += iterations * each;
+        out.terms.push(format!("`{name}`: {shown} iterations × {}{why} = {sum}", thousands(each)));
+    }
+    (!out.terms.is_empty()).then_some(out)
+}
+
+/// Whether it is drawn by lot how often an iteration feeds the gate, and the redirects that a request of it may follow.
+fn chances(steps: &[Step], gate: &Gate) -> (bool, u32) {
+    let (mut lot, mut hops) = (false, 0);
+    walk(steps, &mut |step| match &step.kind {
+        StepKind::Http(http) if gate.gate.steps.contains(&step.id) => hops = hops.max(http.request.redirects),
+        StepKind::Choose(branches) => {
+            for branch in branches {
+                walk(&branch.steps, &mut |inner| lot |= gate.gate.steps.contains(&inner.id));
+            }
+        }
+        _ => {}
+    });
+    (lot, hops)
+}
+
+/// Iterations that can have started by then, with the piece that is cut at its highest rate.
+fn arrivals(start_rate: &Rate, pieces: &[RatePiece], until: Duration) -> f64 {
+    let (mut rate, mut left, mut sum) = (start_rate.per_second(), until, 0.0);
+    for piece in pieces {
+        let target = piece.target.per_second();
+        let played = piece.duration.min(left);
+        let mean = if played < piece.duration { rate.max(target) } else { (rate + target) / 2.0 };
+        sum += mean * played.as_secs_f64();
+        left = left.saturating_sub(piece.duration);
+        rate = target;
+    }
+    sum.ceil()
 }
 
 /// Two gates of which one must be over what the other must be under.

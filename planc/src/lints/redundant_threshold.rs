@@ -116,6 +116,10 @@ fn over_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     }
     let message = format!("`{}` is never broken by a request that is answered", gate.gate.text);
     let (shown, bound) = (show_duration(timeout), show_duration(bound));
+    let why = match gate.gate.aggregate {
+        Aggregate::Avg => "`avg` is over answers alone, and refused while any request failed",
+        _ => "a request that failed counts as above every bound, so this is a gate on failures alone",
+    };
     let mut diagnostic = Diagnostic::warning(LINT.code, gate.span, message);
     let place = plan
         .target
@@ -129,7 +133,7 @@ fn over_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
             .note(format!(
                 "timeout {shown} ≤ bound {bound}: a request that takes longer is cut off and has failed"
             ))
-            .note("a request that failed counts as above every bound, so this is a gate on failures alone")
+            .note(why)
             .help(format!(
                 "write a bound under {shown}, or gate failures by name: `http_req_failed: [\"rate < 1%\"]`"
             )),

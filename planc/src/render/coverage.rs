@@ -37,10 +37,13 @@ fn one(plan: &str, coverage: &Coverage, color: bool) -> String {
     for (at, row) in rows.iter().enumerate() {
         let mut line = String::from(" ");
         for (column, cell) in row.iter().enumerate() {
-            let padded = format!(" {cell:<width$} ", width = widths[column]);
-            line.push_str(&if at > 0 && cell == NONE { paint(RED, &padded) } else { padded });
+            let painted = if at > 0 && cell == NONE { paint(RED, cell) } else { cell.clone() };
+            // Nothing follows the last column.
+            let width = if column + 1 < row.len() { widths[column] + 1 } else { 0 };
+            let gap = " ".repeat(width.saturating_sub(cell.chars().count()));
+            line.push_str(&format!(" {painted}{gap}"));
         }
-        out.push_str(line.trim_end());
+        out.push_str(&line);
         out.push('\n');
     }
     let (covered, all) =

@@ -33,6 +33,11 @@ impl Allows {
         Allows { entries, expired }
     }
 
+    /// All of them, expired ones included.
+    pub(crate) fn entries(&self) -> &[Allow] {
+        &self.entries
+    }
+
     /// Takes what is allowed out of `found` and gives it back.
     pub fn take(&self, found: &mut Diagnostics) -> Vec<Allowed> {
         let mut allowed = Vec::new();

@@ -10,6 +10,7 @@
 //! cannot fail; no pass stops at the first mistake.
 
 pub mod diagnostic;
+pub mod diff;
 pub mod eval;
 pub mod expr;
 pub mod graph;
@@ -95,12 +96,7 @@ pub fn compile(files: &dyn Files, path: &str, options: &Options) -> Compilation 
 /// is that of the named or the default profile. A fixture file is checked as [`compile_fixture`] would.
 pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
     let loaded = parse::load_any(files, path);
-    let mut profiles = vec![options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string())];
-    if options.profile.is_none() {
-        let declared =
-            loaded.plan.iter().flat_map(|plan| &plan.profiles).map(|profile| profile.name.value.clone());
-        profiles.extend(declared.filter(|name| name != DEFAULT_PROFILE));
-    }
+    let profiles = wanted_profiles(&loaded, options);
     finish(loaded, &profiles, options, options.profile.is_none())
 }
 
@@ -109,8 +105,56 @@ pub fn compile_fixture(files: &dyn Files, path: &str, options: &Options) -> Comp
     finish(parse::load_fixture(files, path), &[DEFAULT_PROFILE.to_string()], options, true)
 }
 
+/// Compiles as [`check`] does and keeps every profile, for a [`diff`].
+pub(crate) fn sides(files: &dyn Files, path: &str, options: &Options) -> diff::Sides {
+    let loaded = parse::load_any(files, path);
+    let profiles = wanted_profiles(&loaded, options);
+    let mut sides = Vec::new();
+    let done = each_profile(loaded, &profiles, options, options.profile.is_none(), &mut |resolved| {
+        sides.push(diff::Side::of(resolved));
+    });
+    if done.diagnostics.has_errors() {
+        sides.clear();
+    }
+    diff::Sides { sources: done.sources, diagnostics: done.diagnostics, allows: done.allows, sides }
+}
+
+/// The named profile, or every one, `default` first.
+fn wanted_profiles(loaded: &parse::Loaded, options: &Options) -> Vec<String> {
+    let mut profiles = vec![options.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_string())];
+    if options.profile.is_none() {
+        let declared =
+            loaded.plan.iter().flat_map(|plan| &plan.profiles).map(|profile| profile.name.value.clone());
+        profiles.extend(declared.filter(|name| name != DEFAULT_PROFILE));
+    }
+    profiles
+}
+
 /// Resolves, lints and lowers the profiles; the first one's graph is given. `all` says that there are no others.
 fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options, all: bool) -> Compilation {
+    let mut coverage = Vec::new();
+    let mut first = None;
+    let mut done = each_profile(loaded, profiles, options, all, &mut |resolved| {
+        coverage::add(&resolved, &mut coverage);
+        first.get_or_insert(resolved);
+    });
+    if let [same] = coverage.as_mut_slice() {
+        same.profiles.clear();
+    }
+    done.coverage = coverage;
+    done.origins = first.as_ref().map_or(BTreeMap::new(), |resolved| resolved.origins.clone());
+    done.graph = first.filter(|_| !done.diagnostics.has_errors()).map(lower::lower);
+    done
+}
+
+/// Resolves and lints the profiles and hands over each; what was found and what of it is allowed.
+fn each_profile(
+    loaded: parse::Loaded,
+    profiles: &[String],
+    options: &Options,
+    all: bool,
+    take: &mut dyn FnMut(resolved::ResolvedPlan),
+) -> Compilation {
     let parse::Loaded { sources, mut diagnostics, allows, plan } = loaded;
     let allows = Allows::new(allows, options.today);
     diagnostics.extend(allows.expired());
@@ -120,19 +164,13 @@ fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options, all: bo
     let (profiles, unknown) = known_profiles(&plan, profiles);
     diagnostics.extend(unknown);
     let mut found: Vec<(String, Diagnostics)> = Vec::new();
-    let mut coverage = Vec::new();
-    let mut first = None;
     for profile in &profiles {
         let mut own = Diagnostics::default();
         let resolved = resolve::resolve(&plan, profile, options, &mut own);
         lints::run(&resolved, &mut own);
         own.explain(&resolved.used.told);
-        coverage::add(&resolved, &mut coverage);
-        first.get_or_insert(resolved);
+        take(resolved);
         found.push((profile.clone(), own));
-    }
-    if let [same] = coverage.as_mut_slice() {
-        same.profiles.clear();
     }
     diagnostics.extend(merge(found));
     diagnostics.drop_echoes();
@@ -141,9 +179,7 @@ fn finish(loaded: parse::Loaded, profiles: &[String], options: &Options, all: bo
     if all && !diagnostics.has_errors() {
         diagnostics.extend(allows.unneeded(&allowed));
     }
-    let origins = first.as_ref().map_or(BTreeMap::new(), |resolved| resolved.origins.clone());
-    let graph = first.filter(|_| !diagnostics.has_errors()).map(lower::lower);
-    Compilation { sources, diagnostics, allowed, allows, coverage, graph, origins }
+    Compilation { sources, diagnostics, allowed, allows, ..Compilation::default() }
 }
 
 /// The profiles that can be compiled. `default` need not be declared.
@@ -203,7 +239,7 @@ pub struct Page {
 pub fn pages() -> Vec<Page> {
     let lints =
         lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
-    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES, &[codes::LIVE_PAGE]]
+    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES, diff::PAGES, &[codes::LIVE_PAGE]]
         .concat()
         .into_iter()
         .chain(lints)

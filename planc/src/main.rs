@@ -1,7 +1,10 @@
 //! `planc`: arguments, files, printing, exit code. Everything else is the library's.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // The world comes in here, and only here.
 
+mod git;
+
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use planc::diff::{self, Revision};
 use planc::graph::ExecutionGraph;
 use planc::render::{self, Findings, View};
 use planc::units::PartsPerMillion;
@@ -23,6 +26,7 @@ Examples:
   planc check plans/*.yaml --deny warnings      every profile of every plan
   planc graph plans/storm.yaml                  what will happen, how long, how many requests
   planc compile plans/storm.yaml -o storm.graph.json
+  planc diff --base main plans/storm.yaml       what a change means: gates loosened, guards dropped
   planc explain P0102
 
 Exit codes: 0 clean, 1 errors (or warnings under --deny warnings), 2 usage or unreadable file."
@@ -59,6 +63,20 @@ Examples:
   planc compile plans/storm.yaml -o storm.graph.json
   planc compile plans/storm.yaml --set rate=300/s -o - | jq .scenarios")]
     Compile(Compile),
+    /// Tells what a change of a plan means: gates loosened or removed, less load, fewer rows, weaker guards
+    #[command(after_help = "\
+Examples:
+  planc diff old.yaml new.yaml
+  planc diff --base main plans/storm.yaml
+  planc diff --base origin/main plans/storm.yaml --format markdown > comment.md
+  planc diff --base HEAD~1 plans/storm.yaml --profile stress
+
+With --base, fixtures and all else that the plan names come from that revision too; a plan that is not in
+it is an addition as a whole. Every profile of both sides is compared unless one is named.
+
+Exit codes: 0 nothing is weaker, 1 something is, or the new plan does not compile,
+2 usage, an unreadable file, or an old plan that does not compile.")]
+    Diff(Diff),
     /// Prints the page of a diagnostic
     #[command(
         after_help = "Examples:\n  planc explain P0102\n  planc explain missing-unit\n  planc explain --list"
@@ -126,6 +144,21 @@ struct Compile {
 }
 
 #[derive(clap::Args)]
+struct Diff {
+    /// The old and the new plan; with --base the plan alone
+    #[arg(required = true, num_args = 1..=2, value_names = ["OLD", "NEW"])]
+    plans: Vec<String>,
+    /// Revision of the git repository to compare the plan with
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// How to write what was found
+    #[arg(long, default_value = "terminal", value_parser = names(diff::render::FORMATS.iter().map(|f| f.name)))]
+    format: String,
+}
+
+#[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Explain {
     /// A code or a name: `P0102`, `missing-unit`
@@ -137,7 +170,7 @@ struct Explain {
 
 #[derive(clap::Args)]
 struct Inputs {
-    /// Profile of the plan (default: all for check, `default` otherwise)
+    /// Profile of the plan (default: all for check and diff, `default` otherwise)
     #[arg(long)]
     profile: Option<String>,
     /// Value of an input; may be given several times
@@ -168,6 +201,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check(&args),
         Command::Graph(args) => graph(&args),
         Command::Compile(args) => compile(&args),
+        Command::Diff(args) => diff(&args),
         Command::Explain(args) => explain(&args),
         Command::Schema { of } => schema(of),
         Command::Completions { shell } => completions(shell),
@@ -245,6 +279,45 @@ fn compile(args: &Compile) -> Result<bool, Unusable> {
         .map_err(|why| Unusable(format!("cannot write `{}`: {why}", args.output)))?;
     tell(&format!("wrote {}, graph {}\n", args.output, graph.id()));
     Ok(true)
+}
+
+fn diff(args: &Diff) -> Result<bool, Unusable> {
+    let format = diff::render::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
+    let (old, new) = match (args.plans.as_slice(), &args.base) {
+        ([old, new], None) => (old, new),
+        ([plan], Some(_)) => (plan, plan),
+        ([_], None) => {
+            return Err(Unusable(
+                "one plan and nothing to compare it with: name two, or `--base REV`".into(),
+            ));
+        }
+        _ => return Err(Unusable("`--base` compares one plan with its past: name that one alone".into())),
+    };
+    readable(new)?;
+    let base = match &args.base {
+        Some(revision) => {
+            Some((git::Git::open(new, revision).map_err(Unusable)?, format!("{revision}:{old}")))
+        }
+        None => {
+            readable(old)?;
+            None
+        }
+    };
+    let old = match &base {
+        Some((git, _)) if !git.has(old).map_err(Unusable)? => None,
+        Some((git, name)) => Some(Revision { name, path: old, files: git }),
+        None => Some(Revision { name: old, path: old, files: &Disk }),
+    };
+    let new = Revision { name: new, path: new, files: &Disk };
+    // An empty environment, as for a check.
+    let report = diff::plans(old.as_ref(), &new, &args.inputs.options(BTreeMap::new(), false));
+    let report = report.map_err(|why| {
+        let findings = Findings::from_diagnostics(why.sources, why.diagnostics);
+        tell(&render::terminal(&findings, View { color: true, coverage: false }));
+        Unusable("the old plan does not compile: there is nothing to compare with".into())
+    })?;
+    print(&(format.render)(&report, true))?;
+    Ok(!report.weakened())
 }
 
 fn explain(args: &Explain) -> Result<bool, Unusable> {

@@ -418,3 +418,141 @@ fn sarif_holds_against_its_schema() {
     let rules = document["runs"][0]["tool"]["driver"]["rules"].as_array().expect("rules");
     assert!(results.iter().all(|result| rules.iter().any(|rule| rule["id"] == result["ruleId"])));
 }
+
+const SHOP: &str = r#"
+plan: shop
+target: { url: "https://shop.staging.example.com", allow_hosts: [shop.staging.example.com] }
+database: "{{ services.postgres.url }}"
+services:
+  postgres: { ephemeral: postgres, database: shop_test }
+guards:
+  - name: the shop is a staging shop
+    get: /health
+    expect: { status: 200, json: { $.env: staging } }
+fixtures:
+  users: { from: fixtures/users.yaml }
+scenarios:
+  shoppers:
+    executor: constant-arrival-rate
+    rate: 100/s
+    duration: 5m
+    pre_allocated_vus: 200
+    draw: { user: users }
+    steps:
+      - { get: "/products/{{ user.id }}", name: browse, tags: { phase: browse }, expect: { status: 200 } }
+      - { post: /cart, name: buy, tags: { phase: buy }, json: { sku: 1 }, expect: { status: 201 } }
+thresholds:
+  http_req_duration: ["p(95) < 300ms"]
+  http_server_errors: ["rate < 0.1%"]
+  http_req_failed: ["rate < 1%"]
+"#;
+
+const USERS: &str = "fixture: users\ntable: users\nrows: 500\nidentity: id\ncolumns: { id: \"u-{{ n }}\" }\n";
+
+const SHOP_GUARD: &str = "guards:\n  - name: the shop is a staging shop\n    get: /health\n    expect: { status: 200, json: { $.env: staging } }\n";
+
+impl Folder {
+    /// The shop's plan and its fixture.
+    fn shop(name: &str) -> Self {
+        let folder = Folder::new(name);
+        std::fs::create_dir_all(folder.0.join("fixtures")).expect("a folder");
+        folder.file("fixtures/users.yaml", USERS);
+        folder.file("shop.yaml", SHOP);
+        folder
+    }
+
+    fn git(&self, args: &[&str]) {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.test", "-c", "init.defaultBranch=main"];
+        let done = Command::new("git").args(who).args(args).current_dir(&self.0).output().expect("git runs");
+        assert!(done.status.success(), "git {args:?}: {}", err(&done));
+    }
+}
+
+#[test]
+fn diff_tells_what_a_change_means() {
+    let folder = Folder::shop("diff");
+    let weaker = SHOP
+        .replace("p(95) < 300ms", "p(95) < 800ms")
+        .replace("http_server_errors:", "http_server_errors{phase:browse}:")
+        .replace(SHOP_GUARD, "");
+    folder.file("weaker.yaml", &weaker);
+    let done = folder.run(&["diff", "shop.yaml", "weaker.yaml"]);
+    assert_eq!(done.status.code(), Some(1), "{}", err(&done));
+    let text = out(&done);
+    for told in ["gate-loosened[P0501]", "gate-narrowed[P0502]", "guard-weakened[P0512]", "\n3 weakenings\n"]
+    {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    let done = folder.run(&["diff", "weaker.yaml", "shop.yaml"]);
+    assert_eq!(done.status.code(), Some(1), "a wider selector: {}", out(&done));
+    assert!(out(&done).contains("selector-widened[P0503]"), "{}", out(&done));
+}
+
+#[test]
+fn diff_says_nothing_of_order_and_looks() {
+    let folder = Folder::shop("diff-order");
+    let (head, gates) = SHOP.split_once("thresholds:\n").expect("gates");
+    let mut lines: Vec<&str> = gates.lines().collect();
+    lines.reverse();
+    let turned = format!("thresholds:\n{}\n# moved{head}", lines.join("   # a gate\n"))
+        .replace("duration: 5m", "duration:   300s")
+        .replace(
+            "{ status: 200, json: { $.env: staging } }",
+            "\n      json: { $.env: staging }\n      status: 200",
+        );
+    folder.file("turned.yaml", &turned);
+    let done = folder.run(&["diff", "shop.yaml", "turned.yaml"]);
+    assert_eq!(done.status.code(), Some(0), "{}{}", out(&done), err(&done));
+    assert_eq!(out(&done), "no change of meaning in `turned.yaml`\n");
+}
+
+#[test]
+fn diff_through_git_takes_fixtures_from_the_same_revision() {
+    let folder = Folder::shop("diff-git");
+    folder.git(&["init", "-q"]);
+    folder.git(&["add", "."]);
+    folder.git(&["commit", "-qm", "first"]);
+    folder.file("fixtures/users.yaml", &USERS.replace("rows: 500", "rows: 50"));
+    let done = folder.run(&["diff", "--base", "HEAD", "shop.yaml"]);
+    assert_eq!(done.status.code(), Some(1), "{}", err(&done));
+    assert!(out(&done).contains("fixture `users`: has 50 rows instead of 500"), "{}", out(&done));
+    // From a folder inside of the repository, and by an absolute path.
+    for plan in ["../shop.yaml".to_string(), folder.0.join("shop.yaml").display().to_string()] {
+        let inner = Command::new(env!("CARGO_BIN_EXE_planc"))
+            .args(["diff", "--base", "HEAD", &plan])
+            .current_dir(folder.0.join("fixtures"))
+            .output()
+            .expect("planc runs");
+        assert_eq!(inner.status.code(), Some(1), "{}", err(&inner));
+    }
+    folder.file("new.yaml", SHOP);
+    let done = folder.run(&["diff", "--base", "HEAD", "new.yaml"]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(out(&done).starts_with("`new.yaml` is new: all of it is added\n"), "{}", out(&done));
+}
+
+#[test]
+fn diff_says_why_it_cannot_compare() {
+    let folder = Folder::shop("diff-why");
+    let unusable = |args: &[&str], told: &str| {
+        let done = folder.run(args);
+        assert_eq!(done.status.code(), Some(2), "{args:?}: {}", err(&done));
+        assert!(err(&done).contains(told), "{args:?}: {}", err(&done));
+    };
+    unusable(&["diff", "shop.yaml"], "nothing to compare it with");
+    unusable(&["diff", "shop.yaml", "shop.yaml", "--base", "HEAD"], "name that one alone");
+    unusable(&["diff", "absent.yaml", "shop.yaml"], "cannot read `absent.yaml`");
+    unusable(&["diff", "--base", "HEAD", "shop.yaml"], "is not in a git repository");
+    folder.file("broken.yaml", BROKEN);
+    unusable(&["diff", "broken.yaml", "shop.yaml"], "the old plan does not compile");
+    folder.git(&["init", "-q"]);
+    unusable(&["diff", "--base", "nowhere", "shop.yaml"], "`nowhere` is no revision");
+    let done = folder.run(&["diff", "shop.yaml", "broken.yaml"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(out(&done).contains("`broken.yaml` does not compile"), "{}", out(&done));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_planc"));
+    let bare = command.args(["diff", "--base", "HEAD", "shop.yaml"]).current_dir(&folder.0).env("PATH", "");
+    let done = bare.output().expect("planc runs");
+    assert_eq!(done.status.code(), Some(2));
+    assert!(err(&done).contains("no `git` in PATH"), "{}", err(&done));
+}

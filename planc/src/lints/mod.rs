@@ -38,6 +38,7 @@ use crate::resolved::ResolvedPlan;
 use crate::units::Rate;
 use std::time::Duration;
 pub(crate) use tautology::blind;
+pub(crate) use under_sampled::expected as expected_samples;
 
 /// One lint.
 pub(crate) struct Lint {
@@ -95,7 +96,7 @@ pub(crate) fn decides(gate: &Gate) -> bool {
 }
 
 /// Iterations that a demand asks for; `None` when that hangs on how fast the target is.
-fn iterations(demand: &Demand) -> Option<f64> {
+pub(crate) fn iterations(demand: &Demand) -> Option<f64> {
     match demand {
         Demand::Users { .. } => None,
         Demand::Iterations { vus, iterations, shared, .. } => {
@@ -115,7 +116,7 @@ fn iterations(demand: &Demand) -> Option<f64> {
 }
 
 /// The highest rate of an open model.
-fn peak(start_rate: &Rate, pieces: &[crate::graph::RatePiece]) -> f64 {
+pub(crate) fn peak(start_rate: &Rate, pieces: &[crate::graph::RatePiece]) -> f64 {
     // A start rate that is left at once by a jump is never played.
     let jumps = pieces.first().is_some_and(|piece| piece.duration == Duration::ZERO);
     let start = if jumps { 0.0 } else { start_rate.per_second() };
@@ -123,7 +124,7 @@ fn peak(start_rate: &Rate, pieces: &[crate::graph::RatePiece]) -> f64 {
 }
 
 /// `12,345`.
-fn thousands(number: f64) -> String {
+pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{}", number.max(0.0).round() as u64);
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

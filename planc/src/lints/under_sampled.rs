@@ -25,6 +25,11 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// Samples that the whole load is expected to give a gate; `None` when a closed model has a part in it.
+pub(crate) fn expected(plan: &ResolvedPlan, gate: &Gate) -> Option<f64> {
+    Some(terms(plan, gate)?.iter().map(Term::samples).sum())
+}
+
 /// What one scenario gives to a gate.
 struct Term<'a> {
     scenario: &'a Scenario,

@@ -1,0 +1,77 @@
+//! What is left of a plan: services, reports, metrics, seed, inputs.
+
+use super::change::{Change, quoted};
+use super::codes;
+use super::leaves;
+use super::pairs::Pairs;
+use crate::graph::{Report, Service};
+use std::collections::BTreeMap;
+
+pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
+    services(pairs, out);
+    report(&pairs.old.graph.report, &pairs.new.graph.report, out);
+    let (old, new) = (&pairs.old.graph, &pairs.new.graph);
+    if old.plan != new.plan {
+        let message = format!("is named {}, it was {}", quoted(&new.plan), quoted(&old.plan));
+        out.push(Change::neutral("plan", message));
+    }
+    if old.seed != new.seed {
+        let message = format!("is {}, it was {}: other rows, other draws", new.seed, old.seed);
+        out.push(Change::neutral("seed", message));
+    }
+    if old.metrics != new.metrics {
+        out.push(Change::neutral("metrics", leaves::told(&old.metrics, &new.metrics)));
+    }
+    if old.open_inputs != new.open_inputs {
+        out.push(Change::neutral("inputs", leaves::told(&old.open_inputs, &new.open_inputs)));
+    }
+}
+
+fn services(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
+    let named = |services: &[Service]| -> BTreeMap<String, Service> {
+        services.iter().map(|service| (service.name.clone(), service.clone())).collect()
+    };
+    let (old, new) = (named(&pairs.old.graph.services), named(&pairs.new.graph.services));
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        out.push(Change::neutral(format!("service {}", quoted(name)), "is gone"));
+    }
+    for (name, after) in &new {
+        let span = pairs.new.origin(&format!("services.{name}"));
+        let subject = format!("service {}", quoted(name));
+        match old.get(name) {
+            None => out.push(Change::neutral(subject, "is new").at(span)),
+            Some(before) if before != after => {
+                out.push(Change::neutral(subject, leaves::told(before, after)).at(span));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn report(old: &Report, new: &Report, out: &mut Vec<Change>) {
+    let outputs = |report: &Report| {
+        [
+            ("summary", report.summary.clone()),
+            ("junit", report.junit.clone()),
+            ("markdown", report.markdown.clone()),
+            ("html", report.html.clone()),
+        ]
+    };
+    for ((name, before), (_, after)) in outputs(old).into_iter().zip(outputs(new)) {
+        let subject = format!("report {}", quoted(name));
+        match (before, after) {
+            (Some(before), None) => {
+                let message = format!("{} is not written any more", quoted(&before));
+                out.push(Change::weaker(codes::REPORT_REMOVED, subject, message));
+            }
+            (None, Some(after)) => {
+                out.push(Change::stronger(subject, format!("{} is written", quoted(&after))));
+            }
+            (Some(before), Some(after)) if before != after => {
+                let message = format!("is {}, it was {}", quoted(&after), quoted(&before));
+                out.push(Change::neutral(subject, message));
+            }
+            _ => {}
+        }
+    }
+}

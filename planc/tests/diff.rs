@@ -1,0 +1,167 @@
+//! What changes mean: plans before and after, and what is told of them.
+
+mod support;
+
+use planc::diff::{Change, Effect, Report, Revision};
+use planc::{Options, diff};
+use support::Text;
+
+fn report(old: &str, new: &str) -> Report {
+    let (old_text, new_text) = (Text(old), Text(new));
+    let old = Revision { name: "old", path: "plan.yaml", files: &old_text };
+    let new = Revision { name: "new", path: "plan.yaml", files: &new_text };
+    let report = diff::plans(Some(&old), &new, &Options::default());
+    report.unwrap_or_else(|why| panic!("the old side: {:?}", why.diagnostics.iter().collect::<Vec<_>>()))
+}
+
+fn line(change: &Change) -> String {
+    let sign = match change.effect {
+        Effect::Weakens => change.code.map_or("", |code| code.name),
+        Effect::Strengthens => "+",
+        Effect::Neutral => "~",
+    };
+    let profiles = match change.profiles.as_slice() {
+        [] => String::new(),
+        names => format!(" [{}]", names.join(", ")),
+    };
+    format!("{sign} {}: {}{profiles}", change.subject, change.message)
+}
+
+fn told(old: &str, new: &str) -> Vec<String> {
+    let report = report(old, new);
+    let errors: Vec<&str> = report
+        .diagnostics
+        .iter()
+        .filter(|d| d.level.as_str() == "error")
+        .map(|d| d.message.as_str())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}\n{new}");
+    report.changes.iter().map(line).collect()
+}
+
+#[test]
+fn pages_show_exactly_their_code() {
+    let mut problems = Vec::new();
+    for page in planc::pages().iter().filter(|page| ("P0500".."P0600").contains(&page.code)) {
+        let examples: Vec<&str> =
+            page.text.split("```yaml\n").skip(1).map(|e| e.split("```").next().unwrap_or("")).collect();
+        let [before, after] = examples.as_slice() else {
+            panic!("{} needs a before and an after", page.name)
+        };
+        let report = report(before, after);
+        let codes: Vec<&str> = report.changes.iter().filter_map(|change| change.code).map(|c| c.id).collect();
+        if codes.is_empty() || codes.iter().any(|code| *code != page.code) || report.diagnostics.has_errors()
+        {
+            problems.push(format!(
+                "{}: {codes:?} {:#?}",
+                page.name,
+                report.diagnostics.iter().collect::<Vec<_>>()
+            ));
+        }
+        for side in [before, after] {
+            let same = told(side, side);
+            if !same.is_empty() {
+                problems.push(format!("{}: compared with itself: {same:?}", page.name));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+const PLAN: &str = include_str!("diff/plan.yaml");
+
+/// `PLAN` with some texts replaced.
+fn edited(edits: &[(&str, &str)]) -> String {
+    edits.iter().fold(PLAN.to_string(), |plan, (from, to)| {
+        assert!(plan.contains(from), "no `{from}` in the plan");
+        plan.replace(from, to)
+    })
+}
+
+/// Cases as text: a line `- from` and a line `+ to` for each edit, then what is told.
+#[test]
+fn edits_and_what_is_told_of_them() {
+    let mut problems = Vec::new();
+    for case in include_str!("diff/edits.txt").split("\n\n").filter(|case| !case.trim().is_empty()) {
+        let (mut edits, mut wanted, mut from) = (Vec::new(), Vec::new(), None);
+        for line in case.lines().filter(|line| !line.starts_with('#')) {
+            match (line.strip_prefix("- "), line.strip_prefix("+ "), line.strip_prefix("= ")) {
+                (Some(text), ..) => {
+                    edits.extend(from.replace(text.replace("\\n", "\n")).map(|from| (from, String::new())));
+                }
+                (_, Some(text), _) => edits.push((from.take().expect("a from"), text.replace("\\n", "\n"))),
+                (.., Some(text)) => wanted.push(text.to_string()),
+                _ => panic!("what is `{line}`?"),
+            }
+        }
+        if let Some(from) = from {
+            edits.push((from, String::new()));
+        }
+        if edits.is_empty() {
+            continue;
+        }
+        let edits: Vec<(&str, &str)> = edits.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let found = told(PLAN, &edited(&edits));
+        if found != wanted {
+            problems.push(format!("{edits:?}\n  {}", found.join("\n  ")));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn order_and_looks_mean_nothing() {
+    let blocks: Vec<String> = PLAN.split_inclusive('\n').fold(Vec::new(), |mut blocks, line| {
+        match blocks.last_mut() {
+            Some(last) if line.starts_with(' ') => String::push_str(last, line),
+            _ => blocks.push(line.to_string()),
+        }
+        blocks
+    });
+    let turned: String = blocks.iter().rev().map(|block| format!("# moved\n{block}")).collect();
+    let turned = turned.replace("duration: 5m", "duration: 300s").replace("p(95) < 300ms", "p95<0.3s");
+    assert_ne!(turned, PLAN);
+    assert_eq!(told(PLAN, &turned), [""; 0]);
+    assert_eq!(told(PLAN, &edited(&[("about: Shoppers", "about: People")])), [""; 0]);
+}
+
+#[test]
+fn a_new_plan_is_an_addition() {
+    let text = Text(PLAN);
+    let new = Revision { name: "new", path: "plan.yaml", files: &text };
+    let report = diff::plans(None, &new, &Options::default()).expect("compared");
+    assert!(!report.weakened());
+    let lines: Vec<String> = report.changes.iter().map(line).collect();
+    assert!(lines.contains(&"+ scenario `shop`: is new".to_string()), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("+ gate `http_req_failed`")), "{lines:?}");
+}
+
+#[test]
+fn a_new_side_that_does_not_compile_is_weaker_and_an_old_one_is_no_base() {
+    let broken = PLAN.replace("p(95) < 300ms", "p(95) < 300 parsecs");
+    let report = report(PLAN, &broken);
+    assert!(report.weakened() && report.changes.is_empty());
+    let (old_text, new_text) = (Text(&broken), Text(PLAN));
+    let old = Revision { name: "old", path: "plan.yaml", files: &old_text };
+    let new = Revision { name: "new", path: "plan.yaml", files: &new_text };
+    let why = diff::plans(Some(&old), &new, &Options::default()).expect_err("no base");
+    assert!(why.diagnostics.has_errors());
+}
+
+#[test]
+fn what_the_old_side_allowed_has_not_expired() {
+    let allowed = edited(&[(
+        "name: products,",
+        "name: products, allow: [{ lint: unchecked-step, reason: static, until: 2026-01-31 }],",
+    )])
+    .replace(" expect: { status: 200 } } # products", " }");
+    let mended = allowed.replace("2026-01-31", "2027-01-31");
+    let (old_text, new_text) = (Text(&allowed), Text(&mended));
+    let old = Revision { name: "old", path: "plan.yaml", files: &old_text };
+    let new = Revision { name: "new", path: "plan.yaml", files: &new_text };
+    let options = Options { today: "2026-06-01".parse().ok(), ..Options::default() };
+    let report = diff::plans(Some(&old), &new, &options).expect("a base");
+    let lines: Vec<String> = report.changes.iter().map(line).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("is allowed until 2027-01-31, it was until 2026-01-31"), "{lines:?}");
+}

@@ -89,6 +89,8 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) url: Template,
+    /// What the service opens to it, and where that is said.
+    pub(crate) pool: Option<(graph::Pool, Span)>,
     /// The plan's own service behind it.
     pub(crate) service: Option<String>,
 }

@@ -14,6 +14,7 @@ mod literal_secret;
 mod no_gates;
 mod order;
 mod pool_decides;
+mod pool_exceeds_connections;
 mod redundant_threshold;
 mod scope_missing;
 mod slack_validity;
@@ -75,6 +76,7 @@ pub(crate) const LINTS: &[Lint] = &[
     ungated_refusals::LINT,
     ungated_step::LINT,
     unchecked_step::LINT,
+    pool_exceeds_connections::LINT,
 ];
 
 /// What can be allowed: every lint, those included that only the living world can tell.

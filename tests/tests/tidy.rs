@@ -103,7 +103,7 @@ fn planc_points_down() {
             &["graph", "expr"],
             &["units"],
             &["yaml"],
-            &["codes", "near"],
+            &["codes", "near", "placeholder"],
             &["diagnostic"],
             &["source"],
         ],

@@ -5,6 +5,7 @@
 
 mod censored_gate;
 mod contradiction;
+mod correlated_columns;
 mod dead_abort;
 mod host_not_allowed;
 mod latency_without_errors;
@@ -13,13 +14,16 @@ mod limit_exceeded;
 mod literal_secret;
 mod no_gates;
 mod order;
+mod outcome_in_tag;
 mod placeholder_value;
 mod pool_decides;
 mod pool_exceeds_connections;
 mod redundant_threshold;
+mod reused_connections;
+mod rotting_rows;
 mod scope_missing;
-mod slack_validity;
 mod shared_identity;
+mod slack_validity;
 mod suspicious_unit;
 mod tautology;
 mod token_outlived;
@@ -87,6 +91,10 @@ pub(crate) const LINTS: &[Lint] = &[
     shared_identity::LINT,
     pool_exceeds_connections::LINT,
     placeholder_value::LINT,
+    outcome_in_tag::LINT,
+    reused_connections::LINT,
+    rotting_rows::LINT,
+    correlated_columns::LINT,
 ];
 
 /// What can be allowed: every lint, those included that only the living world can tell.

@@ -62,7 +62,9 @@ fn placeholder_of(input: &ast::Input, set: Option<&ast::Raw>) -> Option<(Span, &
         return None;
     }
     let raw = set.or(input.default.as_ref())?;
-    placeholder(&raw.text).map(|why| (raw.span, why))
+    let empty = input.kind == Some(InputType::Secret) && raw.text.trim().is_empty();
+    let why = if empty { Some("it is empty") } else { placeholder(&raw.text) };
+    why.map(|why| (raw.span, why))
 }
 
 fn unknown_names(plan: &ast::Plan, options: &Options, diagnostics: &mut Diagnostics) {

@@ -64,8 +64,11 @@ fn choice(fixture: &Fixture, generator: &Generator) -> Option<Vec<String>> {
 
 /// A value of one column that goes with a single value of another.
 struct Tie<'a> {
-    left: (&'a str, &'a str),
-    right: (&'a str, &'a str),
+    left: &'a str,
+    right: &'a str,
+    /// Values of the one, each with its only one of the other.
+    pairs: Vec<(&'a str, &'a str)>,
+    /// Rows that the rarest of them is on.
     rows: usize,
     of: usize,
 }
@@ -82,17 +85,24 @@ fn tied<'a>(left: &'a (&str, Vec<String>), right: &'a (&str, Vec<String>)) -> Op
     if together.values().all(|(_, others)| others.len() == 1) {
         return None;
     }
-    let single = together.iter().filter(|(_, (rows, others))| others.len() == 1 && *rows >= TELLING);
-    let (value, (rows, others)) = single.min_by_key(|(_, (rows, _))| *rows)?;
-    Some(Tie { left: (left.0, value), right: (right.0, others.first()?), rows: *rows, of: left.1.len() })
+    let single = || together.iter().filter(|(_, (rows, others))| others.len() == 1 && *rows >= TELLING);
+    let pairs = single().filter_map(|(value, (_, others))| Some((*value, *others.first()?))).collect();
+    let rows = single().map(|(_, (rows, _))| *rows).min()?;
+    Some(Tie { left: left.0, right: right.0, pairs, rows, of: left.1.len() })
 }
 
 fn tell(fixture: &Fixture, tie: &Tie<'_>) -> Diagnostic {
-    let ((left, value), (right, other)) = (tie.left, tie.right);
-    let message = format!("every row with {left} `{value}` has {right} `{other}`");
+    let (left, right) = (tie.left, tie.right);
+    let mut pairs = tie.pairs.iter();
+    let mut message = pairs.next().map_or(String::new(), |(value, other)| {
+        format!("every row with {left} `{value}` has {right} `{other}`")
+    });
+    for (value, other) in pairs {
+        message.push_str(&format!(", with `{value}` `{other}`"));
+    }
     Diagnostic::warning(LINT.code, fixture.span, message)
-        .note(format!("{} of the first {} rows: both columns are made from `n`", tie.rows, tie.of))
-        .help(format!("draw each by itself: `{right}: {{ weighted: {{ {other}: 80, … }} }}`"))
+        .note(format!("{} of the first {} rows and more: both columns are made from `n`", tie.rows, tie.of))
+        .help(format!("draw each by itself: `{right}: {{ weighted: {{ … }} }}`"))
 }
 
 fn value_at(value: &JsonTemplate, n: u64) -> Option<String> {

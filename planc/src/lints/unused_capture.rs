@@ -55,6 +55,7 @@ fn unread(flow: &[Flow]) -> Vec<(&str, Span, &CaptureFrom)> {
 /// A capture is a check too: how to keep the check and drop the name.
 fn instead(from: &CaptureFrom) -> String {
     let expect = match from {
+        CaptureFrom::Json(path) if path.contains('"') => format!("json: {{ '{path}': present }}"),
         CaptureFrom::Json(path) => format!("json: {{ \"{path}\": present }}"),
         CaptureFrom::Header(name) => format!("headers: {{ {name}: present }}"),
         CaptureFrom::Cookie(name) => format!("cookies: {{ {name}: present }}"),

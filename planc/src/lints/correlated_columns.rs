@@ -1,6 +1,6 @@
 //! Two columns that both come from the row's number, so that a value of one goes with one value of the other.
 
-use super::Lint;
+use super::{Lint, thousands};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::eval;
 use crate::expr::{Function, Scope};
@@ -101,7 +101,11 @@ fn tell(fixture: &Fixture, tie: &Tie<'_>) -> Diagnostic {
         message.push_str(&format!(", with `{value}` `{other}`"));
     }
     Diagnostic::warning(LINT.code, fixture.span, message)
-        .note(format!("{} of the first {} rows and more: both columns are made from `n`", tie.rows, tie.of))
+        .note(format!(
+            "{} or more of the first {} rows each: both columns are made from `n`",
+            thousands(tie.rows as f64),
+            thousands(tie.of as f64)
+        ))
         .help(format!("draw each by itself: `{right}: {{ weighted: {{ … }} }}`"))
 }
 

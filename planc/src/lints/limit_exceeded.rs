@@ -34,10 +34,32 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 struct Offer<'a> {
     scenario: &'a Scenario,
     points: Vec<(f64, f64)>,
-    /// What a call rate is made of: ` × 2 calls`.
-    each: String,
+    /// Calls of one iteration.
+    calls: f64,
+    /// Closed models: how long an iteration takes at most.
+    longest: Option<Duration>,
     /// It is known when it runs: it waits for nobody.
     placed: bool,
+}
+
+impl Offer<'_> {
+    /// Where its calls in a period come from: `30 iterations/s × 2 calls = 60/s`.
+    fn sum(&self, calls: f64, period: f64, shown: &str) -> String {
+        let name = &self.scenario.scenario.name;
+        let each =
+            if self.calls == 1.0 { "1 call".to_string() } else { format!("{} calls", short(self.calls)) };
+        let rate = calls / self.calls / period;
+        match self.longest {
+            None => format!("`{name}`: {} iterations/s × {each} = {shown}", short(rate)),
+            Some(longest) => {
+                let users = short(rate * longest.as_secs_f64());
+                let longest = show_duration(Duration::from_millis(longest.as_millis() as u64));
+                format!(
+                    "`{name}`: {users} virtual users × {each} ÷ {longest}, the longest an iteration takes with all its pauses and timeouts = {shown} at least"
+                )
+            }
+        }
+    }
 }
 
 /// What is said about the scenarios that run side by side: each by itself, else all together.
@@ -96,9 +118,7 @@ fn too_much(offers: &[&Offer<'_>], name: &str, endpoint: &Endpoint, limit: Rate)
         diagnostic = diagnostic.note(format!("{} = {}", sum.join(" + "), shown(calls)));
     }
     for offer in &parts {
-        if !offer.each.is_empty() {
-            diagnostic = diagnostic.note(format!("`{}`: {}", offer.scenario.scenario.name, offer.each));
-        }
+        diagnostic = diagnostic.note(offer.sum(part(offer), period, &shown(part(offer))));
     }
     Some(diagnostic.help("lower the rate, or leave `limit` out where refusals are what is tested"))
 }
@@ -118,6 +138,14 @@ fn show_calls(calls: f64, limit: Rate) -> String {
         true => format!("{calls:.2}{unit}"),
         false => format!("{}{unit}", thousands(calls)),
     }
+}
+
+/// `0.08`, `2`, `1,200`.
+fn short(number: f64) -> String {
+    if number >= 100.0 {
+        return thousands(number);
+    }
+    format!("{number:.2}").trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// The area under a line between two times.
@@ -145,17 +173,15 @@ fn offer<'a>(plan: &ResolvedPlan, scenario: &'a Scenario, start: Duration, name:
     if calls <= 0.0 {
         return None;
     }
-    let many = format!("{calls:.2}");
-    let many = many.trim_end_matches('0').trim_end_matches('.');
     let mut at = start.as_secs_f64();
-    let (points, each) = match &graph.demand {
+    let (points, longest) = match &graph.demand {
         Demand::Arrivals { start_rate, pieces, .. } => {
             let mut points = vec![(at, start_rate.per_second() * calls)];
             for piece in pieces {
                 at += piece.duration.as_secs_f64();
                 points.push((at, piece.target.per_second() * calls));
             }
-            (points, if many == "1" { String::new() } else { format!("{many} calls an iteration") })
+            (points, None)
         }
         Demand::Users { start_vus, pieces, .. } => {
             let longest = longest_iteration(plan, graph.pause_on_failure, &graph.steps)?;
@@ -165,15 +191,11 @@ fn offer<'a>(plan: &ResolvedPlan, scenario: &'a Scenario, start: Duration, name:
                 at += piece.duration.as_secs_f64();
                 points.push((at, rate(piece.target)));
             }
-            let shown = show_duration(Duration::from_millis(longest.as_millis() as u64));
-            (
-                points,
-                format!("{many} calls in an iteration, which lasts {shown} at most: pauses and timeouts"),
-            )
+            (points, Some(longest))
         }
         Demand::Iterations { .. } => return None,
     };
-    Some(Offer { scenario, points, each, placed: graph.needs.is_empty() })
+    Some(Offer { scenario, points, calls, longest, placed: graph.needs.is_empty() })
 }
 
 /// A sum over what one iteration is sure to play. A `choose` counts by its weights; what hangs on the run does not.

@@ -164,6 +164,7 @@ pub(crate) struct Plan {
     pub(crate) profiles: Vec<Profile>,
     pub(crate) target: Option<Target>,
     pub(crate) database: Option<Text>,
+    pub(crate) pool: Option<Pool>,
     pub(crate) guards: Vec<Check>,
     pub(crate) services: Vec<Service>,
     pub(crate) fixtures: Vec<FixtureUse>,
@@ -243,6 +244,13 @@ pub(crate) struct Target {
     pub(crate) tls: Tls,
     pub(crate) timeout: Option<Typed<Duration>>,
     pub(crate) protocol: Option<Spanned<graph::Protocol>>,
+}
+
+/// `pool` and `workers` of `database:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    pub(crate) per_worker: Typed<u32>,
+    pub(crate) workers: Option<Typed<u32>>,
 }
 
 /// `target.tls:`.

@@ -40,6 +40,9 @@ pub struct ExecutionGraph {
     pub target: Option<Target>,
     /// Connection string of the database to seed and to check.
     pub database: Option<Template>,
+    /// Connections that the service opens to that database, when the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Conditions that must hold before anything is written.
     pub guards: Vec<Check>,
     /// Processes that the run starts, in starting order.
@@ -76,6 +79,47 @@ pub struct OpenInput {
     pub env: Option<String>,
     /// Value when none is given. Never set for a secret of consequence: `literal-secret` warns.
     pub default: Option<String>,
+}
+
+/// Connections that the service under test opens to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// At most so many in each of its worker processes.
+    pub per_worker: u32,
+    /// Its worker processes.
+    pub workers: u32,
+}
+
+impl Pool {
+    /// Connections of the run itself: seeding, checks and ledger go one after the other, each over a connection of its own.
+    pub const OURS: u64 = 1;
+
+    /// Connections wanted once every worker's pool is full, ours included.
+    pub fn wanted(&self) -> u64 {
+        u64::from(self.per_worker) * u64::from(self.workers) + Self::OURS
+    }
+
+    /// The sum behind `wanted`, when a server that takes `max_connections` and keeps `reserved` of them back for others
+    /// cannot give so many: `25 connections × 4 workers + 1 of the run = 101; the server takes 100`.
+    pub fn exceeds(&self, max_connections: u64, reserved: u64) -> Option<String> {
+        let takes = max_connections.saturating_sub(reserved);
+        if self.wanted() <= takes {
+            return None;
+        }
+        let workers = if self.workers == 1 { "worker" } else { "workers" };
+        let sum = format!(
+            "{} connections × {} {workers} + {} of the run = {}; the server takes {takes}",
+            self.per_worker,
+            self.workers,
+            Self::OURS,
+            self.wanted()
+        );
+        Some(match reserved {
+            0 => sum,
+            _ => format!("{sum} ({max_connections} less {reserved} reserved)"),
+        })
+    }
 }
 
 /// The system under test and how it is reached.
@@ -1177,5 +1221,26 @@ impl Comparison {
             Comparison::Eq => "==",
             Comparison::Ne => "!=",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_counts_every_worker_and_us() {
+        let pool = Pool { per_worker: 25, workers: 4 };
+        assert_eq!(pool.wanted(), 101);
+        assert_eq!(pool.exceeds(101, 0), None);
+        assert_eq!(
+            pool.exceeds(100, 0).as_deref(),
+            Some("25 connections × 4 workers + 1 of the run = 101; the server takes 100")
+        );
+        assert_eq!(
+            Pool { per_worker: 97, workers: 1 }.exceeds(100, 3).as_deref(),
+            Some("97 connections × 1 worker + 1 of the run = 98; the server takes 97 (100 less 3 reserved)")
+        );
+        assert!(Pool { per_worker: u32::MAX, workers: u32::MAX }.exceeds(1, 3).is_some());
     }
 }

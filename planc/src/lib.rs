@@ -14,6 +14,7 @@ pub mod diff;
 pub mod eval;
 pub mod expr;
 pub mod graph;
+pub mod placeholder;
 pub mod render;
 pub mod schema;
 pub mod show;

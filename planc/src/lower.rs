@@ -19,6 +19,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
             InputValue::Broken => {}
         }
     }
+    let pool = plan.database.as_ref().and_then(|database| database.pool).map(|(pool, _)| pool);
     ExecutionGraph {
         schema: SCHEMA,
         plan: plan.name,
@@ -29,6 +30,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         open_inputs,
         target: plan.target.map(|target| target.target),
         database: plan.database.map(|database| database.url),
+        pool,
         guards: plan.guards.into_iter().map(|guard| guard.check).collect(),
         services: plan.services,
         fixtures: plan.fixtures.into_iter().map(|fixture| fixture.fixture).collect(),

@@ -61,8 +61,10 @@ pub(crate) struct Input {
     pub(crate) value_span: Option<Span>,
     /// How a value that was not written in the plan came in: `--set rate=50`.
     pub(crate) told_by: Option<String>,
-    /// Place of a secret's default that is not said to be for tests only.
+    /// Place of a secret's value, as default or in this profile, that is not said to be for tests only.
     pub(crate) literal_secret: Option<Span>,
+    /// A written value that stands for one still to be given, and why it is taken for one.
+    pub(crate) placeholder: Option<(Span, &'static str)>,
 }
 
 /// What is known of an input before the run.
@@ -89,6 +91,8 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) url: Template,
+    /// What the service opens to it, and where that is said.
+    pub(crate) pool: Option<(graph::Pool, Span)>,
     /// The plan's own service behind it.
     pub(crate) service: Option<String>,
 }
@@ -118,6 +122,8 @@ pub(crate) struct Endpoint {
     pub(crate) span: Span,
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) limit: Option<Rate>,
+    /// Its method and URL, where both are literal.
+    pub(crate) address: Option<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -204,6 +210,26 @@ pub(crate) struct Gate {
     pub(crate) reachable: bool,
 }
 
+/// One thing that happens to the names of an iteration.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Flow {
+    /// A scenario, or the steps played once, begins: no name is known any more.
+    Begin,
+    /// A step keeps a value of its response.
+    Captured {
+        name: String,
+        span: Span,
+        from: graph::CaptureFrom,
+    },
+    /// A name is read.
+    Read(String),
+    /// A name is meant, by one that is misspelt or read too soon; both were reported.
+    Meant(String),
+    /// What is inside may be played again.
+    LoopBegin,
+    LoopEnd,
+}
+
 /// Names that something refers to.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
@@ -211,6 +237,9 @@ pub(crate) struct Used {
     pub(crate) tokens: BTreeSet<String>,
     pub(crate) fixtures: BTreeSet<String>,
     pub(crate) endpoints: BTreeSet<String>,
+    pub(crate) metrics: BTreeSet<String>,
+    /// What steps capture and read, in the order of play.
+    pub(crate) flow: Vec<Flow>,
     /// Where inputs are used whose value is not in the plan, and where it is from.
     pub(crate) told: BTreeSet<(Span, String)>,
 }
@@ -229,6 +258,15 @@ pub(crate) fn walk<'a>(steps: &'a [graph::Step], visit: &mut dyn FnMut(&'a graph
             | graph::StepKind::Group { steps, .. } => walk(steps, visit),
             graph::StepKind::Http(_) | graph::StepKind::Pause(_) => {}
         }
+    }
+}
+
+impl Endpoint {
+    /// Whether a request that does not name it is one of its own.
+    pub(crate) fn is_asked_by(&self, request: &graph::Request) -> bool {
+        self.address.as_ref().is_some_and(|(method, url)| {
+            request.method == *method && request.url.as_literal() == Some(url.as_str())
+        })
     }
 }
 

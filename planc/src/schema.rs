@@ -68,13 +68,7 @@ fn definitions() -> Map<String, Json> {
         ),
         ("input", allowing(input())),
         ("target", allowing(target())),
-        (
-            "database",
-            allowing(object(
-                &["url"],
-                &[("url", text("Connection string of the database to seed and to check."))],
-            )),
-        ),
+        ("database", allowing(database())),
         ("check", allowing(check(false))),
         ("guard", allowing(check(true))),
         ("service", allowing(service())),
@@ -125,6 +119,17 @@ fn allow() -> Json {
         ],
     );
     one_or_many("Lints that are not to be told of this node and what is in it.", one)
+}
+
+fn database() -> Json {
+    object(
+        &["url"],
+        &[
+            ("url", text("Connection string of the database to seed and to check.")),
+            ("pool", whole("Connections that each worker process of the service may open to it.")),
+            ("workers", whole("Worker processes of the service; 1 unless given.")),
+        ],
+    )
 }
 
 fn described(description: &str, mut schema: Json) -> Json {

@@ -5,12 +5,16 @@ mod support;
 use support::Disk;
 
 /// Codes of which the arithmetic is shown.
-const SHOWN: [&str; 9] = ["P0408", "P0409", "P0417", "P0418", "P0419", "P0420", "P0421", "P0422", "P0423"];
+const SHOWN: [&str; 14] = [
+    "P0408", "P0409", "P0415", "P0417", "P0418", "P0419", "P0420", "P0421", "P0422", "P0423", "P0428",
+    "P0429", "P0430", "P0436",
+];
 
 #[test]
 fn numbers_are_the_plans_own() {
     let mut out = String::new();
-    for name in ["contradiction", "ends", "redundant", "samples", "slack", "unreachable"] {
+    let names = ["contradiction", "ends", "redundant", "samples", "slack", "unreachable"];
+    for name in names.into_iter().chain(["answers", "identities", "limits", "pool", "token-times"]) {
         let path = format!("tests/ui/{name}.yaml");
         let compilation = planc::check(&Disk, &path, &planc::Options::default());
         for found in compilation.diagnostics.into_sorted() {

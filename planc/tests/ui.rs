@@ -22,10 +22,9 @@ fn expected(text: &str) -> Vec<(usize, String)> {
     out
 }
 
-fn hold(name: &str) -> Vec<String> {
-    let path = format!("tests/ui/{name}");
-    let text = std::fs::read_to_string(&path).expect("the plan is there");
-    let compilation = planc::check(&Disk, &path, &options());
+fn hold(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(path).expect("the plan is there");
+    let compilation = planc::check(&Disk, path, &options());
     let mut found: Vec<(usize, String)> = told(&compilation)
         .into_iter()
         .filter(|told| told.file == path)
@@ -50,18 +49,37 @@ fn hold(name: &str) -> Vec<String> {
     problems
 }
 
-#[test]
-fn every_plan_is_told_what_is_written_beside_its_lines() {
-    let mut problems = Vec::new();
-    let mut names: Vec<String> = std::fs::read_dir("tests/ui")
-        .expect("planc/tests/ui")
+/// What is wrong with the expectations of all plans of a folder.
+fn hold_all(folder: &str) -> String {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{folder}: {error}"))
         .map(|entry| entry.expect("a file").file_name().into_string().expect("a name in UTF-8"))
         .filter(|name| name.ends_with(".yaml"))
         .collect();
     names.sort();
-    assert!(names.len() > 1);
-    for name in names {
-        problems.extend(hold(&name));
+    assert!(names.len() > 1, "{folder}");
+    names.iter().flat_map(|name| hold(&format!("{folder}/{name}"))).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_plan_is_told_what_is_written_beside_its_lines() {
+    let problems = hold_all("tests/ui");
+    assert!(problems.is_empty(), "\n{problems}");
+}
+
+/// Defects that real load tests had, each written as the plan that its team would have written. Every one is told.
+#[test]
+fn every_defect_of_the_real_load_tests_is_told() {
+    let folder = "../tests/plans/needs";
+    let problems = hold_all(folder);
+    assert!(problems.is_empty(), "\n{problems}");
+    let table = std::fs::read_to_string(format!("{folder}/README.md")).expect("the table of defects");
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let name = entry.expect("a file").file_name().into_string().expect("a name in UTF-8");
+        if name.ends_with(".yaml") {
+            let text = std::fs::read_to_string(format!("{folder}/{name}")).expect("the plan is there");
+            assert!(!expected(&text).is_empty(), "{name} expects nothing");
+            assert!(table.contains(&format!("`{name}`")), "{name} is not in the table");
+        }
     }
-    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }

@@ -1,9 +1,10 @@
-//! Inputs that get their value when the run starts, and values that are placeholders.
+//! Inputs that get their value when the run starts.
 
 use crate::evidence::{NodeOutcome, NodeRecord};
 use crate::mask::Masker;
 use crate::values::Values;
 use planc::graph::{ExecutionGraph, Json};
+use planc::placeholder::placeholder;
 use std::collections::BTreeMap;
 
 /// Gives every input its value; tells each that is missing or a placeholder as a refused guard.
@@ -46,22 +47,6 @@ pub fn resolve(
     refused
 }
 
-/// Why a text is a placeholder and not a value.
-pub fn placeholder(text: &str) -> Option<&'static str> {
-    let plain = text.trim().to_ascii_lowercase();
-    let bare = plain.strip_prefix("bearer").unwrap_or(&plain).trim();
-    let letters: String = bare.chars().filter(char::is_ascii_alphanumeric).collect();
-    if plain == "bearer" {
-        return Some("it is an empty bearer");
-    }
-    if bare == "00000000-0000-0000-0000-000000000000" {
-        return Some("it is the nil UUID, a placeholder");
-    }
-    let known = ["replaceme", "changeme", "yourtoken", "yourtokenhere", "yourapikey", "todo"];
-    (known.contains(&letters.as_str()) || (bare.starts_with('<') && bare.ends_with('>')))
-        .then_some("it is a placeholder")
-}
-
 fn refusal(name: &str, outcome: NodeOutcome, why: &str, fix: Option<String>) -> NodeRecord {
     NodeRecord {
         kind: "guard".into(),
@@ -77,23 +62,6 @@ fn refusal(name: &str, outcome: NodeOutcome, why: &str, fix: Option<String>) -> 
 mod tests {
     use super::*;
     use planc::graph::OpenInput;
-
-    #[test]
-    fn placeholders() {
-        for (text, refused) in [
-            ("00000000-0000-0000-0000-000000000000", true),
-            ("Bearer ", true),
-            ("Bearer replace-me", true),
-            ("CHANGEME", true),
-            ("change_me", true),
-            ("<your token>", true),
-            ("change", false),
-            ("8f14e45f-ceea-467f-a0e6-9e5b5a8b7c1d", false),
-            ("todo-service-key", false),
-        ] {
-            assert_eq!(placeholder(text).is_some(), refused, "{text}");
-        }
-    }
 
     #[test]
     fn command_line_before_environment_before_default() {

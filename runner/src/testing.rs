@@ -46,6 +46,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             protocol: Protocol::Http1,
         }),
         database: None,
+        pool: None,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures: Vec::new(),

@@ -4,10 +4,10 @@ use crate::checks::{Prober, Seen, compare_reply};
 use crate::client::{WebError, fill};
 use crate::evidence::NodeOutcome;
 use crate::expect::PreparedPath;
-use crate::inputs::placeholder;
 use crate::mask::Masker;
 use planc::eval;
 use planc::graph::{Json, Probe, Template, Token, TokenSource};
+use planc::placeholder::placeholder;
 
 /// A token that can be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -190,6 +190,7 @@ fn small_graph(
         open_inputs: BTreeMap::new(),
         target: None,
         database: None,
+        pool: None,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures,

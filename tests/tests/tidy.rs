@@ -104,7 +104,7 @@ fn planc_points_down() {
             &["graph", "expr"],
             &["units"],
             &["yaml"],
-            &["codes", "near"],
+            &["codes", "near", "placeholder"],
             &["diagnostic"],
             &["source"],
         ],

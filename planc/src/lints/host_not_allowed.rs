@@ -2,7 +2,7 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{FixtureKind, Probe, StepKind, Template, TokenSource};
+use crate::graph::{Check, FixtureKind, Probe, StepKind, Template, TokenSource};
 use crate::near::listed;
 use crate::resolve::url_host;
 use crate::resolved::ResolvedPlan;
@@ -27,11 +27,13 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         if let TokenSource::Issued { request, .. } = &token.token.source {
             urls.push((&request.url, token.span));
         }
+        urls.extend(token.token.verify.iter().filter_map(asked).map(|url| (url, token.span)));
     }
     for fixture in &plan.fixtures {
         if let FixtureKind::Http(http) = &fixture.fixture.kind {
             urls.push((&http.create.url, fixture.span));
         }
+        urls.extend(fixture.fixture.verify.iter().filter_map(asked).map(|url| (url, fixture.span)));
     }
     for step in plan.all_steps() {
         if let StepKind::Http(http) = &step.kind {
@@ -49,6 +51,14 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
                 .note(format!("allowed: {shown}"))
                 .help(format!("add `{host}` to `target.allow_hosts` if it is a system to be tested")),
         );
+    }
+}
+
+/// The URL of an HTTP check.
+fn asked(check: &Check) -> Option<&Template> {
+    match &check.probe {
+        Probe::Http(request) => Some(&request.url),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod censored_gate;
 mod contradiction;
+mod correlated_columns;
 mod dead_abort;
 mod host_not_allowed;
 mod latency_without_errors;
@@ -13,12 +14,19 @@ mod limit_exceeded;
 mod literal_secret;
 mod no_gates;
 mod order;
+mod outcome_in_tag;
+mod placeholder_value;
 mod pool_decides;
+mod pool_exceeds_connections;
 mod redundant_threshold;
+mod reused_connections;
+mod rotting_rows;
 mod scope_missing;
+mod shared_identity;
 mod slack_validity;
 mod suspicious_unit;
 mod tautology;
+mod token_outlived;
 mod unchecked_step;
 mod under_sampled;
 mod ungated_refusals;
@@ -26,14 +34,16 @@ mod ungated_step;
 mod unguarded_write;
 mod unreachable_stage;
 mod unseeded_draw;
+mod unused_capture;
 mod unused_endpoint;
 mod unused_fixture;
 mod unused_input;
+mod unused_metric;
 mod unused_token;
 mod vacuous_threshold;
 
 use crate::diagnostic::{Code, Diagnostics};
-use crate::graph::{Demand, Gate, GateLevel};
+use crate::graph::{Demand, Expected, Gate, GateLevel, HttpStep, StatusPattern};
 use crate::resolved::ResolvedPlan;
 use crate::units::Rate;
 use std::time::Duration;
@@ -76,6 +86,16 @@ pub(crate) const LINTS: &[Lint] = &[
     ungated_refusals::LINT,
     ungated_step::LINT,
     unchecked_step::LINT,
+    unused_capture::LINT,
+    unused_metric::LINT,
+    token_outlived::LINT,
+    shared_identity::LINT,
+    pool_exceeds_connections::LINT,
+    placeholder_value::LINT,
+    outcome_in_tag::LINT,
+    reused_connections::LINT,
+    rotting_rows::LINT,
+    correlated_columns::LINT,
 ];
 
 /// What can be allowed: every lint, those included that only the living world can tell.
@@ -93,6 +113,18 @@ pub(crate) fn run(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 /// Whether a gate decides.
 pub(crate) fn decides(gate: &Gate) -> bool {
     gate.level == GateLevel::Required
+}
+
+/// Whether a step takes no refusal for an answer.
+fn wants_success(http: &HttpStep) -> bool {
+    let success = |pattern: &StatusPattern| match pattern {
+        StatusPattern::Exact(status) => (200..400).contains(status),
+        StatusPattern::Class(class) => matches!(class, 2 | 3),
+    };
+    http.expect.iter().all(|expect| match &expect.what {
+        Expected::Status(statuses) => statuses.iter().all(success),
+        _ => true,
+    })
 }
 
 /// Iterations that a demand asks for; `None` when that hangs on how fast the target is.

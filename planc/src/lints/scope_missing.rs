@@ -26,8 +26,8 @@ fn missing(plan: &ResolvedPlan, step: &Step, http: &HttpStep) -> Option<Diagnost
     }
     let shown = |scopes: &mut dyn Iterator<Item = &String>| listed(scopes.map(String::as_str), "and");
     let Some(token_name) = &http.token else {
-        // A token whose name is unknown was reported.
-        if place.token_span.is_some() {
+        // A token whose name is unknown was reported; of a credential that the plan carries itself no scope is known.
+        if place.token_span.is_some() || carries_own(plan, http) {
             return None;
         }
         let needed = shown(&mut endpoint.scopes.iter());
@@ -58,4 +58,11 @@ fn missing(plan: &ResolvedPlan, step: &Step, http: &HttpStep) -> Option<Diagnost
             .also(endpoint.span, "the endpoint")
             .help("add the scope to the token's `scopes`, and to the token itself"),
     )
+}
+
+/// Whether a step sends a credential of its own making, such as one that a login gave.
+fn carries_own(plan: &ResolvedPlan, http: &HttpStep) -> bool {
+    let carries =
+        |name: &str| name == "authorization" || plan.tokens.values().any(|t| t.token.header == name);
+    http.request.headers.keys().any(|name| carries(name))
 }

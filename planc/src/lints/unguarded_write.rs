@@ -3,6 +3,7 @@
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{FixtureKind, Probe, StepKind};
+use crate::resolve::url_host;
 use crate::resolved::ResolvedPlan;
 use crate::source::Span;
 
@@ -17,12 +18,12 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     if plan.seed_only || plan.lost.guards {
         return;
     }
-    let guarded = |which: fn(&Probe) -> bool| plan.guards.iter().any(|guard| which(&guard.check.probe));
+    let guarded = |which: &dyn Fn(&Probe) -> bool| plan.guards.iter().any(|guard| which(&guard.check.probe));
     let own_database = plan.database.as_ref().is_some_and(|database| database.service.is_some());
     if let Some(span) = database_write(plan)
         && plan.database.is_some()
         && !own_database
-        && !guarded(|probe| matches!(probe, Probe::Postgres(_) | Probe::Sql { .. }))
+        && !guarded(&looks_at_database)
     {
         diagnostics.push(
             Diagnostic::warning(LINT.code, span, "rows are written to a database that no guard looks at")
@@ -33,13 +34,36 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     if let Some((span, what)) = target_write(plan)
         && plan.target.is_some()
         && !own_target
-        && !guarded(|probe| matches!(probe, Probe::Http(_)))
+        && !guarded(&|probe| looks_at_target(plan, probe))
     {
         diagnostics.push(
             Diagnostic::warning(LINT.code, span, format!("{what} a target that no guard looks at")).help(
                 "write `guards: [{ name: the target is a test environment, get: /health, expect: { json: { $.env: test } } }]`",
             ),
         );
+    }
+}
+
+/// Whether a probe can tell a test database from another. How many connections are free cannot, nor can any name at all.
+fn looks_at_database(probe: &Probe) -> bool {
+    match probe {
+        Probe::Sql { .. } => true,
+        Probe::Postgres(facts) => {
+            let named =
+                facts.database.as_deref().is_some_and(|pattern| !pattern.trim_matches('*').is_empty());
+            named || !facts.foreign_rows.is_empty()
+        }
+        _ => false,
+    }
+}
+
+/// Whether a probe asks the target itself, as far as both hosts are known.
+fn looks_at_target(plan: &ResolvedPlan, probe: &Probe) -> bool {
+    let Probe::Http(request) = probe else { return false };
+    let target = plan.target.as_ref().and_then(|target| url_host(&target.target.url));
+    match (url_host(&request.url), target) {
+        (Some(asked), Some(target)) => asked == target,
+        _ => true,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::resolved::ResolvedPlan;
+use crate::graph::FixtureKind;
+use crate::resolved::{Endpoint, ResolvedPlan};
 
 pub(super) const LINT: Lint = Lint {
     code: Code { id: "P0413", name: "unused-endpoint" },
@@ -15,11 +16,19 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         return;
     }
     for (name, endpoint) in &plan.endpoints {
-        if !plan.used.endpoints.contains(name) {
+        if !plan.used.endpoints.contains(name) && !makes_accounts(plan, endpoint) {
             diagnostics.push(
                 Diagnostic::warning(LINT.code, endpoint.span, format!("no step calls the endpoint `{name}`"))
                     .help(format!("write `call: {name}` in a step, or leave it out")),
             );
         }
     }
+}
+
+/// Whether a fixture creates through it: it is in the catalogue for its limit then.
+fn makes_accounts(plan: &ResolvedPlan, endpoint: &Endpoint) -> bool {
+    plan.fixtures.iter().any(|fixture| match &fixture.fixture.kind {
+        FixtureKind::Http(http) => endpoint.is_asked_by(&http.create),
+        FixtureKind::Table(_) => false,
+    })
 }

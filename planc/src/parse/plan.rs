@@ -2,8 +2,8 @@
 
 use super::{Map, Parser};
 use crate::ast::{
-    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Profile, Raw, Service, ServiceKind, Target, Text,
-    Tls, Token, TokenSource,
+    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Raw, Service, ServiceKind, Target,
+    Text, Tls, Token, TokenSource, Typed,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -49,7 +49,10 @@ impl Parser<'_> {
         plan.inputs = self.each(&mut map, "inputs", Self::input);
         plan.profiles = self.each(&mut map, "profiles", Self::profile);
         plan.target = map.entry("target").and_then(|entry| self.target(&entry.value, entry.key.span));
-        plan.database = map.entry("database").and_then(|entry| self.database(&entry.value, entry.key.span));
+        (plan.database, plan.pool) = match map.entry("database") {
+            Some(entry) => self.database(&entry.value, entry.key.span),
+            None => (None, None),
+        };
         plan.guards = map.take("guards").map_or(Vec::new(), |node| self.checks(node, "a guard", true));
         plan.services = self.each(&mut map, "services", Self::service);
         plan.fixtures = self.each(&mut map, "fixtures", Self::fixture_use);
@@ -181,14 +184,27 @@ impl Parser<'_> {
         tls
     }
 
-    fn database(&mut self, node: &Node, at: Span) -> Option<Text> {
+    /// The database's URL and the pool that the service keeps to it.
+    fn database(&mut self, node: &Node, at: Span) -> (Option<Text>, Option<Pool>) {
         if !matches!(node.kind, NodeKind::Mapping(_)) {
-            return self.text(node);
+            return (self.text(node), None);
         }
-        let mut map = self.map(node, "`database`", Some(at))?;
+        let Some(mut map) = self.map(node, "`database`", Some(at)) else { return (None, None) };
         let url = self.require(&mut map, "url").and_then(|node| self.text(node));
+        let per_worker = self.typed_key(&mut map, "pool");
+        let workers: Option<Typed<u32>> = self.typed_key(&mut map, "workers");
+        if let (None, Some(workers), false) = (&per_worker, &workers, map.has_near("pool")) {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    codes::MISSING_KEY,
+                    workers.span(),
+                    "`workers` means nothing without `pool`",
+                )
+                .help("write `pool: 20`, the connections that each worker may open"),
+            );
+        }
         self.finish(map);
-        url
+        (url, per_worker.map(|per_worker| Pool { per_worker, workers }))
     }
 
     fn service(&mut self, entry: &Entry) -> Option<Service> {
@@ -389,6 +405,7 @@ pub(super) fn empty_plan(span: Span) -> Plan {
         profiles: Vec::new(),
         target: None,
         database: None,
+        pool: None,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures: Vec::new(),

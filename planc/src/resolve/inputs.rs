@@ -6,6 +6,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::graph::{Json, OpenInput};
 use crate::near::{listed, nearest};
+use crate::placeholder::placeholder;
 use crate::resolved::{Input, InputValue};
 use crate::source::Span;
 use crate::units::{Fixed, PartsPerMillion, Rate, UnitError};
@@ -35,16 +36,35 @@ pub(super) fn resolve(
         let given = found.as_ref().map(|found| (found.span, found.told_by.clone()));
         let value = value(input, found, options, diagnostics);
         let (value_span, told_by) = given.unwrap_or((None, None));
-        let literal_secret = match (&input.default, input.kind) {
-            (Some(default), Some(InputType::Secret)) if !input.test_only => Some(default.span),
-            _ => None,
-        };
+        let written = written.and_then(|p| p.values.iter().find(|(key, _)| key.value == name));
+        let literal = written.map(|(_, raw)| raw).or(input.default.as_ref()).filter(|_| !input.test_only);
+        let literal_secret = literal.filter(|_| input.kind == Some(InputType::Secret)).map(|raw| raw.span);
+        let placeholder = placeholder_of(input, written.map(|(_, raw)| raw));
         out.insert(
             name,
-            Input { span: input.name.span, kind: input.kind, value, value_span, told_by, literal_secret },
+            Input {
+                span: input.name.span,
+                kind: input.kind,
+                value,
+                value_span,
+                told_by,
+                literal_secret,
+                placeholder,
+            },
         );
     }
     out
+}
+
+/// The place of a written value that a run would refuse.
+fn placeholder_of(input: &ast::Input, set: Option<&ast::Raw>) -> Option<(Span, &'static str)> {
+    if !matches!(input.kind, Some(InputType::String | InputType::Secret)) {
+        return None;
+    }
+    let raw = set.or(input.default.as_ref())?;
+    let empty = input.kind == Some(InputType::Secret) && raw.text.trim().is_empty();
+    let why = if empty { Some("it is empty") } else { placeholder(&raw.text) };
+    why.map(|why| (raw.span, why))
 }
 
 fn unknown_names(plan: &ast::Plan, options: &Options, diagnostics: &mut Diagnostics) {

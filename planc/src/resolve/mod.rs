@@ -26,7 +26,7 @@ use crate::expr::{self, Expr, Parsed};
 use crate::graph::{HealthLimits, Json, JsonTemplate, Template};
 use crate::near::nearest;
 use crate::parse::unit_diagnostic;
-use crate::resolved::{HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
+use crate::resolved::{Flow, HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
 use crate::source::{Span, Spanned};
 use crate::units::PartsPerMillion;
 use scope::{Scope, Shape};
@@ -168,9 +168,10 @@ impl<'a> Resolver<'a> {
         expr::fold_json(parsed.value.clone(), &|path| closed(&self.inputs, path))
     }
 
-    /// Checks names, and notes which inputs are used.
+    /// Checks names, and notes which inputs are used and which captures are read.
     fn check<T>(&mut self, parsed: &Parsed<T>, scope: &Scope) -> bool {
         for name_use in &parsed.uses {
+            self.note_read(name_use, scope);
             if let [root, name, ..] = name_use.path.as_slice()
                 && root == "inputs"
             {
@@ -185,6 +186,17 @@ impl<'a> Resolver<'a> {
             }
         }
         scope.check(&parsed.uses, self.diagnostics)
+    }
+
+    /// Notes that a name is read; one that is misspelt was likely meant.
+    fn note_read(&mut self, name_use: &expr::NameUse, scope: &Scope) {
+        let Some(root) = name_use.path.first() else { return };
+        let known = scope.names.keys().chain(scope.unset.keys());
+        self.used.flow.extend(match scope.names.contains_key(root) {
+            true => Some(Flow::Read(root.clone())),
+            false if scope.unset.contains_key(root) => Some(Flow::Meant(root.clone())),
+            false => nearest(root, known.map(String::as_str)).map(|near| Flow::Meant(near.to_string())),
+        });
     }
 
     fn typed_or<T: Quantity>(&mut self, typed: Option<&Typed<T>>, default: T) -> T {
@@ -301,6 +313,7 @@ impl<'a> Resolver<'a> {
                 let used = match kind {
                     "token" => &mut self.used.tokens,
                     "fixture" => &mut self.used.fixtures,
+                    "metric" => &mut self.used.metrics,
                     _ => &mut self.used.endpoints,
                 };
                 used.insert(near.to_string());

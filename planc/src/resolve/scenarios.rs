@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::executors::{Kind, Options, Value};
 use crate::graph::{self, Connections, Demand, Draw, DrawOrder, Template};
 use crate::near::listed;
-use crate::resolved::{Scenario, StagePlace};
+use crate::resolved::{Flow, Scenario, StagePlace};
 use crate::source::Span;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,6 +69,7 @@ impl Resolver<'_> {
         around.tags.insert("scenario".into(), Template::literal(name.clone()));
         // Before its first iteration a virtual user has no row, unless the row is always its own.
         let mut setup_scope = self.scenario_scope(scenario, |order| order == DrawOrder::PerVu);
+        self.used.flow.push(Flow::Begin);
         announce(&scenario.setup, &mut setup_scope);
         announce(&scenario.steps, &mut scope);
         let setup = self.steps(&scenario.setup, &mut setup_scope, &around);

@@ -10,6 +10,7 @@ use crate::expr::{Parsed, Segment};
 use crate::graph::{self, Protocol, Template, Tls};
 use crate::near::listed;
 use crate::resolved::{Database, Target};
+use crate::source::Span;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn check_target_url(&mut self, url: &Template, span: crate::source::Span) {
+    fn check_target_url(&mut self, url: &Template, span: Span) {
         let starts = match url.segments.first() {
             Some(Segment::Literal(text)) => Some(text.as_str()),
             Some(Segment::Slot(_)) => None,
@@ -97,13 +98,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn default_hosts(
-        &mut self,
-        url: &Template,
-        service: bool,
-        sound: bool,
-        span: crate::source::Span,
-    ) -> Vec<String> {
+    fn default_hosts(&mut self, url: &Template, service: bool, sound: bool, span: Span) -> Vec<String> {
         if service {
             return vec!["127.0.0.1".into(), "localhost".into()];
         }
@@ -129,7 +124,27 @@ impl Resolver<'_> {
         let scope = self.world_scope();
         let url = self.text(text, &scope);
         self.origins.insert("database".into(), text.span);
-        Some(Database { url, service: service_of(&text.parsed) })
+        let pool = self.pool();
+        Some(Database { url, pool, service: service_of(&text.parsed) })
+    }
+
+    fn pool(&mut self) -> Option<(graph::Pool, Span)> {
+        let pool = self.plan.pool.as_ref()?;
+        let span = pool.per_worker.span();
+        let per_worker = self.some(&pool.per_worker);
+        let workers = pool.workers.as_ref().map_or(Some(1), |workers| self.some(workers));
+        self.origins.insert("database.pool".into(), span);
+        Some((graph::Pool { per_worker: per_worker?, workers: workers? }, span))
+    }
+
+    /// A number that is not 0.
+    fn some(&mut self, typed: &ast::Typed<u32>) -> Option<u32> {
+        let value = self.typed(typed)?;
+        if value == 0 {
+            self.error(codes::BAD_VALUE, typed.span(), "at least 1 is needed here");
+            return None;
+        }
+        Some(value)
     }
 
     /// All services in starting order.

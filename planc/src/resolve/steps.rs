@@ -11,7 +11,7 @@ use crate::expr::{Expr, Filter, Parsed, Segment};
 use crate::graph::{self, Expected, HttpStep, OnFailure, StatusPattern, Step, StepId, Template};
 use crate::near::listed;
 use crate::parse::concatenation;
-use crate::resolved::{Idle, StepPlace};
+use crate::resolved::{Flow, Idle, StepPlace};
 use crate::source::Span;
 use crate::units::show_duration;
 use std::collections::BTreeMap;
@@ -57,6 +57,7 @@ impl Resolver<'_> {
     pub(super) fn outer_steps(&mut self, steps: &[ast::Step], scenario: &str) -> Vec<Step> {
         let mut scope = self.world_scope().plain(["run_id"]);
         announce(steps, &mut scope);
+        self.used.flow.push(Flow::Begin);
         let mut around = Around::default();
         around.tags.insert("scenario".into(), Template::literal(scenario));
         self.steps(steps, &mut scope, &around)
@@ -192,7 +193,9 @@ impl Resolver<'_> {
             }
             inner.names.insert(binding.value.clone(), Shape::Any);
         }
+        self.used.flow.push(Flow::LoopBegin);
         let steps = self.steps(steps, &mut inner, around);
+        self.used.flow.push(Flow::LoopEnd);
         for name in scope.unset.keys() {
             if inner.names.contains_key(name) && binding.is_none_or(|binding| binding.value != *name) {
                 scope.names.insert(name.clone(), Shape::Any);
@@ -309,7 +312,9 @@ impl Resolver<'_> {
                 self.error(codes::DUPLICATE_NAME, name.span, message);
             }
             scope.names.insert(name.value.clone(), Shape::Any);
-            capture.push(graph::Capture { name: name.value.clone(), from: from.clone() });
+            let (kept, from) = (name.value.clone(), from.clone());
+            self.used.flow.push(Flow::Captured { name: kept.clone(), span: name.span, from: from.clone() });
+            capture.push(graph::Capture { name: kept, from });
         }
         // A call of an unknown endpoint was reported; nothing can be said of what it would send.
         if matches!(&step.asked, Asked::Call(..)) && endpoint.is_none() {
@@ -447,6 +452,7 @@ impl Resolver<'_> {
                 );
                 continue;
             };
+            self.used.metrics.insert(metric.name.value.clone());
             let Some(kind) = metric.kind else { continue };
             self.record_misfit(record, kind);
             out.push(graph::Record { metric: record.metric.value.clone(), when, value });

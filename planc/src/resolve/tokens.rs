@@ -90,7 +90,12 @@ impl Resolver<'_> {
             self.origins.insert(format!("endpoints.{}", endpoint.name.value), endpoint.name.span);
             let limit = endpoint.limit.as_ref().and_then(|limit| self.typed(limit));
             let scopes = endpoint.scopes.iter().map(|scope| scope.value.clone()).collect();
-            out.insert(endpoint.name.value.clone(), Endpoint { span: endpoint.name.span, scopes, limit });
+            let address = endpoint.request.as_ref().and_then(|request| {
+                let url = super::fold(&self.inputs, &request.url.parsed.value);
+                Some((request.method, url.as_literal()?.to_string()))
+            });
+            let span = endpoint.name.span;
+            out.insert(endpoint.name.value.clone(), Endpoint { span, scopes, limit, address });
         }
         out
     }
@@ -105,6 +110,7 @@ impl Resolver<'_> {
                 self.error(codes::DUPLICATE_NAME, metric.name.span, message);
                 continue;
             }
+            self.origins.insert(format!("metrics.{name}"), metric.name.span);
             out.extend(metric.kind.map(|kind| (name.clone(), kind)));
         }
         out

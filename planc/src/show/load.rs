@@ -88,7 +88,8 @@ fn times(n: Option<u64>, inner: Requests) -> Requests {
     }
 }
 
-fn length(list: &Expr) -> Option<u64> {
+/// Length of a list, when the plan alone decides it.
+pub(crate) fn length(list: &Expr) -> Option<u64> {
     match list {
         Expr::Const(Json::Array(items)) => Some(items.len() as u64),
         Expr::List(items) => Some(items.len() as u64),
@@ -103,7 +104,8 @@ fn length(list: &Expr) -> Option<u64> {
     }
 }
 
-fn constant(expr: &Expr) -> Option<&Json> {
+/// The value of an expression that was folded to one.
+pub(crate) fn constant(expr: &Expr) -> Option<&Json> {
     match expr {
         Expr::Const(value) => Some(value),
         _ => None,
@@ -152,12 +154,12 @@ pub(super) fn peak_rate(demand: &Demand) -> Option<f64> {
 }
 
 /// How long a demand lasts at least: counted iterations may be done at once.
-pub(super) fn least_duration(demand: &Demand) -> Duration {
+pub(crate) fn least_duration(demand: &Demand) -> Duration {
     if matches!(demand, Demand::Iterations { .. }) { Duration::ZERO } else { demand.duration() }
 }
 
 /// Start and end of each scenario, counted from the start of its stage (smoke or load).
-pub(super) fn schedule(
+pub(crate) fn schedule(
     scenarios: &[&Scenario],
     lasts: &dyn Fn(&Demand) -> Duration,
 ) -> Vec<(Duration, Duration)> {

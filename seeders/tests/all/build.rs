@@ -133,6 +133,7 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
         open_inputs: BTreeMap::new(),
         target: None,
         database: None,
+        pool: None,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures,

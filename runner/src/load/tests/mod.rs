@@ -121,6 +121,7 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
             protocol: Protocol::Http1,
         }),
         database: None,
+        pool: None,
         guards: vec![],
         services: vec![],
         fixtures: vec![],

@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod eval;
 pub mod expr;
 pub mod graph;
+pub mod ide;
 pub mod render;
 pub mod schema;
 pub mod show;

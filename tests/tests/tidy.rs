@@ -90,7 +90,8 @@ fn planc_points_down() {
     check_order(
         "planc",
         &[
-            &["lib"],
+            &["lib", "lsp"],
+            &["ide"],
             &["lower", "lints"],
             &["resolve"],
             &["resolved"],

@@ -1,6 +1,5 @@
 //! What the user wrote: every value with its place, optional, no defaults, no names looked up.
 
-use crate::diagnostic::Code;
 use crate::executors::Executor;
 use crate::expr::{Expr, Parsed, Template};
 use crate::graph::{self, Json, JsonTemplate};
@@ -219,7 +218,8 @@ pub(crate) struct Input {
 /// One entry of an `allow:`: a lint that is not to be told inside its places.
 #[derive(Debug, Clone)]
 pub(crate) struct Allow {
-    pub(crate) lint: Spanned<Code>,
+    /// Its name or code, not looked up yet.
+    pub(crate) lint: Word,
     pub(crate) reason: String,
     /// The last day on which it holds.
     pub(crate) until: Option<Spanned<jiff::civil::Date>>,

@@ -1,9 +1,8 @@
 //! Gate coverage: which steps some gate or expectation could fail for, and which none could.
 
 use crate::graph::{Comparison, Gate, Step, StepId, StepKind};
-use crate::lints::{blind, decides};
 use crate::resolve::is_latency;
-use crate::resolved::{self, ResolvedPlan, walk};
+use crate::resolved::{self, ResolvedPlan, blind, decides, walk};
 use crate::source::Span;
 use crate::units::PartsPerMillion;
 use std::collections::BTreeMap;

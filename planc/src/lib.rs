@@ -14,6 +14,7 @@ pub mod diff;
 pub mod eval;
 pub mod expr;
 pub mod graph;
+pub mod ide;
 pub mod placeholder;
 pub mod render;
 pub mod schema;
@@ -157,8 +158,7 @@ fn each_profile(
     take: &mut dyn FnMut(resolved::ResolvedPlan),
 ) -> Compilation {
     let parse::Loaded { sources, mut diagnostics, allows, plan } = loaded;
-    let allows = Allows::new(allows, options.today);
-    diagnostics.extend(allows.expired());
+    let allows = Allows::new(allows, options.today, &mut diagnostics);
     let Some(plan) = plan else {
         return Compilation { sources, diagnostics, allows, ..Compilation::default() };
     };

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // The world comes in here, and only here.
 
 mod git;
+mod lsp;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::diff::{self, Revision};
@@ -91,6 +92,22 @@ Examples:
         /// Which kind of file
         #[arg(long, value_enum, default_value = "plan")]
         of: SchemaOf,
+    },
+    /// Serves an editor over standard input and output (language server protocol)
+    #[command(after_help = "\
+Started by an editor, not by hand: diagnostics as you type, hover, go to definition, references,
+completion, quick fixes. Plans and fixture files are known by their keys; any other YAML is left alone.
+
+Examples:
+  nvim:   vim.lsp.start({ name = 'planc', cmd = { 'planc', 'lsp' }, root_dir = vim.fn.getcwd() })
+  helix:  [language-server.planc]  command = \"planc\"  args = [\"lsp\"]
+
+planc/README.md says how to set up VS Code, Neovim and Helix.
+Exit codes: 0 after `shutdown` and `exit`, 1 when the editor goes without them.")]
+    Lsp {
+        /// Ignored: standard input and output are all there is; editors like to pass it
+        #[arg(long)]
+        stdio: bool,
     },
     /// Prints completions for a shell
     #[command(after_help = "Examples:\n  planc completions bash > /etc/bash_completion.d/planc")]
@@ -204,6 +221,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff(&args),
         Command::Explain(args) => explain(&args),
         Command::Schema { of } => schema(of),
+        Command::Lsp { stdio: _ } => lsp::serve(&Regular, today).map_err(Unusable),
         Command::Completions { shell } => completions(shell),
     };
     match outcome {
@@ -368,16 +386,18 @@ fn compiled(plan: &str, options: &Options) -> Result<Option<ExecutionGraph>, Unu
 
 impl Inputs {
     fn options(&self, env: BTreeMap<String, String>, require_inputs: bool) -> Options {
-        let today =
-            self.today.unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date());
         Options {
             profile: self.profile.clone(),
             set: self.set.clone(),
             env,
             require_inputs,
-            today: Some(today),
+            today: Some(self.today.unwrap_or_else(today)),
         }
     }
+}
+
+fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 /// Files as the operating system has them.
@@ -385,13 +405,24 @@ struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<String, String> {
-        let bytes = match path {
-            "-" | "/dev/stdin" => standard_input()?,
-            _ => regular_file(path)?,
-        };
-        String::from_utf8(bytes)
-            .map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
+        match path {
+            "-" | "/dev/stdin" => utf8(standard_input()?),
+            _ => Regular.read(path),
+        }
     }
+}
+
+/// Files without standard input, which belongs to the editor while it is served.
+struct Regular;
+
+impl Files for Regular {
+    fn read(&self, path: &str) -> Result<String, String> {
+        utf8(regular_file(path)?)
+    }
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
 }
 
 /// Far over the compiler's own bound, so that its diagnostic is told, not ours.

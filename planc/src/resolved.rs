@@ -244,6 +244,23 @@ pub(crate) struct Used {
     pub(crate) told: BTreeSet<(Span, String)>,
 }
 
+/// Whether a gate decides.
+pub(crate) fn decides(gate: &graph::Gate) -> bool {
+    gate.level == graph::GateLevel::Required
+}
+
+/// The tag that leaves out all that the metric counts.
+pub(crate) fn blind(gate: &graph::Gate) -> Option<(&'static str, &'static str)> {
+    let tags: &[(&str, &str)] = match gate.metric.as_str() {
+        "http_req_failed" => &[("outcome", "ok"), ("expected_response", "true")],
+        "http_server_errors" => &[("outcome", "ok")],
+        _ => &[],
+    };
+    let upper = matches!(gate.op, graph::Comparison::Lt | graph::Comparison::Le | graph::Comparison::Eq);
+    let is = |(tag, value): &&(&str, &str)| gate.selector.get(*tag).is_some_and(|known| known == value);
+    tags.iter().find(is).copied().filter(|_| upper)
+}
+
 /// Every step under some steps, outer before inner.
 pub(crate) fn walk<'a>(steps: &'a [graph::Step], visit: &mut dyn FnMut(&'a graph::Step)) {
     for step in steps {

@@ -3,6 +3,7 @@
 use super::change::{Change, quoted};
 use super::codes;
 use super::side::Sides;
+use crate::allows::Entry;
 use crate::ast::Allow;
 use std::collections::BTreeMap;
 
@@ -58,11 +59,11 @@ fn moved(key: &Key, known: &Allow, lint: &str, entry: &Allow, after: &BTreeMap<K
 }
 
 fn entries(sides: &Sides) -> BTreeMap<Key, &Allow> {
-    let key = |allow: &Allow| {
-        let owner = sides.sources.text(allow.owner).trim();
+    let key = |entry: &Entry| {
+        let owner = sides.sources.text(entry.allow.owner).trim();
         // Of a flow map the opening alone is of no help.
         let owner = if owner.is_empty() { "the plan" } else { owner.lines().next().unwrap_or(owner) };
-        (allow.lint.value.name, owner.trim().to_string())
+        (entry.code.name, owner.trim().to_string())
     };
-    sides.allows.entries().iter().map(|allow| (key(allow), allow)).collect()
+    sides.allows.entries().iter().map(|entry| (key(entry), &entry.allow)).collect()
 }

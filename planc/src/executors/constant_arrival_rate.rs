@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub(super) const EXECUTOR: Executor = Executor {
     name: "constant-arrival-rate",
+    about: "Iterations start at a fixed rate, whatever the target does (open model).",
     keys: &[
         required("rate", Kind::Rate),
         required("duration", Kind::Duration),

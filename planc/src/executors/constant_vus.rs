@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub(super) const EXECUTOR: Executor = Executor {
     name: "constant-vus",
+    about: "So many virtual users loop for a time (closed model).",
     keys: &[optional("vus", Kind::Count), required("duration", Kind::Duration)],
     check: no_misfit,
     lower,

@@ -28,6 +28,8 @@ pub(crate) const EXECUTORS: &[Executor] = &[
 pub(crate) struct Executor {
     /// As written after `executor:`.
     pub(crate) name: &'static str,
+    /// What it does, in a sentence.
+    pub(crate) about: &'static str,
     /// What it takes besides what every scenario takes.
     pub(crate) keys: &'static [Key],
     /// What must hold between the values.

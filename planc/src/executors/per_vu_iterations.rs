@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub(super) const EXECUTOR: Executor = Executor {
     name: "per-vu-iterations",
+    about: "So many iterations for each virtual user.",
     keys: &[
         optional("vus", Kind::Count),
         optional("iterations", Kind::Count),

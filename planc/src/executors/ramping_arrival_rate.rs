@@ -5,6 +5,7 @@ use crate::graph::Demand;
 
 pub(super) const EXECUTOR: Executor = Executor {
     name: "ramping-arrival-rate",
+    about: "Iterations start at a rate that follows stages (open model).",
     keys: &[
         required("stages", Kind::RateStages),
         required("pre_allocated_vus", Kind::CountOrZero),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub(super) const EXECUTOR: Executor = Executor {
     name: "ramping-vus",
+    about: "Virtual users loop, their number follows stages (closed model).",
     keys: &[
         required("stages", Kind::UserStages),
         optional("start_vus", Kind::CountOrZero),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub(super) const EXECUTOR: Executor = Executor {
     name: "shared-iterations",
+    about: "So many iterations in all, shared out among virtual users as they get free.",
     keys: &[
         optional("vus", Kind::Count),
         optional("iterations", Kind::Count),

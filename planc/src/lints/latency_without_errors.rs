@@ -4,7 +4,7 @@ use super::{Lint, decides};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Comparison, Demand, Gate};
 use crate::resolve::is_latency;
-use crate::resolved::{self, ResolvedPlan};
+use crate::resolved::{self, ResolvedPlan, blind};
 use std::collections::BTreeMap;
 
 pub(super) const LINT: Lint = Lint {
@@ -34,9 +34,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         // One that sees nothing has an error of its own, and was meant for this.
         let counted = plan.gates.iter().filter(|other| decides(&other.gate)).any(|other| {
             counts_errors(&other.gate, narrowed)
-                && (!other.reachable
-                    || super::tautology::blind(&other.gate).is_some()
-                    || covers(other, &population))
+                && (!other.reachable || blind(&other.gate).is_some() || covers(other, &population))
         });
         if !counted {
             told.push(key.clone());

@@ -43,11 +43,10 @@ mod unused_token;
 mod vacuous_threshold;
 
 use crate::diagnostic::{Code, Diagnostics};
-use crate::graph::{Demand, Expected, Gate, GateLevel, HttpStep, StatusPattern};
-use crate::resolved::ResolvedPlan;
+use crate::graph::{Demand, Expected, HttpStep, StatusPattern};
+use crate::resolved::{ResolvedPlan, decides};
 use crate::units::Rate;
 use std::time::Duration;
-pub(crate) use tautology::blind;
 pub(crate) use under_sampled::expected as expected_samples;
 
 /// One lint.
@@ -108,11 +107,6 @@ pub(crate) fn run(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for lint in LINTS {
         (lint.check)(plan, diagnostics);
     }
-}
-
-/// Whether a gate decides.
-pub(crate) fn decides(gate: &Gate) -> bool {
-    gate.level == GateLevel::Required
 }
 
 /// Whether a step takes no refusal for an answer.

@@ -4,7 +4,7 @@ use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{self, Aggregate, Bound, Comparison};
 use crate::resolve::is_latency;
-use crate::resolved::{Gate, ResolvedPlan};
+use crate::resolved::{Gate, ResolvedPlan, blind};
 use crate::source::Span;
 
 pub(super) const LINT: Lint =
@@ -23,18 +23,6 @@ fn explain(gate: &Gate) -> Option<Diagnostic> {
 /// Whether this lint has something to say of a gate, so that others need not.
 pub(super) fn tells(gate: &Gate) -> bool {
     explain(gate).is_some()
-}
-
-/// The tag that leaves out all that the metric counts.
-pub(crate) fn blind(gate: &graph::Gate) -> Option<(&'static str, &'static str)> {
-    let tags: &[(&str, &str)] = match gate.metric.as_str() {
-        "http_req_failed" => &[("outcome", "ok"), ("expected_response", "true")],
-        "http_server_errors" => &[("outcome", "ok")],
-        _ => &[],
-    };
-    let upper = matches!(gate.op, Comparison::Lt | Comparison::Le | Comparison::Eq);
-    let is = |(tag, value): &&(&str, &str)| gate.selector.get(*tag).is_some_and(|known| known == value);
-    tags.iter().find(is).copied().filter(|_| upper)
 }
 
 fn selected_away(gate: &Gate) -> Option<Diagnostic> {

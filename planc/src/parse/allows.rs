@@ -3,9 +3,7 @@
 use super::{Map, Parser};
 use crate::ast::{Allow, Quantity};
 use crate::codes;
-use crate::diagnostic::{Code, Diagnostic};
-use crate::lints;
-use crate::near::nearest;
+use crate::diagnostic::Diagnostic;
 use crate::source::{Span, Spanned};
 use crate::units::UnitError;
 use crate::yaml::Node;
@@ -66,7 +64,7 @@ impl Parser<'_> {
 
     fn allowance(&mut self, node: &Node, owner: Span, places: &[Span]) -> Option<Allow> {
         let mut map = self.map(node, "an `allow`", None)?;
-        let lint = self.require(&mut map, "lint").and_then(|node| self.lint(node));
+        let lint = self.require(&mut map, "lint").and_then(|node| self.word(node));
         let reason = self.require(&mut map, "reason").and_then(|node| self.word(node));
         let until = map.take("until").map(|node| self.typed_date(node));
         self.finish(map);
@@ -93,24 +91,5 @@ impl Parser<'_> {
                 None
             }
         }
-    }
-
-    /// A lint by its name or code. Only lints can be allowed: what does not compile, does not.
-    fn lint(&mut self, node: &Node) -> Option<Spanned<Code>> {
-        let word = self.word(node)?;
-        let is = |code: &Code| code.name == word.value || code.id == word.value;
-        if let Some(code) = lints::codes().find(is) {
-            return Some(Spanned::new(code, word.span));
-        }
-        let message = match crate::pages().iter().any(|p| p.code == word.value || p.name == word.value) {
-            true => format!("`{}` is no lint, and cannot be allowed", word.value),
-            false => format!("unknown lint `{}`", word.value),
-        };
-        let diagnostic = Diagnostic::error(codes::BAD_VALUE, word.span, message);
-        self.diagnostics.push(match nearest(&word.value, lints::codes().map(|code| code.name)) {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near),
-            None => diagnostic.help("`planc explain --list` has all of them"),
-        });
-        None
     }
 }

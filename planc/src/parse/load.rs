@@ -237,7 +237,7 @@ impl<'a> Loader<'a> {
 }
 
 /// `relative` seen from the folder of `base`, with `.` and `..` resolved in the text alone.
-fn join(base: &str, relative: &str) -> String {
+pub(crate) fn join(base: &str, relative: &str) -> String {
     if relative.starts_with('/') {
         return relative.to_string();
     }

@@ -14,7 +14,7 @@ mod steps;
 mod tokens;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
-pub(crate) use metrics::{Family, family, is_latency};
+pub(crate) use metrics::{Family, built_in, family, is_latency, names as metric_names};
 pub(crate) use services::url_host;
 
 use crate::Options;

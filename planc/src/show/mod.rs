@@ -37,7 +37,7 @@ pub fn format(name: &str) -> Option<&'static Format> {
 }
 
 /// `50100` as `50,100`.
-fn grouped(n: u64) -> String {
+pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

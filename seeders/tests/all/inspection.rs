@@ -58,7 +58,7 @@ async fn everything_wrong_is_told_at_once() {
     );
     has(
         &told,
-        "column `port`: row 1: the text `port 1` is not a whole number (and 9 more rows) (help: the column is integer)",
+        "column `port`: row 1: the text `port 1` is not a whole number (and 9 more rows); the column is integer",
     );
     has(&told, "characters long; the column holds 8");
     has(&told, "`doubled` is a generated column");
@@ -113,7 +113,7 @@ async fn all_missing_parents_in_one_report() {
     let lines = told(PARENTS, &children().alone()).await;
     assert_eq!(lines.len(), 3, "{lines:#?}");
     has(&lines, "column `team`: 3 parent rows are missing in teams (id): `t-0`, `t-1`, `t-3`");
-    has(&lines, "column `sa, sb`: 2 parent rows are missing in sites (a, b): `1, 0`, `1, 1`");
+    has(&lines, "columns `sa`, `sb`: 2 parent rows are missing in sites (a, b): `1, 0`, `1, 1`");
     has(&lines, "column `owner`: 1 parent row is missing in \"public\".\"owners\" (id): `o2`");
 }
 

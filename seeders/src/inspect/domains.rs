@@ -73,7 +73,7 @@ impl Finder<'_> {
             matches!(column.kind, Kind::Text(_)) && column.case_matters && !column.generated
         }) && !names(&self.table.identity)
             && !live.parents.iter().any(|key| names(&key.child_columns))
-            && !live.uniques.iter().any(|unique| names(&unique.columns))
+            && !live.uniques.iter().any(|unique| unique.parts.iter().any(|part| part.contains(name)))
     }
 
     async fn any_of_ours(&mut self, live: &LiveTable, ours: &Identities) -> Result<bool, SeedError> {
@@ -88,7 +88,8 @@ impl Finder<'_> {
     }
 
     fn domain(&mut self, live: &LiveTable, name: &str, written: &BTreeSet<String>, observed: &[Observed]) {
-        if observed.len() > DISTINCT {
+        let total: i64 = observed.iter().map(|(_, count)| count).sum();
+        if observed.len() > DISTINCT || !repeats(observed.len() as u64, total as u64) {
             return;
         }
         let count_of = |value: &str| observed.iter().find(|(seen, _)| seen == value).map_or(0, |seen| seen.1);
@@ -112,7 +113,6 @@ impl Finder<'_> {
             } else if !stated && count_of(value) == 0 && is_closed(written, observed) {
                 let message =
                     format!("`{name}` writes `{value}`, which no other row of `{}` holds", live.name);
-                let total: i64 = observed.iter().map(|(_, count)| count).sum();
                 let shown: Vec<String> =
                     observed.iter().map(|(seen, count)| format!("`{seen}` ({count})")).collect();
                 let near = did_you_mean(value, observed.iter().map(|(seen, _)| seen.as_str()));
@@ -147,7 +147,9 @@ fn written(source: &RowSource, index: usize) -> Option<BTreeSet<String>> {
     let mut cells = Vec::new();
     let mut values = BTreeSet::new();
     let constant = source.constant(index).is_some();
+    let mut looked = 0;
     for n in sample(source.rows()).take(if constant { 1 } else { usize::MAX }) {
+        looked += 1;
         source.make(n, &order, &mut cells).ok()?;
         match &cells[index] {
             Cell::Json(Json::String(text)) => values.insert(text.clone()),
@@ -158,5 +160,10 @@ fn written(source: &RowSource, index: usize) -> Option<BTreeSet<String>> {
             return None;
         }
     }
-    Some(values)
+    repeats(values.len() as u64, looked).then_some(values)
+}
+
+/// Whether a row's value is one of a few that others have too, and does not tell it apart.
+fn repeats(distinct: u64, rows: u64) -> bool {
+    distinct <= 1 || distinct * 2 <= rows
 }

@@ -7,6 +7,7 @@ use crate::misfit::{Misfit, MisfitKind, Place};
 use crate::names::{ident, same};
 use crate::rows::RowSource;
 use crate::schema::{ForeignKey, LiveTable};
+use planc::graph::OnConflict;
 
 const KIND: MisfitKind = MisfitKind::ResetBlocked;
 /// Rows that are counted.
@@ -15,27 +16,24 @@ const COUNTED: i64 = 10_000;
 impl Finder<'_> {
     /// Triggers and rules that can refuse a DELETE, keys that hold on to the rows, the privilege.
     pub(super) async fn reset(&mut self, live: &LiveTable, source: &RowSource) -> Result<(), SeedError> {
-        let blocked = |message: String| Misfit::warning(KIND, Place::Table, message);
-        let message = |what: &str| format!("a reset of `{}` would be refused: {what}", self.fixture.name);
+        let refused = |what: &str| {
+            let message = format!("a reset of `{}` would be refused: {what}", self.fixture.name);
+            Misfit::warning(KIND, Place::Table, message)
+        };
+        let mut found = Vec::new();
         for trigger in &live.triggers {
             if let Some(how) = trigger.refuses_delete {
-                let text = message(&format!("{} {how}", trigger.shown));
-                let help =
-                    "keep what it protects: give these rows a database of their own that goes with the run"
-                        .to_string();
-                self.misfits.push(Misfit { fixture: self.fixture.name.clone(), ..blocked(text).help(help) });
+                let help = "keep what it protects: seed into a database that goes with the run".to_string();
+                found.push(refused(&format!("{} {how}", trigger.shown)).help(help));
             }
         }
-        let lacks = |need: &str| live.lacking.iter().any(|lack| lack == need);
         // Under `exact` every seeding needs it, and that is told already.
-        if self.privileges && lacks("DELETE") && self.table.on_conflict != planc::graph::OnConflict::Exact {
+        let needed = self.table.on_conflict != OnConflict::Exact;
+        if self.privileges && needed && live.lacking.iter().any(|lack| lack == "DELETE") {
             let help = format!("GRANT DELETE ON {} TO <the role of database.url>", live.quoted());
-            let text = format!(
-                "a reset of `{}` would be refused: the role lacks DELETE on `{}`",
-                self.fixture.name, live.name
-            );
-            self.tell(blocked(text).help(help));
+            found.push(refused(&format!("the role lacks DELETE on `{}`", live.name)).help(help));
         }
+        found.into_iter().for_each(|misfit| self.tell(misfit));
         for key in live.children.iter().filter(|key| key.child_oid != live.oid) {
             if matches!(key.on_delete.as_str(), "a" | "r") {
                 self.holding(live, source, key).await?;
@@ -65,12 +63,14 @@ impl Finder<'_> {
         let key_of =
             format!("`{}` of {} ({}, ON DELETE {rule})", key.name, key.child, key.child_columns.join(", "));
         let what = match count {
-            0 => format!("rows that refer to them by the key {key_of} would stay"),
-            1 => format!("1 row refers to them by the key {key_of}"),
-            count if count > COUNTED => format!("more than {COUNTED} rows refer to them by the key {key_of}"),
-            count => format!("{count} rows refer to them by the key {key_of}"),
+            0 => format!("is refused once rows refer to it by the key {key_of}"),
+            1 => format!("would be refused: 1 row refers to it by the key {key_of}"),
+            count if count > COUNTED => {
+                format!("would be refused: more than {COUNTED} rows refer to it by the key {key_of}")
+            }
+            count => format!("would be refused: {count} rows refer to it by the key {key_of}"),
         };
-        let message = format!("a reset of `{}` would be refused: {what}", self.fixture.name);
+        let message = format!("a reset of `{}` {what}", self.fixture.name);
         let help = format!(
             "delete those rows first, or seed {} by a fixture of this plan: a reset takes children first",
             key.child

@@ -92,12 +92,9 @@ impl Finder<'_> {
         }
         let sound = bad.is_empty();
         for (name, (message, count)) in bad {
-            let more = if count > 1 { format!(" (and {} more rows)", count - 1) } else { String::new() };
-            let misfit = Misfit::error(KIND, name.as_str(), format!("{message}{more}"));
-            self.tell(match live.column(&name) {
-                Some(column) => misfit.note(format!("the column is {}", column.type_name)),
-                None => misfit,
-            });
+            let type_name = live.column(&name).map_or("", |column| column.type_name.as_str());
+            let misfit = Misfit::error(KIND, name.as_str(), message);
+            self.tell(misfit.note(format!("it is so in {}, and the column is {type_name}", rows_of(count))));
         }
         if let Some((before, n)) = twice.filter(|_| !keys.is_empty()) {
             let message = format!("rows {before} and {n} have the same identity");
@@ -222,13 +219,20 @@ impl Finder<'_> {
             }
         }
         let place = if supplied.is_empty() { &check.columns } else { &supplied };
-        let noun = if count == 1 { "row" } else { "rows" };
-        let message =
-            format!("row {n} breaks the CHECK `{}`: {} ({count} {noun})", check.name, values.join(", "));
-        let misfit = Misfit::error(KIND, place.as_slice(), message);
-        self.tell(misfit.note(format!("it is CHECK ({})", check.expression)));
+        let message = format!("row {n} breaks the CHECK `{}`: {}", check.name, values.join(", "));
+        let note = format!(
+            "it is so in {}, and the constraint is CHECK {}",
+            rows_of(count as u64),
+            check.expression
+        );
+        self.tell(Misfit::error(KIND, place.as_slice(), message).note(note));
         Ok(())
     }
+}
+
+/// `1 row`, `2 rows`.
+fn rows_of(count: u64) -> String {
+    format!("{count} row{}", if count == 1 { "" } else { "s" })
 }
 
 /// The lanes whose texts have a limit.

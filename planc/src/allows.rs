@@ -84,6 +84,7 @@ impl Allows {
         let idle = |at: &usize| {
             !self.expired.contains(at)
                 && !codes::LIVE.contains(&self.entries[*at].lint.value)
+                && self.entries[*at].lint.value != crate::POOL_EXCEEDS_CONNECTIONS
                 && !allowed.iter().any(|allowed| self.covers(*at, &allowed.diagnostic))
         };
         let tell = |at: usize| {

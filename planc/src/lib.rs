@@ -44,6 +44,9 @@ use graph::ExecutionGraph;
 use source::{SourceMap, Span};
 use std::collections::BTreeMap;
 
+/// Pools of the service that want more connections than its server takes; of a server that already runs `runner` knows.
+pub const POOL_EXCEEDS_CONNECTIONS: diagnostic::Code = lints::POOL_EXCEEDS_CONNECTIONS;
+
 /// Where texts come from: plans, fixture files, rows.
 pub trait Files {
     /// The text of a file, or why it cannot be had.

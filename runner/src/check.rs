@@ -7,9 +7,10 @@ use crate::plan::{self, Disk};
 use crate::values::Values;
 use crate::world::World;
 use crate::{database, guards, inputs};
-use planc::diagnostic::Diagnostics;
-use planc::graph::{ExecutionGraph, Expr, Segment, Service, ServiceKind};
+use planc::diagnostic::{Diagnostic, Diagnostics};
+use planc::graph::{ExecutionGraph, Expr, Pool, Segment, Service, ServiceKind};
 use planc::render::Findings;
+use planc::source::Span;
 use planc::{Compilation, Options};
 use seeders::Misfit;
 use seeders::cluster::{Cluster, ClusterOptions, DataDir, kept_path};
@@ -108,10 +109,11 @@ fn look(
 ) -> Result<Found, Unknown> {
     let mut found = Found { parts: Vec::new(), told: Vec::new() };
     let mut by_profile: Vec<(String, Diagnostics)> = Vec::new();
-    let mut seen: Vec<(String, Vec<Misfit>)> = Vec::new();
+    let mut seen: Vec<(String, Seen)> = Vec::new();
     let mut first = None;
     for (profile, done) in compiled {
-        let Some(graph) = done.graph.as_ref().filter(|graph| plan::has_tables(graph)) else {
+        let asks = |graph: &&ExecutionGraph| plan::has_tables(graph) || foreign_pool(graph).is_some();
+        let Some(graph) = done.graph.as_ref().filter(asks) else {
             if done.graph.is_none() {
                 // A value of the environment that the plan cannot take.
                 found.parts.push(Findings::from_diagnostics(done.sources, done.diagnostics));
@@ -120,16 +122,18 @@ fn look(
         };
         let key = question(graph);
         if !seen.iter().any(|(asked, _)| *asked == key) {
-            let (misfits, told) = ask(path, graph, request, world)?;
+            let (answer, told) = ask(path, graph, request, world)?;
             if !found.told.contains(&told) {
                 found.told.push(told);
             }
-            seen.push((key.clone(), misfits));
+            seen.push((key.clone(), answer));
         }
-        let misfits = seen.iter().find(|(asked, _)| *asked == key).map(|(_, misfits)| misfits.as_slice());
         let mut diagnostics = Diagnostics::default();
-        for misfit in misfits.unwrap_or_default() {
-            diagnostics.extend(plan::placed_at(&done.origins, misfit));
+        for (_, answer) in seen.iter().filter(|(asked, _)| *asked == key) {
+            let placed = answer.misfits.iter().filter_map(|misfit| plan::placed_at(&done.origins, misfit));
+            diagnostics.extend(placed);
+            let place = done.origins.get("database.pool");
+            diagnostics.extend(place.and_then(|place| crowded(graph, &answer.capacity, *place)));
         }
         by_profile.push((profile, diagnostics));
         first.get_or_insert((done.sources, done.allows));
@@ -146,6 +150,39 @@ fn look(
     Ok(found)
 }
 
+/// What a database answered.
+struct Seen {
+    misfits: Vec<Misfit>,
+    capacity: database::Capacity,
+}
+
+/// The service's pools, where the plan does not start their server itself: of its own, `planc check` speaks.
+fn foreign_pool(graph: &ExecutionGraph) -> Option<Pool> {
+    graph.pool.filter(|_| !graph.database.as_ref().is_some_and(|url| guards::is_started_here(graph, url)))
+}
+
+/// Full pools against what the server has left.
+fn crowded(graph: &ExecutionGraph, capacity: &database::Capacity, place: Span) -> Option<Diagnostic> {
+    let database::Capacity { max, reserved, elsewhere } = *capacity;
+    let pool = foreign_pool(graph)?;
+    let sum = pool.exceeds(max, reserved + elsewhere)?;
+    let message = format!(
+        "full pools want {} connections, and the server has {} for them",
+        pool.wanted(),
+        max.saturating_sub(reserved + elsewhere)
+    );
+    let note = format!(
+        "max_connections is {max}, of which {reserved} are reserved and {elsewhere} are open to other databases"
+    );
+    Some(
+        Diagnostic::warning(planc::POOL_EXCEEDS_CONNECTIONS, place, message)
+            .note(sum)
+            .note(note)
+            .note("this is seen in the live database")
+            .help("raise max_connections of the server, or make the pool smaller"),
+    )
+}
+
 /// What the answer of the database hangs on.
 fn question(graph: &ExecutionGraph) -> String {
     let parts =
@@ -159,7 +196,7 @@ fn ask(
     graph: &ExecutionGraph,
     request: &Request,
     world: &World,
-) -> Result<(Vec<Misfit>, String), Unknown> {
+) -> Result<(Seen, String), Unknown> {
     let mut values = Values::new(graph.seed, world.clock);
     values.set("run_id", "check");
     let mut masker = Masker::default();
@@ -176,10 +213,11 @@ fn ask(
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|e| unreachable(format!("there is no runtime: {e}")))?;
-    let mut misfits = runtime.block_on(async {
+    let (mut misfits, capacity) = runtime.block_on(async {
         let client = database::connect(&at.url).await.map_err(unreachable)?;
         let looked = seeders::review(&client, graph, values.map(), at.seeds).await;
-        looked.map_err(|error| Unknown { help: error.help, ..unreachable(error.message) })
+        let misfits = looked.map_err(|error| Unknown { help: error.help, ..unreachable(error.message) })?;
+        Ok((misfits, database::capacity(&client).await.map_err(unreachable)?))
     })?;
     for misfit in &mut misfits {
         misfit.message = masker.hide(&misfit.message);
@@ -187,7 +225,10 @@ fn ask(
         misfit.help = misfit.help.take().map(|help| masker.hide(&help));
     }
     let name = database::name_in_url(&at.url).unwrap_or_default();
-    Ok((misfits, format!("`{path}` was checked against {} `{}`", at.what, masker.hide(&name))))
+    Ok((
+        Seen { misfits, capacity },
+        format!("`{path}` was checked against {} `{}`", at.what, masker.hide(&name)),
+    ))
 }
 
 /// A database to look at.

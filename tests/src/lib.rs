@@ -343,6 +343,19 @@ impl Database {
         with(url, async |client| client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")));
     }
 
+    /// Keeps a connection open until the value goes.
+    pub fn hold(&self, url: &str) -> (tokio::runtime::Runtime, tokio_postgres::Client) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let client = runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("the cluster listens");
+            tokio::spawn(connection);
+            client
+        });
+        (runtime, client)
+    }
+
     /// The first column of all rows as text, NULL as `NULL`.
     pub fn column(&self, sql: &str) -> Vec<String> {
         with(&self.url, async |client| {

@@ -119,6 +119,36 @@ fn without_live_it_says_what_planc_says() {
 }
 
 #[test]
+fn pools_are_held_against_the_server_that_runs() {
+    let database = Database::start("fleet_test");
+    let folder = Out::new();
+    let max: u64 = database.value("SHOW max_connections").parse().expect("a number");
+    let check = |pool: u64| {
+        let path = folder.path().join("plan.yaml");
+        let head = "plan: pools\ninputs:\n  url: { type: secret, env: DATABASE_URL }\n\
+            target: { url: \"http://127.0.0.1:8080\", allow_hosts: [127.0.0.1] }\n";
+        let database_of =
+            format!("database: {{ url: \"{{{{ inputs.url }}}}\", pool: {pool}, workers: 2 }}\n");
+        let load = "scenarios:\n  browse:\n    executor: constant-vus\n    vus: 5\n    duration: 5m\n    steps:\n\
+            \x20     - get: /\n        expect: { status: 200 }\n\
+            thresholds:\n  http_req_duration: [\"p(95) < 500ms\"]\n  http_req_failed: [\"rate < 1%\"]\n";
+        std::fs::write(&path, format!("{head}{database_of}{load}")).expect("written");
+        let mut command = command("runner");
+        command.args(["check", "--live", "--deny", "warnings"]).arg(&path).env("DATABASE_URL", &database.url);
+        run(&mut command)
+    };
+    check(max / 2 - 1).expect_code(0);
+    check(max / 2)
+        .expect_code(104)
+        .expect("warning[P0430]")
+        .expect(&format!("full pools want {} connections", max / 2 * 2 + 1));
+    // What others have of the server is not the service's.
+    let postgres = database.url.replace("/fleet_test", "/postgres");
+    let _others: Vec<_> = (0..2).map(|_| database.hold(&postgres)).collect();
+    check(max / 2 - 1).expect_code(104).expect("and 2 are open to other databases");
+}
+
+#[test]
 fn a_database_that_cannot_be_looked_at_is_never_green() {
     let plan = "tests/plans/live/fleet.yaml";
     let away = |url: &str, arguments: &[&str]| {

@@ -102,6 +102,7 @@ impl Allows {
         let idle = |at: &usize| {
             !self.expired.contains(at)
                 && !codes::LIVE.contains(&self.entries[*at].code)
+                && self.entries[*at].code != crate::POOL_EXCEEDS_CONNECTIONS
                 && !allowed.iter().any(|allowed| self.covers(*at, &allowed.diagnostic))
         };
         let tell = |at: usize| {

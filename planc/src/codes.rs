@@ -52,12 +52,31 @@ codes! {
     UNNEEDED_ALLOW = "P0316" "unneeded-allow",
 }
 
-/// What only the live database can tell to be wrong; `runner` finds it. All of them, since they can be allowed as lints can.
-pub(crate) const LIVE: &[Code] = &[LIVE_MISFIT];
+macro_rules! live_codes {
+    ($($(#[$about:meta])* $name:ident = $id:literal $kebab:literal,)*) => {
+        $($(#[$about])* pub const $name: Code = Code { id: $id, name: $kebab };)*
 
-/// What has no name of its own.
-pub const LIVE_MISFIT: Code = Code { id: "P0900", name: "live-misfit" };
+        /// All of them, since they can be allowed as lints can.
+        pub(crate) const LIVE: &[Code] = &[$($name),*];
 
-/// Its page.
-pub(crate) const LIVE_PAGE: Page =
-    Page { code: LIVE_MISFIT.id, name: LIVE_MISFIT.name, text: include_str!("pages/live-misfit.md") };
+        /// Pages of what only the living world can tell to be wrong; `runner` finds it.
+        pub(crate) const LIVE_PAGES: &[Page] = &[
+            $(Page { code: $id, name: $kebab, text: include_str!(concat!("pages/", $kebab, ".md")) },)*
+        ];
+    };
+}
+
+live_codes! {
+    /// A fixture and the live database do not go together in a way that has no code of its own.
+    LIVE_MISFIT = "P0900" "live-misfit",
+    /// No unique index is on a fixture's identity, or another unique key fires first.
+    CONFLICT_TARGET = "P0901" "conflict-target",
+    /// Rows that a foreign key needs are not there when a fixture is seeded.
+    FOREIGN_KEY_ORDER = "P0902" "foreign-key-order",
+    /// A fixture's columns or values are not those of the live table.
+    COLUMN_MISFIT = "P0903" "column-misfit",
+    /// A value that the live column holds in another spelling, or has never held.
+    CASE_VARIANT = "P0904" "case-variant",
+    /// Something in the live database stands in the way of deleting a fixture's rows again.
+    RESET_BLOCKED = "P0905" "reset-blocked",
+}

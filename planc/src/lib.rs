@@ -36,12 +36,17 @@ mod resolve;
 mod resolved;
 
 pub use allows::{Allowed, Allows};
-pub use codes::LIVE_MISFIT;
+pub use codes::{
+    CASE_VARIANT, COLUMN_MISFIT, CONFLICT_TARGET, FOREIGN_KEY_ORDER, LIVE_MISFIT, RESET_BLOCKED,
+};
 pub use coverage::{Coverage, StepCoverage};
 use diagnostic::{Diagnostic, Diagnostics};
 use graph::ExecutionGraph;
 use source::{SourceMap, Span};
 use std::collections::BTreeMap;
+
+/// Pools of the service that want more connections than its server takes; of a server that already runs `runner` knows.
+pub const POOL_EXCEEDS_CONNECTIONS: diagnostic::Code = lints::POOL_EXCEEDS_CONNECTIONS;
 
 /// Where texts come from: plans, fixture files, rows.
 pub trait Files {
@@ -83,6 +88,8 @@ pub struct Compilation {
     /// Paths into the graph (`fixtures.agents.columns.os`) and where the plan says it, for what only the living world
     /// can tell to be wrong.
     pub origins: BTreeMap<String, Span>,
+    /// The profiles that were compiled; the graph is that of the first.
+    pub profiles: Vec<String>,
 }
 
 /// The profile that is meant when none is named.
@@ -173,14 +180,14 @@ fn each_profile(
         take(resolved);
         found.push((profile.clone(), own));
     }
-    diagnostics.extend(merge(found));
+    diagnostics.extend(merge_profiles(found));
     diagnostics.drop_echoes();
     let allowed = allows.take(&mut diagnostics);
     // Where something could not be read, what it would have given may be what is allowed.
     if all && !diagnostics.has_errors() {
         diagnostics.extend(allows.unneeded(&allowed));
     }
-    Compilation { sources, diagnostics, allowed, allows, ..Compilation::default() }
+    Compilation { sources, diagnostics, allowed, allows, profiles, ..Compilation::default() }
 }
 
 /// The profiles that can be compiled. `default` need not be declared.
@@ -203,7 +210,7 @@ fn known_profiles(plan: &ast::Plan, profiles: &[String]) -> (Vec<String>, Option
 }
 
 /// One list of what several profiles gave. What does not hold in all of them says in which it does.
-fn merge(found: Vec<(String, Diagnostics)>) -> Vec<Diagnostic> {
+pub fn merge_profiles(found: Vec<(String, Diagnostics)>) -> Vec<Diagnostic> {
     let all = found.len();
     let mut out: Vec<Diagnostic> = Vec::new();
     let mut known = BTreeMap::new();
@@ -240,7 +247,7 @@ pub struct Page {
 pub fn pages() -> Vec<Page> {
     let lints =
         lints::LINTS.iter().map(|lint| Page { code: lint.code.id, name: lint.code.name, text: lint.page });
-    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES, diff::PAGES, &[codes::LIVE_PAGE]]
+    let mut pages: Vec<Page> = [yaml::PAGES, expr::PAGES, codes::PAGES, diff::PAGES, codes::LIVE_PAGES]
         .concat()
         .into_iter()
         .chain(lints)

@@ -1,5 +1,6 @@
 //! The command line: what may be asked, and what each command does in a few calls.
 
+use crate::check::{self, Request, Unknown};
 use crate::evidence::Evidence;
 use crate::exit::{self, Exit};
 use crate::judge::{self, Verdict};
@@ -15,6 +16,7 @@ use crate::world::World;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::graph::{ExecutionGraph, Expr, Segment, Template};
+use planc::render::{FORMATS, Findings, View};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ use std::time::Duration;
 Examples:
   runner apply plans/storm.yaml                     guards, services, fixtures, preflight, load, verdict
   runner apply plans/storm.yaml --dry-run           what would be done
+  runner check --live plans/storm.yaml              do plan and database go together? nothing is written
   runner seed plans/storm.yaml                      fixtures alone
   runner judge .planc/runs/storm-20261121T134502    the verdict again, from the evidence
 
@@ -59,6 +62,24 @@ Examples:
     /// Guards, tokens and preflight checks alone: is everything ready for a run?
     #[command(after_help = "Examples:\n  runner preflight plans/storm.yaml --profile stress")]
     Preflight(Preflight),
+    /// Finds what is wrong with plans, as `planc check` does, and with --live what only the database can tell
+    #[command(after_help = "\
+Examples:
+  runner check --live plans/storm.yaml
+  runner check --live plans/*.yaml --deny warnings --format github
+  runner check --live plans/storm.yaml --profile stress --set agents=20_000
+  runner check --live plans/quickstart.yaml --database-url postgres://reader@db.test/fleet
+  runner check --live fixtures/agents.yaml --database-url postgres://localhost/fleet_test
+
+With --live the plan's own database is found as `apply` finds it, the environment included, and its guards hold: the
+name must be `*_test` unless the plan or --database-guard says otherwise. A database given by --database-url is yours to
+choose, and what its role may not do is not held against the plan. It is read in read-only transactions, in which no
+statement takes longer than 30 s. A plan that starts its own Postgres has none before a run: the one that an earlier run
+kept (`keep:`) is looked at, or give --database-url.
+
+Exit codes: 0 clean, 104 errors (or warnings under --deny warnings), 2 no database to look at, 113 a guard refused it,
+118 it could not be read.")]
+    Check(Check),
     /// Gives the verdict of a run again, from its evidence
     #[command(after_help = "\
 Examples:
@@ -165,6 +186,43 @@ struct Preflight {
 }
 
 #[derive(Args)]
+struct Check {
+    /// Plans, or fixture files, to check
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<String>,
+    /// Read the database too: columns, keys, values, what stands in the way of a reset
+    #[arg(long)]
+    live: bool,
+    /// Database to look at, in place of the plan's
+    #[arg(long, value_name = "URL", requires = "live")]
+    database_url: Option<String>,
+    /// Name that the database must have, `*` for any run of characters
+    #[arg(long, value_name = "PATTERN", requires = "live")]
+    database_guard: Option<String>,
+    /// Profile of the plan (default: all)
+    #[arg(long)]
+    profile: Option<String>,
+    /// Value of an input; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// How to write what was found
+    #[arg(long, default_value = "terminal", value_parser = PossibleValuesParser::new(FORMATS.iter().map(|f| f.name)))]
+    format: String,
+    /// What else makes the exit code 104
+    #[arg(long, value_enum)]
+    deny: Vec<Deny>,
+    /// Also show which gates hold which step
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Deny {
+    /// Warnings count as errors
+    Warnings,
+}
+
+#[derive(Args)]
 struct Inputs {
     /// Profile of the plan
     #[arg(long)]
@@ -214,6 +272,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -
         Command::Apply(args) => apply(&args, world),
         Command::Seed(args) => seed(&args, world),
         Command::Preflight(args) => preflight(&args, world),
+        Command::Check(args) => check(&args, world),
         Command::Judge { evidence, format } => judge_again(&evidence, format),
         Command::Report { evidence, format, output } => report_again(&evidence, &format, output.as_deref()),
         Command::Completions { shell } => completions(shell),
@@ -326,6 +385,42 @@ fn preflight(args: &Preflight, world: &World) -> Result<Exit, Stop> {
     let mut teller = args.output.teller(written, &graph);
     let evidence = orchestrate::preflight(&graph, &options, world, &mut teller).map_err(internal)?;
     end_preparation(&evidence)
+}
+
+fn check(args: &Check, world: &World) -> Result<Exit, Stop> {
+    let request = Request {
+        today: today(world),
+        profile: args.profile.clone(),
+        set: args.set.clone(),
+        live: args.live,
+        database_url: args.database_url.clone(),
+        database_guard: args.database_guard.clone(),
+    };
+    for path in &args.plans {
+        plan::readable(path).map_err(|why| Stop(Exit::Usage, format!("error: {why}\n")))?;
+    }
+    let (mut parts, mut unknown) = (Vec::new(), Vec::new());
+    for path in &args.plans {
+        let checked = check::check(path, &request, world);
+        parts.extend(checked.parts);
+        unknown.extend(checked.unknown);
+        checked.told.iter().for_each(|told| tell(&format!("{told}\n")));
+    }
+    let findings = Findings::merge(parts);
+    let summary = findings.summary();
+    // The parser takes names of the list only.
+    let Some(format) = planc::render::format(&args.format) else { return Ok(Exit::Usage) };
+    print(&(format.render)(&findings, View { color: true, coverage: args.verbose }))?;
+    for Unknown { message, help, .. } in &unknown {
+        let help = help.as_ref().map(|help| format!("  help: {help}\n")).unwrap_or_default();
+        tell(&format!("error: {message}\n{help}"));
+    }
+    let denied = args.deny.contains(&Deny::Warnings) && summary.warnings > 0;
+    Ok(match unknown.first() {
+        _ if summary.errors > 0 || denied => Exit::PlanRejected,
+        Some(unknown) => unknown.exit,
+        None => Exit::Pass,
+    })
 }
 
 fn judge_again(path: &Path, format: VerdictFormat) -> Result<Exit, Stop> {

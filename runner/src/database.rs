@@ -130,6 +130,30 @@ pub async fn free_connections(client: &Client) -> Result<i64, String> {
     row.try_get::<_, i64>(0).map(|free| free + 1).map_err(|e| chain(&e))
 }
 
+/// Connections of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `max_connections`.
+    pub max: u64,
+    /// Kept back from this role.
+    pub reserved: u64,
+    /// Open to other databases of the server. Those to this one may be the service's own, so they are not counted.
+    pub elsewhere: u64,
+}
+
+/// What a server takes and what others have of it.
+pub async fn capacity(client: &Client) -> Result<Capacity, String> {
+    let text = "select current_setting('max_connections')::int8, \
+                case when current_setting('is_superuser') = 'on' then 0 \
+                    else current_setting('superuser_reserved_connections')::int8 \
+                        + coalesce(current_setting('reserved_connections', true)::int8, 0) end, \
+                (select count(*) from pg_stat_activity where datname <> current_database() \
+                    and coalesce(backend_type, 'client backend') = 'client backend')";
+    let row = client.query_one(text, &[]).await.map_err(|e| chain(&e))?;
+    let number = |at| row.try_get::<_, i64>(at).map(|n| n.max(0) as u64).map_err(|e| chain(&e));
+    Ok(Capacity { max: number(0)?, reserved: number(1)?, elsewhere: number(2)? })
+}
+
 /// `server_version` of the database.
 pub async fn version(client: &Client) -> Option<String> {
     let row = client.query_one("select current_setting('server_version')", &[]).await.ok()?;

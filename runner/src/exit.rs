@@ -36,6 +36,8 @@ pub enum Exit {
     ServiceNotReady,
     /// A report or the evidence could not be written.
     OutputLost,
+    /// The database that was to be looked at could not be read.
+    DatabaseUnreachable,
 }
 
 /// Every exit with its code and its meaning.
@@ -55,6 +57,7 @@ pub const TABLE: &[(Exit, u8, &str)] = &[
     (Exit::PreflightRefused, 115, "preflight or smoke refused: no load was sent"),
     (Exit::ServiceNotReady, 116, "a service was not ready"),
     (Exit::OutputLost, 117, "output lost: a report or the evidence could not be written"),
+    (Exit::DatabaseUnreachable, 118, "database unreachable: whether the fixtures fit it is not known"),
 ];
 
 impl Exit {
@@ -85,7 +88,7 @@ mod tests {
         let mut codes: Vec<u8> = TABLE.iter().map(|(_, code, _)| *code).collect();
         codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes, [0, 2, 70, 99, 100, 101, 104, 105, 111, 112, 113, 114, 115, 116, 117]);
+        assert_eq!(codes, [0, 2, 70, 99, 100, 101, 104, 105, 111, 112, 113, 114, 115, 116, 117, 118]);
         for (exit, code, _) in TABLE {
             assert_eq!(exit.code(), *code);
         }

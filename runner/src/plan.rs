@@ -1,12 +1,11 @@
 //! From a plan, fixture or graph file to the graph that is applied.
 
-use planc::LIVE_MISFIT;
 use planc::diagnostic::{Diagnostic, Diagnostics};
 use planc::graph::ExecutionGraph;
 use planc::render::{self, Findings, View};
 use planc::source::{SourceMap, Span};
-use planc::{Compilation, Files, Options};
-use seeders::Misfit;
+use planc::{Allows, Compilation, Files, Options};
+use seeders::{Misfit, Place};
 use std::collections::BTreeMap;
 
 /// A graph and where its parts were written.
@@ -23,6 +22,7 @@ pub struct Loaded {
 pub struct Written {
     sources: SourceMap,
     origins: BTreeMap<String, Span>,
+    allows: Allows,
 }
 
 /// Why there is no graph.
@@ -76,6 +76,11 @@ pub fn load(files: &dyn Files, path: &str, options: &Options) -> Result<Loaded, 
     }
 }
 
+/// Whether a file can be read; the error says why not.
+pub fn readable(path: &str) -> Result<(), String> {
+    Disk.read(path).map(drop).map_err(|e| format!("cannot read `{path}`: {e}"))
+}
+
 /// Whether a graph seeds tables.
 pub fn has_tables(graph: &ExecutionGraph) -> bool {
     graph.fixtures.iter().any(|fixture| matches!(fixture.kind, planc::graph::FixtureKind::Table(_)))
@@ -95,47 +100,65 @@ pub fn kind_of(path: &str, text: &str) -> Kind {
 }
 
 impl Written {
-    /// Misfits with the live database as diagnostics on the fixture's own lines. Those without a place stay behind.
+    /// Misfits with the live database as diagnostics on the fixture's own lines. Those without a place stay behind, and
+    /// warnings that the plan allows are left out; what keeps a fixture from being seeded does so whatever is allowed.
     pub fn render(&self, misfits: &[Misfit]) -> (String, Vec<Misfit>) {
-        let (mut placed, mut rest) = (Vec::new(), Vec::new());
+        let (mut errors, mut warnings) = (Diagnostics::default(), Diagnostics::default());
+        let mut rest = Vec::new();
         for misfit in misfits {
-            match self.place(misfit) {
+            match placed_at(&self.origins, misfit) {
                 None => rest.push(misfit.clone()),
-                Some(span) => {
-                    let message = misfit.message.clone();
-                    let mut diagnostic = match misfit.warning {
-                        true => Diagnostic::warning(LIVE_MISFIT, span, message),
-                        false => Diagnostic::error(LIVE_MISFIT, span, message),
-                    };
-                    diagnostic.help = misfit.help.clone();
-                    diagnostic.notes.push("this is seen in the live database".into());
-                    placed.push(diagnostic);
-                }
+                Some(diagnostic) if misfit.warning => warnings.push(diagnostic),
+                Some(diagnostic) => errors.push(diagnostic),
             }
         }
-        let mut diagnostics = Diagnostics::default();
-        diagnostics.extend(placed);
-        (told(Findings::from_diagnostics(self.sources.clone(), diagnostics)), rest)
+        self.allows.take(&mut warnings);
+        errors.extend(warnings.into_sorted());
+        (told(Findings::from_diagnostics(self.sources.clone(), errors)), rest)
     }
+}
 
-    fn place(&self, misfit: &Misfit) -> Option<Span> {
-        let fixture = format!("fixtures.{}", misfit.fixture);
-        let column = misfit.column.as_ref().map(|column| format!("{fixture}.columns.{column}"));
-        let column = column.and_then(|path| self.origins.get(&path));
-        column.or_else(|| self.origins.get(&fixture)).copied()
+/// A misfit with the live database as a diagnostic on the fixture's own lines; `None` when it has none.
+pub fn placed_at(origins: &BTreeMap<String, Span>, misfit: &Misfit) -> Option<Diagnostic> {
+    let fixture = format!("fixtures.{}", misfit.fixture);
+    let columns: Vec<Span> = match &misfit.at {
+        Place::Columns(columns) => {
+            columns.iter().filter_map(|c| origins.get(&format!("{fixture}.columns.{c}")).copied()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let part = match &misfit.at {
+        Place::Fixture => None,
+        Place::Identity => origins.get(&format!("{fixture}.identity")),
+        // A column that the fixture lacks has no line: the table's it is.
+        Place::Table | Place::Columns(_) => origins.get(&format!("{fixture}.table")),
+    };
+    let span = columns.first().or(part).or_else(|| origins.get(&fixture))?;
+    let code = misfit.kind.code();
+    let mut diagnostic = match misfit.warning {
+        true => Diagnostic::warning(code, *span, misfit.message.as_str()),
+        false => Diagnostic::error(code, *span, misfit.message.as_str()),
+    };
+    for other in columns.iter().skip(1) {
+        diagnostic = diagnostic.also(*other, "with this one");
     }
+    diagnostic.notes = misfit.notes.clone();
+    diagnostic.notes.push("this is seen in the live database".into());
+    diagnostic.help = misfit.help.clone();
+    Some(diagnostic)
 }
 
 fn finish(path: &str, mut compilation: Compilation) -> Result<Loaded, LoadError> {
     let rejected = compilation.diagnostics.has_errors();
     let graph = compilation.graph.take();
     let origins = std::mem::take(&mut compilation.origins);
+    let allows = std::mem::take(&mut compilation.allows);
     let findings = Findings::of(path, compilation);
     let sources = findings.sources.clone();
     let warnings = told(findings);
     match graph {
         Some(graph) if !rejected => {
-            Ok(Loaded { graph, written: Some(Written { sources, origins }), warnings })
+            Ok(Loaded { graph, written: Some(Written { sources, origins, allows }), warnings })
         }
         _ if warnings.is_empty() => Err(LoadError::Rejected(format!("error: `{path}` has no graph\n"))),
         _ => Err(LoadError::Rejected(warnings)),

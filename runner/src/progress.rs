@@ -126,8 +126,8 @@ impl Listener for Teller {
         };
         let mut text = placed;
         for misfit in rest {
-            text.push_str(if misfit.warning { "warning: " } else { "error: " });
-            text.push_str(&format!("{misfit}\n"));
+            let level = if misfit.warning { "warning" } else { "error" };
+            text.push_str(&format!("{level}[{}]: {misfit}\n", misfit.kind.code().id));
         }
         // Not kept back by `--quiet`: this is why the run ends.
         let _ = anstream::stderr().write_all(text.as_bytes());

@@ -1,38 +1,10 @@
 //! Errors: what failed, in words, and what to do.
 
+use crate::misfit::Misfit;
 use crate::options::Mask;
 use crate::rows::RowError;
 use std::fmt;
 use tokio_postgres::error::{DbError, SqlState};
-
-/// A way in which a fixture does not fit the live database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    /// The fixture's name in the plan.
-    pub fixture: String,
-    /// The column at fault.
-    pub column: Option<String>,
-    /// What is wrong: lower case, no full stop, names in backticks.
-    pub message: String,
-    /// How to mend it.
-    pub help: Option<String>,
-    /// It may go well; everything else will not.
-    pub warning: bool,
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fixture `{}`", self.fixture)?;
-        if let Some(column) = &self.column {
-            write!(f, ", column `{column}`")?;
-        }
-        write!(f, ": {}", self.message)?;
-        if let Some(help) = &self.help {
-            write!(f, " (help: {help})")?;
-        }
-        Ok(())
-    }
-}
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +47,7 @@ impl fmt::Display for SeedError {
         f.write_str(&self.message)?;
         if let ErrorKind::Misfit(misfits) = &self.kind {
             for misfit in misfits {
-                write!(f, "\n  {misfit}")?;
+                write!(f, "\n  [{}] {misfit}", misfit.kind.code().id)?;
             }
         }
         if let Some(help) = &self.help {
@@ -119,17 +91,9 @@ impl SeedError {
         self.message = mask.hide(&self.message);
         self.help = self.help.map(|help| mask.hide(&help));
         if let ErrorKind::Misfit(misfits) = &mut self.kind {
-            hide_all(misfits, mask);
+            misfits.iter_mut().for_each(|misfit| misfit.hide(mask));
         }
         self
-    }
-}
-
-/// Hides secrets in misfits.
-pub(crate) fn hide_all(misfits: &mut [Misfit], mask: &Mask) {
-    for misfit in misfits {
-        misfit.message = mask.hide(&misfit.message);
-        misfit.help = misfit.help.take().map(|help| mask.hide(&help));
     }
 }
 
@@ -232,7 +196,7 @@ fn from_server(db: &DbError) -> SeedError {
 }
 
 /// The server's words, with detail and the place in a COPY.
-fn said(db: &DbError) -> String {
+pub(crate) fn said(db: &DbError) -> String {
     let mut text = db.message().to_string();
     if let Some(detail) = db.detail() {
         text.push_str(&format!(": {}", detail.trim_end_matches('.')));

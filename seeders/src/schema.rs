@@ -1,10 +1,13 @@
-//! The live tables: columns with their types, unique indexes, foreign keys, CHECKs, privileges.
+//! The live tables: columns with their types, unique indexes, foreign keys, CHECKs, triggers, privileges.
+
+mod triggers;
 
 use crate::copy::Kind;
 use crate::error::SeedError;
 use crate::names::qualified;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
+pub(crate) use triggers::Trigger;
 
 /// A table as the database has it.
 #[derive(Debug, Clone)]
@@ -23,6 +26,7 @@ pub struct LiveTable {
     /// Foreign keys from others to this table.
     pub(crate) children: Vec<ForeignKey>,
     pub(crate) checks: Vec<CheckConstraint>,
+    pub(crate) triggers: Vec<Trigger>,
     /// Of `SELECT`, `INSERT`, `UPDATE`, `DELETE` those that the role lacks.
     pub(crate) lacking: Vec<String>,
 }
@@ -44,14 +48,30 @@ pub struct LiveColumn {
     pub(crate) generated: bool,
     /// Whether values of the type can be compared with `IS DISTINCT FROM`.
     pub(crate) comparable: bool,
+    /// Of a domain, which may have constraints of its own.
+    pub(crate) domain: bool,
+    /// Text whose upper and lower case are not the same to the database.
+    pub(crate) case_matters: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Unique {
     pub(crate) name: String,
+    /// Its columns; expressions are left out.
     pub(crate) columns: Vec<String>,
-    /// Over all rows and plain columns: usable to know a row by.
-    pub(crate) plain: bool,
+    /// Its parts as SQL: columns and expressions.
+    pub(crate) parts: Vec<String>,
+    /// The rows that it is over, when not all.
+    pub(crate) predicate: Option<String>,
+    /// Why no row can be known by it, if so.
+    pub(crate) unusable: Option<String>,
+}
+
+impl Unique {
+    /// Over all rows and plain columns, always: usable to know a row by.
+    pub(crate) fn plain(&self) -> bool {
+        self.unusable.is_none()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -86,10 +106,15 @@ impl LiveTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Triggers that may fill in columns which an INSERT leaves out.
+    pub(crate) fn fillers(&self) -> Vec<&str> {
+        self.triggers.iter().filter(|t| t.before_insert).map(|t| t.shown.as_str()).collect()
+    }
+
     /// The index that makes `identity` unique, over all rows and on exactly these columns.
     pub(crate) fn identity_index(&self, identity: &[String]) -> Option<&Unique> {
         let wanted: BTreeSet<&String> = identity.iter().collect();
-        self.uniques.iter().find(|u| u.plain && u.columns.iter().collect::<BTreeSet<_>>() == wanted)
+        self.uniques.iter().find(|u| u.plain() && u.columns.iter().collect::<BTreeSet<_>>() == wanted)
     }
 }
 
@@ -127,6 +152,7 @@ pub(crate) async fn load(client: &Client, table: &str) -> Result<Option<LiveTabl
         lacking: row.get(4),
         columns: columns(client, oid).await?,
         uniques: uniques(client, oid).await?,
+        triggers: triggers::load(client, oid).await?,
         parents,
         children,
         checks,
@@ -150,7 +176,8 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<LiveColumn>, SeedError
     let rows = client
         .query(
             "SELECT attname::text, attnotnull, atthasdef, attidentity::text, attgenerated::text, atttypid, atttypmod, \
-                    format_type(atttypid, atttypmod) \
+                    format_type(atttypid, atttypmod), \
+                    coalesce((SELECT collisdeterministic FROM pg_collation WHERE oid = attcollation), true) \
              FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
             &[&oid],
         )
@@ -171,6 +198,8 @@ async fn columns(client: &Client, oid: u32) -> Result<Vec<LiveColumn>, SeedError
             always_identity: identity == "a",
             generated: !generated.is_empty(),
             comparable: types.comparable(type_oid),
+            domain: domain.is_some_and(|found| found.typtype == "d"),
+            case_matters: row.get::<_, bool>(8) && !types.is_citext(type_oid),
         }
     };
     Ok(rows.iter().map(column).collect())
@@ -266,6 +295,14 @@ impl Types {
         }
     }
 
+    fn is_citext(&self, oid: u32) -> bool {
+        match self.0.get(&oid) {
+            Some(found) if found.typtype == "d" => self.is_citext(found.base),
+            Some(found) => found.name == "citext",
+            None => false,
+        }
+    }
+
     fn comparable(&self, oid: u32) -> bool {
         const WITHOUT: [&str; 9] =
             ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"];
@@ -281,17 +318,29 @@ impl Types {
 async fn uniques(client: &Client, oid: u32) -> Result<Vec<Unique>, SeedError> {
     let rows = client
         .query(
-            "SELECT c.relname::text, i.indpred IS NULL AND i.indexprs IS NULL, \
+            "SELECT c.relname::text, i.indimmediate, i.indisvalid, pg_get_expr(i.indpred, i.indrelid), \
                     ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, at) \
                           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-                          WHERE k.at <= i.indnkeyatts ORDER BY k.at) \
+                          WHERE k.at <= i.indnkeyatts ORDER BY k.at), \
+                    ARRAY(SELECT pg_get_indexdef(i.indexrelid, at, false) FROM generate_series(1, i.indnkeyatts) at) \
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-             WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid ORDER BY NOT i.indisprimary, c.relname",
+             WHERE i.indrelid = $1 AND i.indisunique ORDER BY NOT i.indisprimary, c.relname",
             &[&oid],
         )
         .await?;
-    let unique =
-        |row: &tokio_postgres::Row| Unique { name: row.get(0), plain: row.get(1), columns: row.get(2) };
+    let unique = |row: &tokio_postgres::Row| {
+        let (immediate, valid): (bool, bool) = (row.get(1), row.get(2));
+        let predicate: Option<String> = row.get(3);
+        let (columns, parts): (Vec<String>, Vec<String>) = (row.get(4), row.get(5));
+        let unusable = match &predicate {
+            _ if !valid => Some("not valid: building it failed".into()),
+            _ if !immediate => Some("deferrable".into()),
+            Some(predicate) => Some(format!("partial (WHERE {predicate})")),
+            None if columns.len() < parts.len() => Some("over an expression".into()),
+            None => None,
+        };
+        Unique { name: row.get(0), columns, parts, predicate, unusable }
+    };
     Ok(rows.iter().map(unique).collect())
 }
 

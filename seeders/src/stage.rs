@@ -1,8 +1,9 @@
 //! Rows on their way to the server: COPY streams, and lists of identities as array parameters.
 
 use crate::copy::{self, BINARY_HEADER, BINARY_TRAILER, Kind};
-use crate::error::{Misfit, SeedError};
+use crate::error::SeedError;
 use crate::generators::Cell;
+use crate::misfit::{Misfit, MisfitKind};
 use crate::names::{self, array_element, ident};
 use crate::receipt::Progress;
 use crate::rows::RowSource;
@@ -23,6 +24,7 @@ const CHUNK: usize = 128 << 10;
 pub(crate) const KEY_CHUNK: u64 = 50_000;
 
 /// One column on its way.
+#[derive(Debug, Clone)]
 pub(crate) struct Lane {
     pub(crate) index: usize,
     pub(crate) name: String,
@@ -207,13 +209,8 @@ fn field(
 }
 
 fn misfit(fixture: &str, lane: &Lane, n: u64, message: &str) -> SeedError {
-    SeedError::misfits(vec![Misfit {
-        fixture: fixture.into(),
-        column: Some(lane.name.clone()),
-        message: format!("row {n}: {message}"),
-        help: None,
-        warning: false,
-    }])
+    let misfit = Misfit::error(MisfitKind::ColumnMisfit, lane.name.as_str(), format!("row {n}: {message}"));
+    SeedError::misfits(vec![Misfit { fixture: fixture.into(), ..misfit }])
 }
 
 /// A parameter in text form, whatever type the server infers for it.

@@ -335,12 +335,30 @@ impl Database {
 
     /// Runs statements.
     pub fn execute(&self, sql: &str) {
-        self.with(async |client| client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")));
+        self.execute_in(&self.url, sql);
+    }
+
+    /// Runs statements in another database of the cluster.
+    pub fn execute_in(&self, url: &str, sql: &str) {
+        with(url, async |client| client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")));
+    }
+
+    /// Keeps a connection open until the value goes.
+    pub fn hold(&self, url: &str) -> (tokio::runtime::Runtime, tokio_postgres::Client) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let client = runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("the cluster listens");
+            tokio::spawn(connection);
+            client
+        });
+        (runtime, client)
     }
 
     /// The first column of all rows as text, NULL as `NULL`.
     pub fn column(&self, sql: &str) -> Vec<String> {
-        self.with(async |client| {
+        with(&self.url, async |client| {
             let messages = client.simple_query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
             let mut values = Vec::new();
             for message in messages {
@@ -356,19 +374,20 @@ impl Database {
     pub fn value(&self, sql: &str) -> String {
         self.column(sql).into_iter().next().unwrap_or_else(|| panic!("no row: {sql}"))
     }
+}
 
-    fn with<T>(&self, work: impl AsyncFnOnce(&tokio_postgres::Client) -> T) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let (client, connection) =
-                tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.expect("the cluster listens");
-            let connection = tokio::spawn(connection);
-            let result = work(&client).await;
-            drop(client);
-            let _ = connection.await;
-            result
-        })
-    }
+/// Does something with a connection.
+fn with<T>(url: &str, work: impl AsyncFnOnce(&tokio_postgres::Client) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (client, connection) =
+            tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("the cluster listens");
+        let connection = tokio::spawn(connection);
+        let result = work(&client).await;
+        drop(client);
+        let _ = connection.await;
+        result
+    })
 }
 
 /// Waits until a condition holds, looking every 20 ms.

@@ -97,6 +97,8 @@ pub(crate) const LINTS: &[Lint] = &[
     correlated_columns::LINT,
 ];
 
+pub(crate) use pool_exceeds_connections::CODE as POOL_EXCEEDS_CONNECTIONS;
+
 /// What can be allowed: every lint, those included that only the living world can tell.
 pub(crate) fn codes() -> impl Iterator<Item = Code> {
     LINTS.iter().map(|lint| lint.code).chain(crate::codes::LIVE.iter().copied())

@@ -5,11 +5,10 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::ServiceKind;
 use crate::resolved::ResolvedPlan;
 
-pub(super) const LINT: Lint = Lint {
-    code: Code { id: "P0430", name: "pool-exceeds-connections" },
-    page: include_str!("pool-exceeds-connections.md"),
-    check,
-};
+/// Also found where only the living world knows the server.
+pub(crate) const CODE: Code = Code { id: "P0430", name: "pool-exceeds-connections" };
+
+pub(super) const LINT: Lint = Lint { code: CODE, page: include_str!("pool-exceeds-connections.md"), check };
 
 /// `max_connections` where nobody sets it, as Postgres ships.
 const MAX_CONNECTIONS: u64 = 100;

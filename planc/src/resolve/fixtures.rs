@@ -83,6 +83,9 @@ impl Resolver<'_> {
             }
             FixtureKind::Table { table, identity, on_conflict, adopt } => {
                 self.origins.insert(format!("{origin}.table"), table.span);
+                if let Some(first) = identity.first() {
+                    self.origins.insert(format!("{origin}.identity"), first.span);
+                }
                 self.identity(identity, definition);
                 let on_conflict = written.on_conflict.or(*on_conflict);
                 graph::FixtureKind::Table(graph::TableFixture {

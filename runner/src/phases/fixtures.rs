@@ -7,7 +7,7 @@ use crate::evidence::{End, NodeOutcome};
 use crate::guards::record;
 use crate::seeding;
 use planc::graph::FixtureKind;
-use seeders::{ErrorKind, SeedOptions};
+use seeders::{ErrorKind, Mode, Place, SeedOptions};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,9 +49,13 @@ impl Run<'_> {
                     self.listener.misfits(&misfits);
                 }
                 for misfit in misfits.iter().filter(|misfit| !misfit.warning) {
-                    let column =
-                        misfit.column.as_ref().map(|c| format!("column `{c}`: ")).unwrap_or_default();
-                    let seen = Seen::new(NodeOutcome::Different, format!("{column}{}", misfit.message));
+                    let columns = match &misfit.at {
+                        Place::Columns(columns) => format!("column `{}`: ", columns.join("`, `")),
+                        _ => String::new(),
+                    };
+                    let code = misfit.kind.code();
+                    let detail = format!("[{}] {columns}{}", code.id, misfit.message);
+                    let seen = Seen::new(NodeOutcome::Different, detail);
                     self.note_quietly(record("fixture", &misfit.fixture, seen, misfit.help.clone(), start));
                 }
                 self.halt_if_failed("fixture", End::SeedingFailed)
@@ -59,15 +63,19 @@ impl Run<'_> {
         }
     }
 
-    /// Table fixtures in order, parents first, then accounts over HTTP.
+    /// Table fixtures in order, parents first (last when they are deleted), then accounts over HTTP.
     pub fn fixtures(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
         if self.options.skip_seed || graph.fixtures.is_empty() {
             return Ok(());
         }
         self.listener.part("fixtures");
-        let (tables, accounts): (Vec<_>, Vec<_>) =
+        let (mut tables, accounts): (Vec<_>, Vec<_>) =
             graph.fixtures.iter().partition(|fixture| matches!(fixture.kind, FixtureKind::Table(_)));
+        if self.options.mode == Mode::Reset {
+            // Children before parents, whose rows they hold on to.
+            tables.reverse();
+        }
         for fixture in tables {
             self.fixture(fixture)?;
         }

@@ -98,6 +98,7 @@ pub(crate) fn word(status: Exit) -> &'static str {
         Exit::PreflightRefused => "preflight refused",
         Exit::ServiceNotReady => "service not ready",
         Exit::OutputLost => "output lost",
+        Exit::DatabaseUnreachable => "database unreachable",
     }
 }
 

@@ -54,11 +54,11 @@ async fn everything_wrong_is_told_at_once() {
     has(&told, "column `when`: `when` is NOT NULL");
     has(
         &told,
-        "column `status`: row 1: `active` is not a value of the enum; did you mean `Active`? (and 9 more rows)",
+        "column `status`: row 1: `active` is not a value of the enum; did you mean `Active`?; it is so in 10 rows",
     );
     has(
         &told,
-        "column `port`: row 1: the text `port 1` is not a whole number (and 9 more rows) (help: the column is integer)",
+        "column `port`: row 1: the text `port 1` is not a whole number; it is so in 10 rows, and the column is integer",
     );
     has(&told, "characters long; the column holds 8");
     has(&told, "`doubled` is a generated column");
@@ -76,7 +76,7 @@ async fn missing_tables_and_nulls() {
     let null = fixture("t", 3, "k", vec![("k", value(json!("{{ n }}"))), ("v", value(json!(null)))]).alone();
     has(
         &told("CREATE TABLE t (k int PRIMARY KEY, v int NOT NULL)", &null).await,
-        "row 1: null in a NOT NULL column (and 2 more rows)",
+        "row 1: null in a NOT NULL column; it is so in 3 rows",
     );
 }
 
@@ -113,7 +113,7 @@ async fn all_missing_parents_in_one_report() {
     let lines = told(PARENTS, &children().alone()).await;
     assert_eq!(lines.len(), 3, "{lines:#?}");
     has(&lines, "column `team`: 3 parent rows are missing in teams (id): `t-0`, `t-1`, `t-3`");
-    has(&lines, "column `sa, sb`: 2 parent rows are missing in sites (a, b): `1, 0`, `1, 1`");
+    has(&lines, "columns `sa`, `sb`: 2 parent rows are missing in sites (a, b): `1, 0`, `1, 1`");
     has(&lines, "column `owner`: 1 parent row is missing in \"public\".\"owners\" (id): `o2`");
 }
 
@@ -147,7 +147,7 @@ async fn checks_unique_keys_and_duplicates() {
     };
     let lines = told(sql, &columns("u{{ n }}@x.test", "active")).await;
     has(&lines, "row 4 breaks the CHECK `ordered`");
-    has(&lines, "row 1 breaks the CHECK `t_state_check`: state is the text `active` (5 rows)");
+    has(&lines, "row 1 breaks the CHECK `t_state_check`: state is the text `active`; it is so in 5 rows");
     has(
         &lines,
         "1 rows with other identities hold values of the unique key `t_email_key` (email), the first that of row 3",

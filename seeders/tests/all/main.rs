@@ -9,5 +9,6 @@ mod harness;
 mod inspection;
 mod policies;
 mod rerun;
+mod review;
 mod rows;
 mod types;

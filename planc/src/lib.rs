@@ -12,6 +12,7 @@
 pub mod diagnostic;
 pub mod eval;
 pub mod expr;
+pub mod fmt;
 pub mod graph;
 pub mod render;
 pub mod schema;

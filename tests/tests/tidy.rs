@@ -97,7 +97,7 @@ fn planc_points_down() {
             &["parse"],
             &["ast"],
             &["executors"],
-            &["render", "show", "schema"],
+            &["render", "show", "schema", "fmt"],
             &["codes", "near"],
             &["eval"],
             &["graph", "expr"],

@@ -45,7 +45,10 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     let here = std::env::current_exe().map_err(|e| e.to_string())?;
     let planc = here.parent().and_then(Path::parent).ok_or("no folder")?.join("planc");
     if !planc.exists() {
-        return Err(format!("there is no {}: cargo build --release -p planc --bins --examples", planc.display()));
+        return Err(format!(
+            "there is no {}: cargo build --release -p planc --bins --examples",
+            planc.display()
+        ));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = std::env::temp_dir().join(format!("planc-bench-{}", std::process::id()));

@@ -46,12 +46,11 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
                     .help(help)
             });
         }
-        let dropping = plan.scenarios.iter().any(|scenario| {
-            gate.expected.contains_key(&scenario.scenario.name)
-                && matches!(scenario.scenario.demand, Demand::Arrivals { .. })
-        });
+        let mut sources = gate.expected.keys().filter_map(|name| plan.scenario(name));
+        let mut dropping =
+            || sources.any(|scenario| matches!(scenario.scenario.demand, Demand::Arrivals { .. }));
         let on_drops = |other: &Gate| other.metric == "dropped_iterations";
-        if narrowed && dropping && !gates().any(on_drops) && !told.contains(&key) {
+        if narrowed && dropping() && !gates().any(on_drops) && !told.contains(&key) {
             told.insert(key);
             let message = "a gate on latency that dropped iterations do not enter, and none on them";
             diagnostics.push(

@@ -436,9 +436,7 @@ fn drops(
         return BTreeMap::new();
     }
     let counted = |name: &String| {
-        plan.scenarios
-            .iter()
-            .any(|s| s.scenario.name == *name && !matches!(s.scenario.demand, Demand::Users { .. }))
+        plan.scenario(name).is_some_and(|s| !matches!(s.scenario.demand, Demand::Users { .. }))
     };
     expected
         .iter()

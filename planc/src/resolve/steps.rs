@@ -75,6 +75,7 @@ impl Resolver<'_> {
             span: step.span,
             url_span: step.span,
             token_span: None,
+            timeout: None,
             expects: Vec::new(),
             checked: false,
             tag_values: around.tag_values.clone(),
@@ -96,6 +97,7 @@ impl Resolver<'_> {
                     Some(endpoint) => endpoint.clone(),
                     None => format!("{} {}", http.request.method, show_url(&http.request.url)),
                 };
+                self.places[id.0 as usize].timeout = http.request.timeout;
                 (graph::StepKind::Http(Box::new(http)), name)
             }
             StepKind::Pause(pause) => self.pause(pause)?,
@@ -334,7 +336,7 @@ impl Resolver<'_> {
             Asked::Call(name, extra) => (name, extra),
         };
         let own = self.request(extra, scope);
-        let Some(endpoint) = plan.endpoints.iter().find(|endpoint| endpoint.name.value == name.value) else {
+        let Some(endpoint) = plan.endpoint(&name.value) else {
             let names = plan.endpoints.iter().map(|endpoint| endpoint.name.value.as_str());
             self.unknown("endpoint", name, names);
             self.texts(&step.path, scope);

@@ -13,6 +13,7 @@ use crate::parse::unit_diagnostic;
 use crate::resolved::{Gate, ResolvedPlan};
 use crate::source::Span;
 use crate::units::{self, Fixed, UnitError};
+use crate::yaml::TOO_LARGE;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -314,6 +315,9 @@ fn needed(aggregate: Aggregate, op: Comparison, bound: Bound, kind: MetricKind) 
     }
 }
 
+/// So many gates of one condition nobody reads.
+const MAX_SELECTORS: usize = 10_000;
+
 /// One selector for each combination of values that `*` stands for.
 fn expand(
     selector: &ast::Selector,
@@ -350,6 +354,14 @@ fn expand(
                 selector.insert(tag.value.clone(), value);
                 selector
             }));
+            if next.len() > MAX_SELECTORS {
+                let message = format!("`*` stands for more than {MAX_SELECTORS} combinations of values");
+                diagnostics.push(
+                    Diagnostic::error(TOO_LARGE, value.span, message)
+                        .help("select one tag at a time, or name the values that matter"),
+                );
+                return Vec::new();
+            }
         }
         out = next;
     }

@@ -432,6 +432,10 @@ impl Resolver<'_> {
     }
 
     fn records(&mut self, records: &[ast::Record], scope: &Scope) -> Vec<graph::Record> {
+        // Names are copied only where something is recorded: a scenario may capture thousands.
+        if records.is_empty() {
+            return Vec::new();
+        }
         let plan = self.plan;
         let fields = ["status", "headers", "json", "body", "duration"];
         let response = fields.iter().map(|field| (field.to_string(), Shape::Any)).collect();

@@ -1,19 +1,18 @@
-//! What a check costs, by hand and never in CI: wall and CPU time and peak memory of the program, start included, for
-//! plans that ship and for generated ones of growing size, beside other checkers on files of like size.
-//!
-//! ```sh
-//! cargo build --release -p planc --bins --examples && target/release/examples/bench
-//! ```
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // It starts programs and takes their time.
+//! What a check costs, by hand and never in CI: wall and CPU time and peak memory of `planc check`, its start included,
+//! on plans that ship and on generated ones of growing size, beside other checkers on files of like size.
 
 use clap::Parser;
+use nix::libc;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// Measures `planc check`.
+/// Measures `planc check` beside actionlint, yamllint and check-jsonschema, those that are on the path.
 #[derive(Parser)]
+#[command(
+    after_help = "Example:\n  cargo build --release -p planc && cargo build --release -p tests --bin bench-check\n  target/release/bench-check"
+)]
 struct Arguments {
     /// Runs of each program on each file; the fastest and the median count.
     #[arg(long, default_value_t = 11)]
@@ -43,14 +42,11 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Result<(), String> {
     let here = std::env::current_exe().map_err(|e| e.to_string())?;
-    let planc = here.parent().and_then(Path::parent).ok_or("no folder")?.join("planc");
+    let planc = here.parent().ok_or("no folder")?.join("planc");
     if !planc.exists() {
-        return Err(format!(
-            "there is no {}: cargo build --release -p planc --bins --examples",
-            planc.display()
-        ));
+        return Err(format!("there is no {}: cargo build --release -p planc", planc.display()));
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = tests::root();
     let folder = std::env::temp_dir().join(format!("planc-bench-{}", std::process::id()));
     std::fs::create_dir_all(folder.join(".github/workflows")).map_err(|e| e.to_string())?;
     println!("| program | file | KiB | wall min ms | wall median ms | CPU ms | peak memory MiB |");

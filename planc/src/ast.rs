@@ -169,6 +169,7 @@ pub(crate) struct Plan {
     pub(crate) fixtures: Vec<FixtureUse>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) preflight: Vec<Check>,
+    /// Sorted by name.
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) setup: Vec<Step>,
@@ -178,6 +179,13 @@ pub(crate) struct Plan {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) health: Health,
     pub(crate) report: graph::Report,
+}
+
+impl Plan {
+    pub(crate) fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        let at = self.endpoints.binary_search_by(|endpoint| endpoint.name.value.as_str().cmp(name));
+        at.ok().map(|at| &self.endpoints[at])
+    }
 }
 
 /// Type of an input.

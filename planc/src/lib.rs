@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod eval;
 pub mod expr;
+pub mod fmt;
 pub mod graph;
 pub mod ide;
 pub mod placeholder;

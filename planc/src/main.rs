@@ -6,6 +6,7 @@ mod lsp;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::diff::{self, Revision};
+use planc::fmt::Refusal;
 use planc::graph::ExecutionGraph;
 use planc::render::{self, Findings, View};
 use planc::units::PartsPerMillion;
@@ -29,6 +30,7 @@ Examples:
   planc compile plans/storm.yaml -o storm.graph.json
   planc diff --base main plans/storm.yaml       what a change means: gates loosened, guards dropped
   planc explain P0102
+  planc fmt plans/*.yaml
 
 Exit codes: 0 clean, 1 errors (or warnings under --deny warnings), 2 usage or unreadable file."
 )]
@@ -78,6 +80,17 @@ it is an addition as a whole. Every profile of both sides is compared unless one
 Exit codes: 0 nothing is weaker, 1 something is, or the new plan does not compile,
 2 usage, an unreadable file, or an old plan that does not compile.")]
     Diff(Diff),
+    /// Formats plans and fixture files in place
+    #[command(after_help = "\
+Examples:
+  planc fmt plans/*.yaml fixtures/*.yaml
+  planc fmt --check plans/*.yaml       changes nothing; exit 1 tells that something would
+  planc fmt --diff plans/storm.yaml    changes nothing; prints what would
+  planc fmt - < plan.yaml > formatted.yaml
+
+The order of keys, quotes, comments and single empty lines stay as they are, and so does the meaning:
+the graph's id is the same before and after. A file with mistakes in its YAML is left alone.")]
+    Fmt(Fmt),
     /// Prints the page of a diagnostic
     #[command(
         after_help = "Examples:\n  planc explain P0102\n  planc explain missing-unit\n  planc explain --list"
@@ -176,6 +189,19 @@ struct Diff {
 }
 
 #[derive(clap::Args)]
+struct Fmt {
+    /// Plans or fixture files; `-` for standard input, which goes to standard output
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<String>,
+    /// Write nothing; exit 1 and tell which files are not formatted
+    #[arg(long)]
+    check: bool,
+    /// Write nothing; print all that would change
+    #[arg(long)]
+    diff: bool,
+}
+
+#[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Explain {
     /// A code or a name: `P0102`, `missing-unit`
@@ -219,6 +245,7 @@ fn main() -> ExitCode {
         Command::Graph(args) => graph(&args),
         Command::Compile(args) => compile(&args),
         Command::Diff(args) => diff(&args),
+        Command::Fmt(args) => fmt(&args),
         Command::Explain(args) => explain(&args),
         Command::Schema { of } => schema(of),
         Command::Lsp { stdio: _ } => lsp::serve(&Regular, today).map_err(Unusable),
@@ -336,6 +363,74 @@ fn diff(args: &Diff) -> Result<bool, Unusable> {
     })?;
     print(&(format.render)(&report, true))?;
     Ok(!report.weakened())
+}
+
+fn fmt(args: &Fmt) -> Result<bool, Unusable> {
+    let texts: Vec<String> = args
+        .plans
+        .iter()
+        .map(|plan| Disk.read(plan).map_err(|e| Unusable(format!("cannot read `{plan}`: {e}"))))
+        .collect::<Result<_, _>>()?;
+    let mut clean = true;
+    let mut changed = Vec::new();
+    for (plan, text) in args.plans.iter().zip(&texts) {
+        let formatted = match planc::fmt::format(plan, text) {
+            Ok(formatted) => formatted,
+            Err(refusal) => {
+                tell(&refused(plan, refusal));
+                clean = false;
+                continue;
+            }
+        };
+        let stdin = ["-", "/dev/stdin"].contains(&plan.as_str());
+        if *text != formatted {
+            changed.push(plan);
+        }
+        if (args.check || args.diff) && *text != formatted {
+            print(&difference(plan, text, &formatted, args.diff))?;
+        } else if stdin && !args.check && !args.diff {
+            print(&formatted)?;
+        } else if *text != formatted {
+            write(Path::new(plan), &formatted)
+                .map_err(|why| Unusable(format!("cannot write `{plan}`: {why}")))?;
+            tell(&format!("formatted {plan}\n"));
+        }
+    }
+    if args.check && !changed.is_empty() {
+        changed.iter().for_each(|plan| tell(&format!("not formatted: {plan}\n")));
+        clean = false;
+    }
+    Ok(clean)
+}
+
+/// Why a file was left alone.
+fn refused(plan: &str, refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Broken { sources, diagnostics } => {
+            let diagnostics = diagnostics.into_sorted();
+            let findings = Findings { sources, diagnostics, ..Findings::default() };
+            let told = render::terminal(&findings, View { color: true, coverage: false });
+            format!("{told}`{plan}` is left as it is\n")
+        }
+        Refusal::Changed => format!(
+            "error: formatting `{plan}` would change what it says: it is left as it is\n\
+             note: this is a mistake in planc; please report it with the file\n"
+        ),
+    }
+}
+
+/// What formatting changes: all of it, or the first lines.
+fn difference(plan: &str, old: &str, new: &str, all: bool) -> String {
+    const FIRST: usize = 20;
+    let names = (format!("{plan} (as it is)"), format!("{plan} (formatted)"));
+    let diff = similar::TextDiff::from_lines(old, new);
+    let text = diff.unified_diff().header(&names.0, &names.1).to_string();
+    let lines = text.lines().count();
+    if all || lines <= FIRST {
+        return text;
+    }
+    let first: String = text.split_inclusive('\n').take(FIRST).collect();
+    format!("{first}… {} more lines: `planc fmt --diff {plan}`\n", lines - FIRST)
 }
 
 fn explain(args: &Explain) -> Result<bool, Unusable> {

@@ -5,15 +5,20 @@ pub(crate) fn nearest<'a, I>(name: &str, known: I) -> Option<&'a str>
 where
     I: IntoIterator<Item = &'a str>,
 {
-    let plain = flatten(name);
+    let (plain, length) = (flatten(name), name.chars().count());
     let mut best: Option<(usize, &str)> = None;
     for candidate in known {
         if candidate == name || candidate.is_empty() {
             continue;
         }
-        let distance =
-            if flatten(candidate) == plain { 0 } else { strsim::damerau_levenshtein(name, candidate) };
-        let allowed = (name.chars().count().max(candidate.chars().count()) / 3).max(1);
+        let other = candidate.chars().count();
+        let allowed = (length.max(other) / 3).max(1);
+        let distance = match flatten(candidate) == plain {
+            true => 0,
+            // Known before anything is compared: there may be thousands of names.
+            false if length.abs_diff(other) > allowed => continue,
+            false => strsim::osa_distance(name, candidate),
+        };
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }

@@ -9,6 +9,7 @@ use crate::graph::{self, Json, StepId, Template};
 use crate::source::Span;
 use crate::units::Rate;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// One profile of a plan.
 #[derive(Debug)]
@@ -177,6 +178,8 @@ pub(crate) struct StepPlace {
     /// Its URL or the endpoint's name.
     pub(crate) url_span: Span,
     pub(crate) token_span: Option<Span>,
+    /// How long its request may take, when it says so itself.
+    pub(crate) timeout: Option<Duration>,
     /// Names of the expectations that the plan writes for it.
     pub(crate) expects: Vec<String>,
     /// Whether it says anything of the answer, sound or not.
@@ -300,6 +303,11 @@ impl ResolvedPlan {
             walk(steps, &mut |step| out.push(step));
         }
         out
+    }
+
+    pub(crate) fn scenario(&self, name: &str) -> Option<&Scenario> {
+        let at = self.scenarios.binary_search_by(|scenario| scenario.scenario.name.as_str().cmp(name));
+        at.ok().map(|at| &self.scenarios[at])
     }
 
     pub(crate) fn fixture(&self, name: &str) -> Option<&Fixture> {

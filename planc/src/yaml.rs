@@ -7,6 +7,7 @@
 mod expand;
 mod load;
 mod traps;
+pub(crate) mod written;
 
 use crate::Page;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};

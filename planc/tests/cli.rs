@@ -556,3 +556,67 @@ fn diff_says_why_it_cannot_compare() {
     assert_eq!(done.status.code(), Some(2));
     assert!(err(&done).contains("no `git` in PATH"), "{}", err(&done));
 }
+
+#[test]
+fn files_are_formatted_in_place() {
+    let folder = Folder::new("fmt");
+    let (ugly, pretty) = ("plan:   a # x\ntarget: {url: b}\n", "plan: a   # x\ntarget: { url: b }\n");
+    folder.file("ugly.yaml", ugly);
+    folder.file("pretty.yaml", pretty);
+    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    // Looking changes nothing.
+    let done = folder.run(&["fmt", "--check", "ugly.yaml", "pretty.yaml"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert_eq!(err(&done), "not formatted: ugly.yaml\n");
+    let changed = "-plan:   a # x\n-target: {url: b}\n+plan: a   # x\n+target: { url: b }\n";
+    assert!(out(&done).contains(changed), "{}", out(&done));
+    let done = folder.run(&["fmt", "--diff", "ugly.yaml", "pretty.yaml"]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(
+        out(&done).starts_with("--- ugly.yaml (as it is)\n+++ ugly.yaml (formatted)\n"),
+        "{}",
+        out(&done)
+    );
+    assert_eq!(read("ugly.yaml"), ugly);
+    // Formatting writes what changes, through a link too.
+    std::os::unix::fs::symlink("ugly.yaml", folder.0.join("link.yaml")).expect("a link");
+    let done = folder.run(&["fmt", "link.yaml", "pretty.yaml"]);
+    assert_eq!((done.status.code(), err(&done).as_str()), (Some(0), "formatted link.yaml\n"));
+    assert!(folder.0.join("link.yaml").is_symlink());
+    assert_eq!(read("ugly.yaml"), pretty);
+    let done = folder.run(&["fmt", "--check", "ugly.yaml", "pretty.yaml"]);
+    assert_eq!((done.status.code(), out(&done).as_str(), err(&done).as_str()), (Some(0), "", ""));
+}
+
+#[test]
+fn standard_input_is_formatted_to_standard_output() {
+    let folder = Folder::new("fmt-pipe");
+    folder.file("plan.yaml", "plan:   a\n");
+    let run = |args: &[&str]| {
+        let input = std::fs::File::open(folder.0.join("plan.yaml")).expect("the plan");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_planc"));
+        command.args(args).current_dir(&folder.0).stdin(input).output().expect("planc runs")
+    };
+    let done = run(&["fmt", "-"]);
+    assert_eq!((done.status.code(), out(&done).as_str()), (Some(0), "plan: a\n"));
+    let done = run(&["fmt", "--check", "-"]);
+    assert_eq!((done.status.code(), err(&done).as_str()), (Some(1), "not formatted: -\n"));
+}
+
+#[test]
+fn files_with_mistakes_in_their_yaml_are_left_as_they_are() {
+    let folder = Folder::new("fmt-broken");
+    let broken = folder.file("broken.yaml", BROKEN);
+    let ugly = folder.file("ugly.yaml", "plan:   a\n");
+    let done = folder.run(&["fmt", &broken, &ugly]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(err(&done).contains("error[P0004]"), "{}", err(&done));
+    assert!(err(&done).contains("`broken.yaml` is left as it is"), "{}", err(&done));
+    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).expect("a file");
+    assert_eq!((read("broken.yaml").as_str(), read("ugly.yaml").as_str()), (BROKEN, "plan: a\n"));
+    // Nothing is written when a file cannot even be read.
+    folder.file("ugly.yaml", "plan:   a\n");
+    let done = folder.run(&["fmt", &ugly, "absent.yaml"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(read("ugly.yaml"), "plan:   a\n");
+}

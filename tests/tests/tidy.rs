@@ -101,7 +101,7 @@ fn planc_points_down() {
             &["parse"],
             &["ast"],
             &["executors"],
-            &["show", "schema"],
+            &["show", "schema", "fmt"],
             &["codes", "near"],
             &["eval"],
             &["graph", "expr"],

@@ -5,6 +5,7 @@ use super::{Lint, decides};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::resolved::{Gate, ResolvedPlan, Scenario};
 use crate::units::show_duration;
+use std::collections::BTreeMap;
 
 pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0419", name: "censored-gate" }, page: include_str!("censored-gate.md"), check };
@@ -13,9 +14,14 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     if plan.lost.steps || plan.lost.world {
         return;
     }
+    let mut first: BTreeMap<&str, &Gate> = BTreeMap::new();
+    for gate in plan.gates.iter().filter(|gate| decides(&gate.gate)) {
+        for scenario in gate.expected.keys() {
+            first.entry(scenario).or_insert(gate);
+        }
+    }
     for scenario in plan.scenarios.iter().filter(|scenario| scenario.sound) {
-        let feeds = |gate: &&Gate| decides(&gate.gate) && gate.expected.contains_key(&scenario.scenario.name);
-        if let Some(gate) = plan.gates.iter().find(feeds) {
+        if let Some(gate) = first.get(scenario.scenario.name.as_str()) {
             diagnostics.extend(cut_off(plan, scenario, gate));
         }
     }

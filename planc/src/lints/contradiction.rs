@@ -1,6 +1,6 @@
 //! Gates that no run can meet.
 
-use super::order::{ceiling, floor, never_above, reason, subject};
+use super::order::{ceiling, floor, never_above, reason, related, subject};
 use super::{Lint, decides, iterations, thousands};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Aggregate, Bound, Demand, RatePiece, Step, StepKind};
@@ -20,11 +20,9 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         alone.push(found.is_some());
         diagnostics.extend(found);
     }
-    for (at, one) in gates.iter().enumerate() {
-        for (other_at, other) in gates.iter().enumerate().skip(at + 1) {
-            if alone[at] || alone[other_at] {
-                continue;
-            }
+    for (at, others) in related(&gates).into_iter().enumerate() {
+        for other in others.into_iter().filter(|other| *other > at && !alone[at] && !alone[*other]) {
+            let (one, other) = (gates[at], gates[other]);
             diagnostics.extend(pair(plan, one, other).or_else(|| pair(plan, other, one)));
         }
     }
@@ -135,7 +133,7 @@ struct Most {
 fn most(plan: &ResolvedPlan, gate: &Gate, until: Option<Duration>) -> Option<Most> {
     let mut out = Most { sum: 0.0, terms: Vec::new() };
     for (name, weight) in &gate.expected {
-        let scenario = plan.scenarios.iter().find(|scenario| scenario.scenario.name == *name)?;
+        let scenario = plan.scenario(name)?;
         let (lot, hops) = chances(&scenario.scenario.steps, gate);
         if !scenario.sound || lot {
             return None;

@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Comparison, Demand, Gate};
 use crate::resolve::is_latency;
 use crate::resolved::{self, ResolvedPlan, blind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const LINT: Lint = Lint {
     code: Code { id: "P0403", name: "latency-without-errors" },
@@ -18,7 +18,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         return;
     }
     let gates = || plan.gates.iter().map(|gate| &gate.gate).filter(|gate| decides(gate));
-    let mut told: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
+    let on_errors = OnErrors::new(plan);
+    let mut told: BTreeSet<(&str, BTreeMap<String, String>)> = BTreeSet::new();
     for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
         if !gate.gate.metric.starts_with("http_req_") || !is_latency(&gate.gate.metric) {
             continue;
@@ -31,13 +32,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             continue;
         }
         let shown = show(&population);
-        // One that sees nothing has an error of its own, and was meant for this.
-        let counted = plan.gates.iter().filter(|other| decides(&other.gate)).any(|other| {
-            counts_errors(&other.gate, narrowed)
-                && (!other.reachable || blind(&other.gate).is_some() || covers(other, &population))
-        });
-        if !counted {
-            told.push(key.clone());
+        if !on_errors.count(&population, narrowed) {
+            told.insert(key.clone());
             let message = format!("a gate on latency, and none on errors of the same requests{shown}");
             let help = format!("write `http_req_failed{}: [\"rate < 1%\"]` beside it", braces(&population));
             diagnostics.push(if narrowed {
@@ -50,19 +46,51 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
                     .help(help)
             });
         }
-        let dropping = plan.scenarios.iter().any(|scenario| {
-            gate.expected.contains_key(&scenario.scenario.name)
-                && matches!(scenario.scenario.demand, Demand::Arrivals { .. })
-        });
+        let mut sources = gate.expected.keys().filter_map(|name| plan.scenario(name));
+        let mut dropping =
+            || sources.any(|scenario| matches!(scenario.scenario.demand, Demand::Arrivals { .. }));
         let on_drops = |other: &Gate| other.metric == "dropped_iterations";
-        if narrowed && dropping && !gates().any(on_drops) && !told.contains(&key) {
-            told.push(key);
+        if narrowed && dropping() && !gates().any(on_drops) && !told.contains(&key) {
+            told.insert(key);
             let message = "a gate on latency that dropped iterations do not enter, and none on them";
             diagnostics.push(
                 Diagnostic::warning(LINT.code, gate.metric_span, message)
                     .help("write `dropped_iterations: [\"count == 0\"]` beside it"),
             );
         }
+    }
+}
+
+/// Gates that count errors, by the first tag that they select: a plan may have a thousand of them.
+struct OnErrors<'a> {
+    /// One that sees nothing has an error of its own, and was meant for any of the latencies.
+    meant: Vec<&'a resolved::Gate>,
+    everywhere: Vec<&'a resolved::Gate>,
+    by_tag: BTreeMap<(&'a str, &'a str), Vec<&'a resolved::Gate>>,
+}
+
+impl<'a> OnErrors<'a> {
+    fn new(plan: &'a ResolvedPlan) -> Self {
+        let mut out = OnErrors { meant: Vec::new(), everywhere: Vec::new(), by_tag: BTreeMap::new() };
+        for gate in plan.gates.iter().filter(|gate| decides(&gate.gate) && counts_errors(&gate.gate, false)) {
+            if !gate.reachable || blind(&gate.gate).is_some() {
+                out.meant.push(gate);
+            } else if let Some((tag, value)) = narrowing(gate).next() {
+                out.by_tag.entry((tag, value)).or_default().push(gate);
+            } else {
+                out.everywhere.push(gate);
+            }
+        }
+        out
+    }
+
+    /// Whether any of them counts the errors of every request of a population.
+    fn count(&self, population: &BTreeMap<String, String>, all: bool) -> bool {
+        let by_tag =
+            population.iter().filter_map(|(tag, value)| self.by_tag.get(&(tag.as_str(), value.as_str())));
+        let mut covering = by_tag.flatten().filter(|gate| covers(gate, population));
+        let fits = |gate: &&resolved::Gate| counts_errors(&gate.gate, all);
+        self.meant.iter().chain(&self.everywhere).any(fits) || covering.any(fits)
     }
 }
 
@@ -81,8 +109,13 @@ fn counts_errors(gate: &Gate, all: bool) -> bool {
 
 /// Whether a gate, with its siblings where it is one of `{tag:*}`, sees every request of the population.
 fn covers(gate: &resolved::Gate, population: &BTreeMap<String, String>) -> bool {
-    let mut tags = gate.gate.selector.iter().filter(|(tag, _)| !gate.spread.contains(*tag));
-    tags.all(|(tag, value)| population.get(tag) == Some(value))
+    narrowing(gate).all(|(tag, value)| population.get(tag).is_some_and(|known| known == value))
+}
+
+/// The tags that a gate selects alone.
+fn narrowing(gate: &resolved::Gate) -> impl Iterator<Item = (&str, &str)> {
+    let tags = gate.gate.selector.iter().filter(|(tag, _)| !gate.spread.contains(*tag));
+    tags.map(|(tag, value)| (tag.as_str(), value.as_str()))
 }
 
 fn braces(selector: &BTreeMap<String, String>) -> String {

@@ -1,7 +1,7 @@
 //! What two conditions say about each other: which of two aggregates is never above the other, and where bounds lie.
 
 use crate::graph::{Aggregate, Bound, Comparison, Gate};
-use crate::resolved::ResolvedPlan;
+use crate::resolved::{self, ResolvedPlan};
 use std::collections::BTreeMap;
 
 /// One end of what a condition lets through, in the smallest unit of its metric.
@@ -64,6 +64,36 @@ pub(super) fn never_above(plan: &ResolvedPlan, low: &Gate, high: &Gate) -> bool 
         }
         _ => false,
     }
+}
+
+/// A tag that a gate selects, and its value.
+type Tag<'a> = Option<(&'a str, &'a str)>;
+
+/// For each gate the places of those, itself among them, on the same metric whose samples are a part of its own, or its
+/// own a part of theirs: no others can say anything about it.
+pub(super) fn related(gates: &[&resolved::Gate]) -> Vec<Vec<usize>> {
+    // By the first tag that a gate selects: one whose samples hold another's selects no tag that the other does not.
+    let mut places: BTreeMap<(&str, Tag<'_>), Vec<usize>> = BTreeMap::new();
+    for (at, gate) in gates.iter().enumerate() {
+        let first = gate.gate.selector.iter().next().map(|(tag, value)| (tag.as_str(), value.as_str()));
+        places.entry((&gate.gate.metric, first)).or_default().push(at);
+    }
+    let mut out = vec![Vec::new(); gates.len()];
+    for (at, gate) in gates.iter().enumerate() {
+        let tags = gate.gate.selector.iter().map(|(tag, value)| Some((tag.as_str(), value.as_str())));
+        let found = tags.chain([None]).filter_map(|tag| places.get(&(gate.gate.metric.as_str(), tag)));
+        for other in found.flatten().copied() {
+            if within(&gate.gate.selector, &gates[other].gate.selector) {
+                out[at].push(other);
+                out[other].push(at);
+            }
+        }
+    }
+    for places in &mut out {
+        places.sort_unstable();
+        places.dedup();
+    }
+    out
 }
 
 /// Why one is never above the other, where that is not plain to see.

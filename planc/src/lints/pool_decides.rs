@@ -8,23 +8,36 @@ use crate::resolve::is_latency;
 use crate::resolved::{Gate, ResolvedPlan, Scenario};
 use crate::source::Span;
 use crate::units::show_duration;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) const LINT: Lint =
     Lint { code: Code { id: "P0409", name: "pool-decides" }, page: include_str!("pool-decides.md"), check };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    let gates = loosest(plan);
     for scenario in plan.scenarios.iter().filter(|scenario| scenario.sound) {
-        let gates = plan.gates.iter().filter(|gate| decides(&gate.gate) && is_latency(&gate.gate.metric));
-        let loosest = gates
-            .filter(|gate| gate.gate.drops.contains_key(&scenario.scenario.name))
-            .filter_map(|gate| Some((bound(gate)?, gate)))
-            .max_by_key(|(bound, _)| *bound);
+        let loosest = gates.get(scenario.scenario.name.as_str()).copied();
         let loosest = loosest.filter(|_| !plan.lost.steps);
         let drained = if plan.lost.steps { None } else { drained(scenario, loosest) };
         let slow = || loosest.and_then(|(bound, gate)| misfit(scenario, bound, gate));
         diagnostics.extend(drained.or_else(slow));
     }
+}
+
+/// The gate on latency with the highest bound, by the scenario whose drops count in it.
+fn loosest(plan: &ResolvedPlan) -> BTreeMap<&str, (Duration, &Gate)> {
+    let mut out: BTreeMap<&str, (Duration, &Gate)> = BTreeMap::new();
+    for gate in plan.gates.iter().filter(|gate| decides(&gate.gate) && is_latency(&gate.gate.metric)) {
+        let Some(bound) = bound(gate) else { continue };
+        for scenario in gate.gate.drops.keys() {
+            let known = out.entry(scenario).or_insert((bound, gate));
+            if bound >= known.0 {
+                *known = (bound, gate);
+            }
+        }
+    }
+    out
 }
 
 fn bound(gate: &Gate) -> Option<Duration> {

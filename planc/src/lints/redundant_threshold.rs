@@ -1,9 +1,9 @@
 //! A gate that is never the one to break.
 
-use super::order::{End, ceiling, floor, never_above, reason};
+use super::order::{End, ceiling, floor, never_above, reason, related};
 use super::{Lint, contradiction, tautology};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Aggregate, Bound, Comparison, StepKind};
+use crate::graph::{Aggregate, Bound, Comparison};
 use crate::resolved::{Gate, ResolvedPlan};
 use crate::source::Span;
 use crate::units::show_duration;
@@ -21,8 +21,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     let gates: Vec<&Gate> = plan.gates.iter().filter(|gate| gate.reachable && !says_nothing(gate)).collect();
     // `{endpoint:*}` is many gates in one place: it says nothing new only when none of them does.
     let mut found: BTreeMap<Span, Vec<Option<Diagnostic>>> = BTreeMap::new();
-    for gate in &gates {
-        let implied = gates.iter().find_map(|other| implied(plan, gate, other));
+    for (gate, others) in gates.iter().zip(related(&gates)) {
+        let implied = others.into_iter().find_map(|other| implied(plan, gate, gates[other]));
         found.entry(gate.span).or_default().push(implied.or_else(|| over_timeout(plan, gate)));
     }
     for (_, told) in found {
@@ -95,12 +95,7 @@ pub(super) fn longest_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Durati
         return None;
     }
     let default = plan.target.as_ref()?.target.timeout;
-    let requests = plan.all_steps().into_iter().filter(|step| gate.gate.steps.contains(&step.id));
-    let timeouts = requests.filter_map(|step| match &step.kind {
-        StepKind::Http(http) => Some(http.request.timeout.unwrap_or(default)),
-        _ => None,
-    });
-    timeouts.max()
+    gate.gate.steps.iter().map(|step| plan.place(*step).timeout.unwrap_or(default)).max()
 }
 
 /// A bound on latency that no request which is answered can be above.

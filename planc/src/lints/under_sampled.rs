@@ -65,7 +65,7 @@ fn terms<'a>(plan: &'a ResolvedPlan, gate: &Gate) -> Option<Vec<Term<'a>>> {
     }
     let mut out = Vec::new();
     for (name, weight) in gate.expected.iter().filter(|(_, weight)| **weight > 0) {
-        let scenario = plan.scenarios.iter().find(|scenario| scenario.scenario.name == *name)?;
+        let scenario = plan.scenario(name)?;
         if !scenario.sound {
             return None;
         }

@@ -1,7 +1,8 @@
 //! Thresholds: k6's grammar with units, held against what the load can emit.
 
 use super::Resolver;
-use super::emits::{Emitter, TagValue, emitters};
+use super::emits::{TagValue, emitters};
+use super::index::Index;
 use super::metrics::{self, Family, is_latency};
 use crate::ast;
 use crate::codes;
@@ -12,6 +13,7 @@ use crate::parse::unit_diagnostic;
 use crate::resolved::{Gate, ResolvedPlan};
 use crate::source::Span;
 use crate::units::{self, Fixed, UnitError};
+use crate::yaml::TOO_LARGE;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ struct Written<'a> {
 /// Fills in the plan's gates, in the order of metric, selector and position.
 pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics: &mut Diagnostics) {
     let emitters = emitters(resolved);
+    let index = Index::new(&emitters);
     let mut gates: Vec<Gate> = Vec::new();
     for threshold in &plan.thresholds {
         let inputs = std::mem::take(&mut resolved.inputs);
@@ -49,11 +52,11 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
             continue;
         };
         let written = Written { selector, text, own_min_samples: threshold.min_samples.is_some(), needed };
-        let selectors = expand(selector, &emitters, diagnostics);
+        let selectors = expand(selector, &index, diagnostics);
         // A gate that was meant and cannot be expanded is no gate that is missing.
         resolved.lost.thresholds |= selectors.is_empty();
         for selector in selectors {
-            gates.push(reach(&written, graph::Gate { selector, ..gate.clone() }, &emitters, resolved));
+            gates.push(reach(&written, graph::Gate { selector, ..gate.clone() }, &index, resolved));
         }
     }
     // A stable sort: conditions under one selector stay in the order of writing.
@@ -312,10 +315,13 @@ fn needed(aggregate: Aggregate, op: Comparison, bound: Bound, kind: MetricKind) 
     }
 }
 
+/// So many gates of one condition nobody reads.
+const MAX_SELECTORS: usize = 10_000;
+
 /// One selector for each combination of values that `*` stands for.
 fn expand(
     selector: &ast::Selector,
-    emitters: &[Emitter],
+    index: &Index<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<BTreeMap<String, String>> {
     let family = metrics::family(&selector.metric.value);
@@ -326,7 +332,7 @@ fn expand(
     for (tag, value) in selector.tags.iter().filter(|(_, value)| value.value == "*") {
         let mut next = Vec::new();
         for selector in &out {
-            let sources = emitters.iter().filter(|e| e.family == family && e.matches(selector));
+            let sources = index.sources(&family, selector).into_iter();
             let mut values: Vec<String> = Vec::new();
             for known in sources.filter_map(|emitter| emitter.tags.get(&tag.value)) {
                 match known {
@@ -348,6 +354,14 @@ fn expand(
                 selector.insert(tag.value.clone(), value);
                 selector
             }));
+            if next.len() > MAX_SELECTORS {
+                let message = format!("`*` stands for more than {MAX_SELECTORS} combinations of values");
+                diagnostics.push(
+                    Diagnostic::error(TOO_LARGE, value.span, message)
+                        .help("select one tag at a time, or name the values that matter"),
+                );
+                return Vec::new();
+            }
         }
         out = next;
     }
@@ -372,10 +386,9 @@ fn open_wildcard(tag: &ast::Word, span: Span, known: &TagValue) -> Diagnostic {
 }
 
 /// Finds out which steps can emit into a gate, and what drops mean to it.
-fn reach(written: &Written<'_>, mut gate: graph::Gate, emitters: &[Emitter], plan: &ResolvedPlan) -> Gate {
+fn reach(written: &Written<'_>, mut gate: graph::Gate, index: &Index<'_>, plan: &ResolvedPlan) -> Gate {
     let family = metrics::family(&gate.metric);
-    let sources: Vec<&Emitter> =
-        emitters.iter().filter(|e| e.family == family && e.matches(&gate.selector)).collect();
+    let sources = index.sources(&family, &gate.selector);
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     for source in &sources {
         gate.steps.extend(source.step);
@@ -435,9 +448,7 @@ fn drops(
         return BTreeMap::new();
     }
     let counted = |name: &String| {
-        plan.scenarios
-            .iter()
-            .any(|s| s.scenario.name == *name && !matches!(s.scenario.demand, Demand::Users { .. }))
+        plan.scenario(name).is_some_and(|s| !matches!(s.scenario.demand, Demand::Users { .. }))
     };
     expected
         .iter()

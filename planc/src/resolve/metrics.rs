@@ -3,7 +3,7 @@
 use crate::graph::MetricKind;
 
 /// Where samples of a metric come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     /// One for each HTTP request.
     Http,

@@ -4,6 +4,7 @@ mod checks;
 mod emits;
 mod fixtures;
 mod gates;
+mod index;
 mod inputs;
 mod metrics;
 mod needs;

@@ -72,7 +72,7 @@ fn of_steps(plan: &Plan, steps: &[Step]) -> Option<Span> {
         StepKind::Http(http) => match &http.asked {
             Asked::Direct(request) => relative(request),
             Asked::Call(name, _) => {
-                let endpoint = plan.endpoints.iter().find(|endpoint| endpoint.name.value == name.value)?;
+                let endpoint = plan.endpoint(&name.value)?;
                 relative(endpoint.request.as_ref()?).map(|_| name.span)
             }
         },

@@ -76,6 +76,7 @@ impl Resolver<'_> {
             span: step.span,
             url_span: step.span,
             token_span: None,
+            timeout: None,
             expects: Vec::new(),
             checked: false,
             tag_values: around.tag_values.clone(),
@@ -97,6 +98,7 @@ impl Resolver<'_> {
                     Some(endpoint) => endpoint.clone(),
                     None => format!("{} {}", http.request.method, show_url(&http.request.url)),
                 };
+                self.places[id.0 as usize].timeout = http.request.timeout;
                 (graph::StepKind::Http(Box::new(http)), name)
             }
             StepKind::Pause(pause) => self.pause(pause)?,
@@ -339,7 +341,7 @@ impl Resolver<'_> {
             Asked::Call(name, extra) => (name, extra),
         };
         let own = self.request(extra, scope);
-        let Some(endpoint) = plan.endpoints.iter().find(|endpoint| endpoint.name.value == name.value) else {
+        let Some(endpoint) = plan.endpoint(&name.value) else {
             let names = plan.endpoints.iter().map(|endpoint| endpoint.name.value.as_str());
             self.unknown("endpoint", name, names);
             self.texts(&step.path, scope);
@@ -435,6 +437,10 @@ impl Resolver<'_> {
     }
 
     fn records(&mut self, records: &[ast::Record], scope: &Scope) -> Vec<graph::Record> {
+        // Names are copied only where something is recorded: a scenario may capture thousands.
+        if records.is_empty() {
+            return Vec::new();
+        }
         let plan = self.plan;
         let fields = ["status", "headers", "json", "body", "duration"];
         let response = fields.iter().map(|field| (field.to_string(), Shape::Any)).collect();

@@ -1,6 +1,8 @@
 //! What the tests of the compiler share.
 #![allow(dead_code, clippy::disallowed_methods)] // Each test crate uses a part, and tests read files.
 
+pub(crate) mod mutate;
+
 use planc::{Compilation, Files};
 
 /// The file system.

@@ -39,6 +39,7 @@ mod testing;
 mod text;
 pub mod tokens;
 pub mod values;
+mod views;
 mod vu;
 mod worker;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use super::{Lint, decides};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Comparison, Demand, Gate};
+use crate::graph::{Comparison, Demand, Gate, Over};
 use crate::resolve::is_latency;
 use crate::resolved::{self, ResolvedPlan, blind};
 use std::collections::BTreeMap;
@@ -34,6 +34,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         // One that sees nothing has an error of its own, and was meant for this.
         let counted = plan.gates.iter().filter(|other| decides(&other.gate)).any(|other| {
             counts_errors(&other.gate, narrowed)
+                && (sees_all(&other.gate) || other.gate.over == gate.gate.over)
                 && (!other.reachable || blind(&other.gate).is_some() || covers(other, &population))
         });
         if !counted {
@@ -77,6 +78,11 @@ fn counts_errors(gate: &Gate, all: bool) -> bool {
         "checks" => lower,
         _ => false,
     }
+}
+
+/// Whether a gate looks at all of the load: a stage is a part of it.
+fn sees_all(gate: &Gate) -> bool {
+    !matches!(gate.over, Over::Stage { .. })
 }
 
 /// Whether a gate, with its siblings where it is one of `{tag:*}`, sees every request of the population.

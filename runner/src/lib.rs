@@ -1,4 +1,5 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
+pub mod bench;
 pub mod check;
 pub mod checks;
 pub mod cli;

@@ -43,7 +43,7 @@ impl Allows {
         for allow in written {
             match lint(&allow.lint) {
                 Ok(code) => entries.push(Entry { code, allow }),
-                Err(diagnostic) => diagnostics.push(diagnostic),
+                Err(diagnostic) => diagnostics.push(*diagnostic),
             }
         }
         let over = |entry: &Entry| matches!((&entry.allow.until, today), (Some(until), Some(today)) if until.value < today);
@@ -116,7 +116,7 @@ impl Allows {
 }
 
 /// A lint by its name or code. Only lints can be allowed: what does not compile, does not.
-fn lint(word: &Word) -> Result<Code, Diagnostic> {
+fn lint(word: &Word) -> Result<Code, Box<Diagnostic>> {
     if let Some(code) = lints::codes().find(|code| code.name == word.value || code.id == word.value) {
         return Ok(code);
     }
@@ -125,8 +125,8 @@ fn lint(word: &Word) -> Result<Code, Diagnostic> {
         false => format!("unknown lint `{}`", word.value),
     };
     let diagnostic = Diagnostic::error(codes::BAD_VALUE, word.span, message);
-    Err(match nearest(&word.value, lints::codes().map(|code| code.name)) {
+    Err(Box::new(match nearest(&word.value, lints::codes().map(|code| code.name)) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(word.span, near),
         None => diagnostic.help("`planc explain --list` has all of them"),
-    })
+    }))
 }

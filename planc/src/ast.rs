@@ -692,6 +692,8 @@ pub(crate) struct Threshold {
     pub(crate) delay_abort_eval: Option<Typed<Duration>>,
     pub(crate) min_samples: Option<Typed<u64>>,
     pub(crate) confident: Option<Typed<bool>>,
+    pub(crate) window: Option<Typed<Duration>>,
+    pub(crate) stage: Option<Typed<u32>>,
 }
 
 /// `health:`.
@@ -699,4 +701,9 @@ pub(crate) struct Threshold {
 pub(crate) struct Health {
     pub(crate) lateness_p99: Option<Typed<Duration>>,
     pub(crate) achieved: Option<Typed<PartsPerMillion>>,
+    pub(crate) cpu: Option<Typed<PartsPerMillion>>,
+    pub(crate) run_queue: Option<Typed<PartsPerMillion>>,
+    pub(crate) steal: Option<Typed<PartsPerMillion>>,
+    pub(crate) throttled: Option<Typed<PartsPerMillion>>,
+    pub(crate) pressure: Option<Typed<PartsPerMillion>>,
 }

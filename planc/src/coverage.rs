@@ -197,7 +197,7 @@ fn upper(gate: &Gate) -> bool {
 fn show(gate: &Gate) -> String {
     let pairs: Vec<String> = gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
     match pairs.is_empty() {
-        true => format!("{} {}", gate.metric, gate.text),
-        false => format!("{}{{{}}} {}", gate.metric, pairs.join(","), gate.text),
+        true => format!("{} {}", gate.metric, gate.condition()),
+        false => format!("{}{{{}}} {}", gate.metric, pairs.join(","), gate.condition()),
     }
 }

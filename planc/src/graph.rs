@@ -5,7 +5,7 @@
 //! reordering keys keeps the id. Values that are known only when a run starts (secrets, the port of a
 //! service, a token) stay as [`Expr::Path`] slots in templates.
 
-use crate::units::{Fixed, PartsPerMillion, Rate};
+use crate::units::{Fixed, PartsPerMillion, Rate, show_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -1022,6 +1022,27 @@ pub struct Gate {
     pub drops: BTreeMap<String, u64>,
     /// Steps that can emit into it.
     pub steps: Vec<StepId>,
+    /// Which part of the load it judges.
+    #[serde(default, skip_serializing_if = "Over::is_load")]
+    pub over: Over,
+}
+
+/// Which part of the load a gate judges. A sample belongs to the part in which its intended start lies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Over {
+    /// All of it.
+    #[default]
+    Load,
+    /// Every full window of this length, each by itself.
+    EveryWindow(Duration),
+    /// One stage of a scenario's executor.
+    Stage {
+        /// The scenario.
+        scenario: String,
+        /// Which of its stages, from 1.
+        number: u32,
+    },
 }
 
 /// What a gate computes.
@@ -1100,6 +1121,44 @@ pub struct HealthLimits {
     pub lateness_p99: Duration,
     /// Achieved over intended arrivals.
     pub achieved: PartsPerMillion,
+    /// What is told as the cause where the generator was late, and by itself only warned of.
+    #[serde(default, skip_serializing_if = "Strains::is_default")]
+    pub strains: Strains,
+}
+
+/// Strains on the generator, as shares of time, beyond which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strains {
+    /// Own CPU, of a core for each worker.
+    pub cpu: PartsPerMillion,
+    /// Threads that could run and waited for a core.
+    pub run_queue: PartsPerMillion,
+    /// Time that the hypervisor gave to others.
+    pub steal: PartsPerMillion,
+    /// Time for which the cgroup was not let run.
+    pub throttled: PartsPerMillion,
+    /// Time in which any task of the machine waited for a core (PSI).
+    pub pressure: PartsPerMillion,
+}
+
+impl Default for Strains {
+    fn default() -> Self {
+        let percent = |share: u32| PartsPerMillion(share * 10_000);
+        Strains {
+            cpu: percent(90),
+            run_queue: percent(10),
+            steal: percent(5),
+            throttled: percent(1),
+            pressure: percent(50),
+        }
+    }
+}
+
+impl Strains {
+    fn is_default(&self) -> bool {
+        *self == Strains::default()
+    }
 }
 
 /// Outputs asked for, as paths relative to `--out`.
@@ -1195,6 +1254,36 @@ impl Demand {
             Demand::Users { pieces, .. } => pieces.iter().map(|p| p.duration).sum(),
             Demand::Iterations { max_duration, .. } => *max_duration,
         }
+    }
+
+    /// When stage `number` (from 1) begins and ends, after the scenario's beginning.
+    pub fn stage(&self, number: u32) -> Option<(Duration, Duration)> {
+        let lengths: Vec<Duration> = match self {
+            Demand::Arrivals { pieces, .. } => pieces.iter().map(|piece| piece.duration).collect(),
+            Demand::Users { pieces, .. } => pieces.iter().map(|piece| piece.duration).collect(),
+            Demand::Iterations { .. } => Vec::new(),
+        };
+        let before = number.checked_sub(1)? as usize;
+        let begin = lengths.get(..before)?.iter().sum();
+        Some((begin, begin + *lengths.get(before)?))
+    }
+}
+
+impl Gate {
+    /// The condition and the part of the load that it is held against: `p(95) < 500ms in every 30s`.
+    pub fn condition(&self) -> String {
+        match &self.over {
+            Over::Load => self.text.clone(),
+            Over::EveryWindow(length) => format!("{} in every {}", self.text, show_duration(*length)),
+            Over::Stage { number, .. } => format!("{} in stage {number}", self.text),
+        }
+    }
+}
+
+impl Over {
+    /// Whether it is the whole load.
+    pub fn is_load(&self) -> bool {
+        *self == Over::Load
     }
 }
 

@@ -618,6 +618,8 @@ fn thresholds() -> Json {
             ("delay_abort_eval", local("duration")),
             ("min_samples", local("count")),
             ("confident", local("flag")),
+            ("window", local("duration")),
+            ("stage", local("count")),
         ],
     );
     let one = json!({ "anyOf": [{ "type": "string" }, allowing(long)] });
@@ -628,7 +630,16 @@ fn thresholds() -> Json {
 }
 
 fn health() -> Json {
-    let keys = [("lateness_p99", local("duration")), ("achieved", local("share"))];
+    let strain = |name| (name, local("share"));
+    let keys = [
+        ("lateness_p99", local("duration")),
+        ("achieved", local("share")),
+        strain("cpu"),
+        strain("run_queue"),
+        strain("steal"),
+        strain("throttled"),
+        strain("pressure"),
+    ];
     described("Limits of the generator's own health.", allowing(object(&[], &keys)))
 }
 

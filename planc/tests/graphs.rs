@@ -171,6 +171,12 @@ fn everything_is_lowered() {
     );
     assert_eq!(arrivals.steps[0].tags["url"].as_literal(), Some("/users/{}/orders/{}"));
     assert_eq!(arrivals.steps[0].tags["team"].as_literal(), Some("red"));
+    let strains = graph.health.strains;
+    assert_eq!((strains.cpu.0, strains.run_queue.0, strains.throttled.0), (800_000, 200_000, 20_000));
+    assert_eq!((strains.steal.0, strains.pressure.0), (10_000, 900_000));
+    let parts: Vec<String> =
+        graph.gates.iter().filter(|g| !g.over.is_load()).map(|g| g.condition()).collect();
+    assert_eq!(parts, ["p(50) < 100ms in stage 3", "med < 1s in every 30s"]);
     let gate = |text: &str| graph.gates.iter().find(|g| g.text == text).unwrap_or_else(|| panic!("{text}"));
     let drops = &gate("p(95) < 500ms").drops;
     // order, one of two branches, next, three items, two letters, two k, pay

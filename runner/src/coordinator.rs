@@ -1,6 +1,6 @@
 //! Merging what workers hand over: once a second, into samples that were on time and samples that were not.
 
-use crate::evidence::{HealthRecord, LoadRecord, ScenarioRecord, Tick};
+use crate::evidence::{HealthRecord, HealthSecond, LoadRecord, ScenarioRecord, Tick, ViewRecord};
 use crate::health::Health;
 use crate::load::{AbortCheck, Event, LoadEnd};
 use crate::prepare::Program;
@@ -21,6 +21,7 @@ pub(crate) struct Coordinator {
     abort: Option<AbortCheck>,
     merger: Merger,
     health: Health,
+    seconds: Vec<HealthSecond>,
     waiting: Vec<VecDeque<Box<WorkerTick>>>,
     done: Vec<bool>,
     /// By scenario and worker, hits by draw.
@@ -51,11 +52,12 @@ impl Coordinator {
             open_model: program.scenarios.iter().any(|s| matches!(s.demand, Demand::Arrivals { .. })),
             closed_model: program.scenarios.iter().any(|s| !matches!(s.demand, Demand::Arrivals { .. })),
             played: vec![0; program.steps],
+            merger: Merger::new(workers, program.views.clone()),
             program,
             shared,
             abort,
-            merger: Merger::new(workers),
-            health: Health::new(),
+            health: Health::new(workers),
+            seconds: Vec::new(),
             waiting: std::iter::repeat_with(VecDeque::new).take(workers).collect(),
             done: vec![false; workers],
             hits: vec![Vec::new(); scenarios],
@@ -139,8 +141,10 @@ impl Coordinator {
         let mut merged = Tick { late, lateness_p99_us: lateness.quantile(0.99), ..Tick::default() };
         let mut alive = vec![0; self.standing.len()];
         let mut most = vec![0; self.standing.len()];
+        let mut health = HealthSecond::default();
         for (worker, tick) in ticks.iter_mut().enumerate() {
             let Some(tick) = tick else { continue };
+            health.connections += u64::from(tick.connections);
             self.merger.add(worker, &mut tick.snapshot, late, &mut second);
             for (sum, count) in self.played.iter_mut().zip(&tick.played) {
                 *sum += u64::from(*count);
@@ -158,7 +162,12 @@ impl Coordinator {
                 record.dropped_by_target += deltas.dropped_by_target;
                 record.dropped_by_generator += deltas.dropped_by_generator;
                 record.censored += deltas.censored;
+                record.began_us = record.began_us.or(deltas.began_us);
                 record.last_answer_us = record.last_answer_us.max(deltas.last_answer_us);
+                if matches!(self.program.scenarios[index].demand, Demand::Arrivals { .. }) {
+                    health.intended += deltas.planned;
+                    health.achieved += deltas.planned - deltas.dropped_by_generator.min(deltas.planned);
+                }
                 alive[index] += deltas.vus;
                 most[index] += deltas.most_vus;
                 merged.started += deltas.started;
@@ -178,9 +187,13 @@ impl Coordinator {
         merged.p50_us = second.duration.quantile(0.50);
         merged.p95_us = second.duration.quantile(0.95);
         merged.p99_us = second.duration.quantile(0.99);
-        merged.cpu_centicores = self.health.look();
         let ticks = self.record.ticks.len() as u64 + 1;
         merged.at_us = (ticks * TICK.as_micros() as u64).min(self.shared.now_us());
+        let (starts_us, reads_us) = (lateness.spread(), delay.spread());
+        let mut health = HealthSecond { at_us: merged.at_us, late, starts_us, reads_us, ..health };
+        self.health.look(&mut health);
+        merged.cpu_centicores = health.cpu_centicores.unwrap_or(0);
+        self.seconds.push(health);
         self.merger.gauge("vus", i64::from(merged.vus), merged.at_us);
         let vus_max: u32 = self.scenarios.iter().map(|record| record.vus_max).sum();
         self.merger.gauge("vus_max", i64::from(vus_max), merged.at_us);
@@ -200,6 +213,7 @@ impl Coordinator {
     fn fill(&self, record: &mut LoadRecord) {
         (record.on_time, record.late) = self.merger.populations();
         record.duration_us = self.shared.now_us();
+        record.views = self.views();
         record.steps_played =
             self.played.iter().enumerate().map(|(step, count)| (step as u32, *count)).collect();
         for (at, (program, scenario)) in self.program.scenarios.iter().zip(&self.scenarios).enumerate() {
@@ -222,9 +236,22 @@ impl Coordinator {
         record.error = self.shared.error();
     }
 
+    fn views(&self) -> Vec<ViewRecord> {
+        let names: Vec<&str> = self.program.scenarios.iter().map(|s| s.name.as_str()).collect();
+        let mut views = self.merger.views(&names);
+        for (record, view) in views.iter_mut().zip(self.program.views.iter()) {
+            for (program, scenario) in self.program.scenarios.iter().zip(&self.scenarios) {
+                if let (Some(clock), Some(begun)) = (view.clocks.get(&program.name), scenario.began_us) {
+                    record.scenarios.insert(program.name.clone(), clock.beginning(begun));
+                }
+            }
+        }
+        views
+    }
+
     fn health_record(&self) -> HealthRecord {
         let workers = self.done.len() as u32;
-        let seen = self.health.seen(u64::from(workers));
+        let seen = self.health.seen();
         HealthRecord {
             lateness: self.lateness.to_trend(),
             loop_delay: self.loop_delay.to_trend(),
@@ -236,7 +263,9 @@ impl Coordinator {
             throttled_us: seen.throttled_us,
             open_files: seen.open_files,
             exhausted: self.exhausted.clone(),
+            ports: seen.ports,
             peak_memory: seen.peak_memory,
+            seconds: self.seconds.clone(),
             panicked: self.shared.panicked(),
         }
     }

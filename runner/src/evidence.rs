@@ -5,7 +5,7 @@
 //! measured in seconds in which the generator itself was late is kept apart from the rest, so that a
 //! breach can be judged with those seconds left out.
 
-use planc::graph::ExecutionGraph;
+use planc::graph::{ExecutionGraph, Over};
 use seeders::Receipt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -134,6 +134,9 @@ pub struct LoadRecord {
     pub on_time: Population,
     /// Samples of seconds in which it was late.
     pub late: Population,
+    /// What gates with `window` or `stage` judge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<ViewRecord>,
     /// One a second.
     pub ticks: Vec<Tick>,
     /// By scenario name.
@@ -147,6 +150,47 @@ pub struct LoadRecord {
     /// An error of the engine's own that ended the load before its time.
     #[serde(default)]
     pub error: Option<String>,
+}
+
+/// One metric under one selector, cut into the parts that gates judge by themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewRecord {
+    /// Metric name.
+    pub metric: String,
+    /// Tags that the samples carry.
+    pub selector: BTreeMap<String, String>,
+    /// How it is cut.
+    pub over: Over,
+    /// Where the beginning of each scenario lies in it, in microseconds.
+    pub scenarios: BTreeMap<String, u64>,
+    /// Parts in which anything was, by number: a window from `number` times its length on; 0 for a stage.
+    pub parts: BTreeMap<u32, PartRecord>,
+}
+
+/// What was in one part of a view, by intended start.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// Samples of seconds in which the generator was on time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_time: Option<Samples>,
+    /// Samples of seconds in which it was late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Samples>,
+    /// How often steps were begun that can emit into the view, or iterations where it is on those.
+    #[serde(default)]
+    pub plays: u64,
+    /// Iterations not begun, by scenario.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, Drops>,
+}
+
+/// Iterations not begun, by whose fault.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// All virtual users were busy and the generator was on time.
+    pub by_target: u64,
+    /// The generator was late.
+    pub by_generator: u64,
 }
 
 /// Samples by metric and tags. Merging is associative and commutative.
@@ -277,6 +321,9 @@ pub struct ScenarioRecord {
     /// End of the last request that was answered, whatever the answer; microseconds since the load's start, 0 for none.
     #[serde(default)]
     pub last_answer_us: u64,
+    /// When it began, microseconds since the load's start; none if it did not.
+    #[serde(default)]
+    pub began_us: Option<u64>,
     /// When it ended on all workers, its graceful stop included; microseconds since the load's start, 0 if it did not.
     #[serde(default)]
     pub ended_us: u64,
@@ -321,9 +368,97 @@ pub struct HealthRecord {
     pub open_files: Option<(u64, u64)>,
     /// Errors of ours for want of files or ports, by text.
     pub exhausted: BTreeMap<String, u64>,
+    /// Ephemeral ports that there are for connections.
+    #[serde(default)]
+    pub ports: Option<u64>,
     /// Peak resident memory, bytes.
     pub peak_memory: Option<u64>,
     /// Virtual users and workers that were lost to a bug of ours.
     #[serde(default)]
     pub panicked: u64,
+    /// One a second.
+    #[serde(default)]
+    pub seconds: Vec<HealthSecond>,
+}
+
+/// The generator in one second. What nobody could tell is left out, and so is what was nought.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HealthSecond {
+    /// End of the second, microseconds since the load's start.
+    pub at_us: u64,
+    /// The generator was late.
+    #[serde(skip_serializing_if = "is_default")]
+    pub late: bool,
+    /// Lateness of starts in microseconds: p50, p99, max.
+    #[serde(skip_serializing_if = "is_default")]
+    pub starts_us: Option<[u64; 3]>,
+    /// Delay of reading in microseconds: p50, p99, max.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reads_us: Option<[u64; 3]>,
+    /// Arrivals that were due.
+    #[serde(skip_serializing_if = "is_default")]
+    pub intended: u64,
+    /// Of them begun, or dropped by the target's fault.
+    #[serde(skip_serializing_if = "is_default")]
+    pub achieved: u64,
+    /// Own CPU, hundredths of a core.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cpu_centicores: Option<u32>,
+    /// How busy each core of the machine was, whoever used it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cores_percent: Vec<u32>,
+    /// Share of time in which a worker could run and waited for a core (schedstat), parts per million.
+    #[serde(skip_serializing_if = "is_default")]
+    pub run_queue_ppm: Option<u32>,
+    /// Steal of the machine, parts per million.
+    #[serde(skip_serializing_if = "is_default")]
+    pub steal_ppm: Option<u32>,
+    /// Share of time in which our cgroup was throttled, parts per million.
+    #[serde(skip_serializing_if = "is_default")]
+    pub throttled_ppm: Option<u32>,
+    /// Share of time in which any task of the machine waited for a core (PSI), parts per million.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pressure_ppm: Option<u32>,
+    /// Open files of ours.
+    #[serde(skip_serializing_if = "is_default")]
+    pub open_files: u64,
+    /// Open connections of ours, each with a port of its own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub connections: u64,
+    /// TCP sockets of the machine that hold a port, those that wait to be forgotten with them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sockets: Option<u64>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl LoadRecord {
+    /// What became of all iterations together; planned only where every scenario knows it.
+    pub fn sums(&self) -> ScenarioRecord {
+        let mut sums = ScenarioRecord { planned: Some(0), ..ScenarioRecord::default() };
+        for record in self.scenarios.values() {
+            sums.planned = sums.planned.zip(record.planned).map(|(sum, more)| sum + more);
+            sums.started += record.started;
+            sums.finished += record.finished;
+            sums.failed += record.failed;
+            sums.interrupted += record.interrupted;
+            sums.dropped_by_target += record.dropped_by_target;
+            sums.dropped_by_generator += record.dropped_by_generator;
+            sums.censored += record.censored;
+            sums.vus_max += record.vus_max;
+        }
+        sums
+    }
+}
+
+impl HealthRecord {
+    /// Mean and largest of a figure over the seconds that tell it.
+    pub fn mean_and_max(&self, figure: impl Fn(&HealthSecond) -> Option<u64>) -> Option<(u64, u64)> {
+        let told: Vec<u64> = self.seconds.iter().filter_map(figure).collect();
+        let max = *told.iter().max()?;
+        Some((told.iter().sum::<u64>() / told.len() as u64, max))
+    }
 }

@@ -3,16 +3,19 @@
 
 mod applied;
 mod gates;
+mod generator;
+mod parts;
+mod pool;
 mod silence;
 mod stats;
 #[cfg(test)]
 mod tests;
 
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, Trend};
+use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord};
 use crate::exit::Exit;
 use gates::Facts;
 pub(crate) use gates::{Unit, kind_of, show, walk};
-use planc::graph::{Demand, ExecutionGraph, GateLevel, MetricKind, Scenario, StepKind};
+use planc::graph::{ExecutionGraph, GateLevel, MetricKind, Scenario, StepKind};
 use planc::units::show_duration;
 use serde::{Serialize, Serializer};
 pub(crate) use stats::Distribution;
@@ -32,6 +35,8 @@ pub struct Verdict {
     pub gates: Vec<GateResult>,
     /// What a reader may think was measured but was not.
     pub not_measured: Vec<String>,
+    /// Strains on the generator that did not make it late.
+    pub warnings: Vec<String>,
 }
 
 /// One reason for a verdict.
@@ -177,20 +182,20 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
     let gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
     let not_measured = not_measured(graph, load, &gates, &skipped);
     let broken = load.error.is_some() || load.health.panicked > 0;
+    let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
+    let warnings = case.strains();
     let (status, causes) = match stopped_before_load(evidence) {
         Some(decided) if !broken => decided,
-        _ => {
-            let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
-            case.decide()
-        }
+        _ => case.decide(),
     };
-    Verdict { status, exit: status.code(), causes, gates, not_measured }
+    Verdict { status, exit: status.code(), causes, gates, not_measured, warnings }
 }
 
 /// Judges a run that was to send no load: guards, services, seeding, preflight.
 pub fn judge_preparation(evidence: &Evidence) -> Verdict {
     let (status, causes) = stopped_before_load(evidence).unwrap_or((Exit::Pass, Vec::new()));
-    Verdict { status, exit: status.code(), causes, gates: Vec::new(), not_measured: Vec::new() }
+    let (gates, not_measured, warnings) = Default::default();
+    Verdict { status, exit: status.code(), causes, gates, not_measured, warnings }
 }
 
 /// Judges smoke scenarios alone: reasons not to go on to the load, empty when they hold. `aborted` says what
@@ -227,8 +232,11 @@ pub fn aborting_gate(graph: &ExecutionGraph, load: &LoadRecord) -> Option<String
     let elapsed = Duration::from_micros(load.duration_us);
     let mut due = graph.gates.iter().filter(|g| g.abort_on_fail && elapsed >= g.delay_abort_eval).peekable();
     due.peek()?;
-    let facts = Facts::new(graph, load, BTreeSet::new());
-    due.map(|gate| facts.gate(gate))
+    let in_flight = load.ticks.last().map_or(0, |tick| u64::from(tick.busy_vus));
+    let facts = Facts::new(graph, load, BTreeSet::new()).amid(in_flight);
+    // A part is looked at when it is over; windows that are not are left out anyway.
+    due.filter(|gate| facts.is_over(gate))
+        .map(|gate| facts.gate(gate))
         .find(|result| result.state == GateState::Fail && result.breach_stands)
         .map(|result| gate_text(&result))
 }
@@ -356,51 +364,6 @@ impl Case<'_> {
         }
         out
     }
-
-    fn generator_health(&self) -> Vec<Cause> {
-        let mut out = Vec::new();
-        let health = &self.load.health;
-        let limit = self.graph.health.lateness_p99;
-        let open = self.scenarios().any(|(s, _)| matches!(s.demand, Demand::Arrivals { .. }));
-        let closed = self.scenarios().any(|(s, _)| !matches!(s.demand, Demand::Arrivals { .. }));
-        for (relevant, trend, what) in [
-            (open, &health.lateness, "starts were late"),
-            (closed, &health.loop_delay, "sockets were read late"),
-        ] {
-            let Some(p99) = p99(trend) else { continue };
-            if relevant && p99 > limit.as_micros() as f64 {
-                let text = format!(
-                    "generator: {what}: p99 {}, limit {} ({})",
-                    show(p99, Unit::Time),
-                    show_duration(limit),
-                    self.why_late()
-                );
-                out.push(cause(CauseKind::Generator, text));
-            }
-        }
-        for (what, times) in &health.exhausted {
-            out.push(cause(CauseKind::Generator, format!("generator: {what} ({times} times)")));
-        }
-        out
-    }
-
-    /// What explains lateness; none of it is a verdict by itself.
-    fn why_late(&self) -> String {
-        let health = &self.load.health;
-        let mut parts = vec![format!(
-            "own CPU {}% of a core with {} workers",
-            health.cpu_centicores_mean, health.workers
-        )];
-        for (what, ppm) in [("run-queue delay", health.run_queue_delay_ppm), ("steal", health.steal_ppm)] {
-            if let Some(ppm) = ppm.filter(|ppm| *ppm >= 10_000) {
-                parts.push(format!("{what} {:.1}%", ppm as f64 / 1e4));
-            }
-        }
-        if let Some(throttled) = health.throttled_us.filter(|us| *us > 0) {
-            parts.push(format!("cgroup throttled {}", show(throttled as f64, Unit::Time)));
-        }
-        parts.join(", ")
-    }
 }
 
 /// Ends that need no look at the load.
@@ -445,8 +408,19 @@ fn not_measured(
     gates: &[GateResult],
     skipped: &BTreeSet<String>,
 ) -> Vec<String> {
+    let facts = Facts::new(graph, load, skipped.clone());
     let mut out: Vec<String> =
         skipped.iter().map(|name| format!("scenario `{name}` was left out on purpose")).collect();
+    for (gate, result) in graph.gates.iter().zip(gates) {
+        if let Some(rest) = facts.beyond_windows(gate).filter(|_| result.state != GateState::Skipped) {
+            out.push(format!(
+                "gate {} {}: the last {} are in no full window",
+                result.subject(),
+                result.text,
+                show_duration(rest)
+            ));
+        }
+    }
     for gate in gates {
         match gate.state {
             GateState::NoData => out.push(format!("gate {} {}: no data", gate.subject(), gate.text)),
@@ -492,12 +466,6 @@ fn gate_text(gate: &GateResult) -> String {
         }
         _ => format!("{subject} {text}: {}", gate.note.as_deref().unwrap_or("not decided")),
     }
-}
-
-fn p99(trend: &Trend) -> Option<f64> {
-    let mut samples = Distribution::default();
-    samples.add(trend);
-    samples.percentile(99_000_000)
 }
 
 fn dropped(record: &ScenarioRecord) -> u64 {

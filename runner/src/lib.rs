@@ -1,4 +1,5 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
+pub mod bench;
 pub mod check;
 pub mod checks;
 pub mod cli;
@@ -39,6 +40,7 @@ mod testing;
 mod text;
 pub mod tokens;
 pub mod values;
+mod views;
 mod vu;
 mod worker;
 pub mod world;

@@ -8,6 +8,7 @@ use crate::http::tls;
 use crate::load::{LoadError, LoadInput};
 use crate::rows::{DrawPlan, RowSources, draw_key};
 use crate::text::{Encode, Names, Text, mix};
+use crate::views::View;
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Bytes;
@@ -46,6 +47,8 @@ pub(crate) struct Program {
     pub(crate) server_name: Option<String>,
     /// Highest step number plus one.
     pub(crate) steps: usize,
+    /// What gates with `window` or `stage` judge.
+    pub(crate) views: Arc<Vec<View>>,
     /// An iteration started later than this is the generator's fault.
     pub(crate) lateness_limit: Duration,
 }
@@ -270,6 +273,7 @@ impl Program {
             let found = graph.scenarios.iter().find(|s| &s.name == name);
             wanted.push(found.ok_or_else(|| LoadError::new(format!("no scenario is named `{name}`")))?);
         }
+        program.views = Arc::new(View::all(graph, &wanted));
         let values = Arc::new(known_values(input));
         for scenario in &wanted {
             let mut names =
@@ -345,6 +349,7 @@ impl Program {
             tls,
             server_name,
             steps: highest_step(graph) as usize + 1,
+            views: Arc::default(),
             lateness_limit: graph.health.lateness_p99,
         })
     }

@@ -6,16 +6,21 @@
 //! second keeps their bucket numbers in a short list and only a busy one gets an array, so that
 //! thousands of quiet series stay small.
 
-use crate::evidence::{Population, Samples, Series, Trend};
+mod dist;
+mod merger;
+
+use crate::evidence::Samples;
+use crate::views::{Clock, Moment, View};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
+
+pub(crate) use dist::{Buckets, Dist};
+pub(crate) use merger::{Merger, Second};
 
 /// Series of templated tags at most, over one worker.
 pub(crate) const MOST_VARIANTS: u32 = 10_000;
-
-/// Samples that a distribution lists before it gets an array.
-const LISTED: usize = 128;
 
 /// Metrics of the distributions of a request, in the order of [`Bundle::times`].
 pub(crate) const TIMES: [&str; 8] = [
@@ -29,48 +34,9 @@ pub(crate) const TIMES: [&str; 8] = [
     "http_req_receiving",
 ];
 
-/// The number of the bucket of a value: HdrHistogram's layout with 2,048 sub-buckets.
-pub(crate) fn bucket_of(value: u64) -> u32 {
-    let magnitude = 53 - (value | 2047).leading_zeros();
-    (magnitude << 10) + (value >> magnitude) as u32
-}
-
-/// The highest value that falls into a bucket.
-pub(crate) fn highest_of(bucket: u32) -> u64 {
-    if bucket < 2048 {
-        return u64::from(bucket);
-    }
-    let magnitude = (bucket >> 10) - 1;
-    let low = u64::from((bucket & 1023) + 1024) << magnitude;
-    low + ((1u64 << magnitude) - 1)
-}
-
-/// Samples of one distribution since the last hand-over.
-#[derive(Debug, Default)]
-pub(crate) struct Dist {
-    zeros: u32,
-    listed: Vec<u32>,
-    array: Vec<u32>,
-    count: u64,
-    infinite: u64,
-    sum: u64,
-    min: u64,
-    max: u64,
-}
-
-/// Samples of one distribution, as handed over or as summed up.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Buckets {
-    /// (bucket, count), ascending.
-    pub(crate) counts: Vec<(u32, u64)>,
-    /// Finite samples.
-    pub(crate) count: u64,
-    /// Samples above every bound.
-    pub(crate) infinite: u64,
-    sum: u64,
-    min: u64,
-    max: u64,
-}
+/// Metrics of a request that are sums, see [`Totals::of`].
+pub(crate) const COUNTED: [&str; 6] =
+    ["http_reqs", "http_req_failed", "http_server_errors", "http_rate_limited", "data_sent", "data_received"];
 
 /// All that is counted of requests with the same tags.
 #[derive(Debug, Default)]
@@ -175,7 +141,10 @@ pub(crate) enum Family {
 /// One worker's samples since the last hand-over.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    slots: Vec<(Cell, bool)>,
+    slots: Vec<Slot>,
+    views: Arc<Vec<View>>,
+    parts: BTreeMap<PartKey, Cell>,
+    counts: BTreeMap<CountKey, PartCounts>,
     dirty: Vec<u32>,
     fresh: Vec<Labels>,
     index: HashMap<Key, u32, BuildHasherDefault<KeyHasher>>,
@@ -187,6 +156,47 @@ pub(crate) struct Recorder {
     pub(crate) loop_delay: Dist,
     /// Errors for want of files, ports or series.
     pub(crate) exhausted: BTreeMap<String, u64>,
+}
+
+/// A series and where else its samples go.
+struct Slot {
+    cell: Cell,
+    dirty: bool,
+    /// Views that it belongs to.
+    views: Vec<(u16, Clock)>,
+}
+
+/// A part of a view, of iterations started late or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PartKey {
+    /// The view.
+    pub(crate) view: u16,
+    /// The part.
+    pub(crate) part: u32,
+    /// Of iterations that the generator itself started late.
+    pub(crate) late: bool,
+}
+
+/// A part of a view, and a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CountKey {
+    /// The view.
+    pub(crate) view: u16,
+    /// The part.
+    pub(crate) part: u32,
+    /// Number of the scenario.
+    pub(crate) scenario: u16,
+}
+
+/// What is counted in a part beside samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PartCounts {
+    /// Steps begun that can emit into the view; iterations begun where it is on those.
+    pub(crate) plays: u64,
+    /// Iterations not begun.
+    pub(crate) dropped: u64,
+    /// Of them by the generator's fault.
+    pub(crate) dropped_late: u64,
 }
 
 /// A delta of one worker.
@@ -202,6 +212,10 @@ pub(crate) struct Snapshot {
     pub(crate) loop_delay: Buckets,
     /// Errors for want of files, ports or series.
     pub(crate) exhausted: BTreeMap<String, u64>,
+    /// Samples by part of a view.
+    pub(crate) parts: Vec<(PartKey, Delta)>,
+    /// Counts by part of a view.
+    pub(crate) counts: BTreeMap<CountKey, PartCounts>,
 }
 
 /// Samples of one series, as handed over or as summed up.
@@ -217,177 +231,6 @@ pub(crate) enum Delta {
     Counter(i64, u64),
     /// Last value and its range.
     Gauge(GaugeCell),
-}
-
-/// Sums over all workers and seconds.
-#[derive(Default)]
-pub(crate) struct Merger {
-    index: BTreeMap<Labels, u32>,
-    labels: Vec<Labels>,
-    on_time: Vec<Option<Delta>>,
-    late: Vec<Option<Delta>>,
-    /// For each worker, the number here of each of its series.
-    numbers: Vec<Vec<u32>>,
-}
-
-/// Totals of what was merged in one second.
-#[derive(Debug, Default)]
-pub(crate) struct Second {
-    /// Requests and how many of them failed.
-    pub(crate) requests: u64,
-    /// Of them failed.
-    pub(crate) failed: u64,
-    /// `http_req_duration`.
-    pub(crate) duration: Buckets,
-}
-
-impl Dist {
-    /// Adds a sample.
-    #[inline]
-    pub(crate) fn add(&mut self, value: u64) {
-        if value == 0 {
-            self.zeros += 1;
-            self.min = 0;
-            self.count += 1;
-            return;
-        }
-        if self.count == 0 || value < self.min {
-            self.min = value;
-        }
-        self.max = self.max.max(value);
-        self.sum = self.sum.saturating_add(value);
-        self.count += 1;
-        let bucket = bucket_of(value);
-        if self.array.is_empty() && self.listed.len() < LISTED {
-            self.listed.push(bucket);
-        } else {
-            self.add_to_array(bucket);
-        }
-    }
-
-    /// Adds a sample that is above every bound.
-    pub(crate) fn add_infinite(&mut self) {
-        self.infinite += 1;
-    }
-
-    fn add_to_array(&mut self, bucket: u32) {
-        for listed in self.listed.drain(..) {
-            count_in(&mut self.array, listed);
-        }
-        count_in(&mut self.array, bucket);
-    }
-
-    /// Takes what was added. An array that a quiet second left nearly empty is given back.
-    pub(crate) fn take(&mut self) -> Buckets {
-        let mut counts = Vec::new();
-        if self.zeros > 0 {
-            counts.push((0, u64::from(self.zeros)));
-        }
-        if self.array.is_empty() {
-            self.listed.sort_unstable();
-            for &bucket in &self.listed {
-                match counts.last_mut() {
-                    Some((last, count)) if *last == bucket => *count += 1,
-                    _ => counts.push((bucket, 1)),
-                }
-            }
-            self.listed.clear();
-        } else {
-            for (bucket, count) in self.array.iter_mut().enumerate() {
-                if *count > 0 {
-                    counts.push((bucket as u32, u64::from(*count)));
-                    *count = 0;
-                }
-            }
-            if self.count < LISTED as u64 {
-                self.array = Vec::new();
-            }
-        }
-        let taken = Buckets {
-            counts,
-            count: self.count,
-            infinite: self.infinite,
-            sum: self.sum,
-            min: self.min,
-            max: self.max,
-        };
-        (self.zeros, self.count, self.infinite, self.sum, self.min, self.max) = (0, 0, 0, 0, 0, 0);
-        taken
-    }
-}
-
-fn count_in(array: &mut Vec<u32>, bucket: u32) {
-    let at = bucket as usize;
-    if at >= array.len() {
-        // By whole magnitudes, so that a slowly growing maximum does not copy at every sample.
-        array.resize((at / 1024 + 1) * 1024, 0);
-    }
-    array[at] += 1;
-}
-
-impl Buckets {
-    /// Adds other samples; associative and commutative.
-    pub(crate) fn merge(&mut self, other: &Buckets) {
-        if other.count > 0 {
-            self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
-            self.max = self.max.max(other.max);
-        }
-        self.count += other.count;
-        self.infinite += other.infinite;
-        self.sum = self.sum.saturating_add(other.sum);
-        if self.counts.is_empty() {
-            self.counts.clone_from(&other.counts);
-            return;
-        }
-        if other.counts.is_empty() {
-            return;
-        }
-        let mut merged = Vec::with_capacity(self.counts.len() + other.counts.len());
-        let (mut left, mut right) = (self.counts.as_slice(), other.counts.as_slice());
-        while let ([l, left_rest @ ..], [r, right_rest @ ..]) = (left, right) {
-            match l.0.cmp(&r.0) {
-                std::cmp::Ordering::Less => {
-                    merged.push(*l);
-                    left = left_rest;
-                }
-                std::cmp::Ordering::Greater => {
-                    merged.push(*r);
-                    right = right_rest;
-                }
-                std::cmp::Ordering::Equal => {
-                    merged.push((l.0, l.1 + r.1));
-                    (left, right) = (left_rest, right_rest);
-                }
-            }
-        }
-        merged.extend_from_slice(left);
-        merged.extend_from_slice(right);
-        self.counts = merged;
-    }
-
-    /// The value at or under which the share `q` of the finite samples lies; 0 when there are none.
-    pub(crate) fn quantile(&self, q: f64) -> u64 {
-        let rank = ((self.count as f64 * q).ceil() as u64).max(1);
-        let mut seen = 0;
-        for (bucket, count) in &self.counts {
-            seen += count;
-            if seen >= rank {
-                return highest_of(*bucket).min(self.max);
-            }
-        }
-        0
-    }
-
-    /// As evidence.
-    pub(crate) fn to_trend(&self) -> Trend {
-        Trend {
-            buckets: self.counts.iter().map(|(bucket, count)| (highest_of(*bucket), *count)).collect(),
-            infinite: self.infinite,
-            sum: self.sum,
-            min: self.min,
-            max: self.max,
-        }
-    }
 }
 
 impl GaugeCell {
@@ -414,25 +257,61 @@ impl GaugeCell {
 }
 
 impl Recorder {
-    /// The series of a key, made with `fresh` when it is new.
-    pub(crate) fn cell(&mut self, key: Key, fresh: impl FnOnce() -> (Labels, Cell)) -> &mut Cell {
+    /// A recorder that keeps the parts of these views.
+    pub(crate) fn new(views: Arc<Vec<View>>) -> Self {
+        Recorder { views, ..Recorder::default() }
+    }
+
+    /// Adds to the series of a key, made with `fresh` when it is new, and to the parts in which `at` lies.
+    pub(crate) fn add(
+        &mut self,
+        key: Key,
+        at: Option<Moment>,
+        fresh: impl FnOnce() -> (Labels, Cell),
+        add: impl Fn(&mut Cell),
+    ) {
         let number = match self.index.get(&key) {
             Some(number) => *number,
             None => {
                 let (labels, cell) = fresh();
                 let number = self.slots.len() as u32;
-                self.slots.push((cell, false));
+                self.slots.push(Slot { cell, dirty: false, views: views_of(&self.views, &labels) });
                 self.fresh.push(labels);
                 self.index.insert(key, number);
                 number
             }
         };
-        let (cell, dirty) = &mut self.slots[number as usize];
-        if !*dirty {
-            *dirty = true;
+        let slot = &mut self.slots[number as usize];
+        if !slot.dirty {
+            slot.dirty = true;
             self.dirty.push(number);
         }
-        cell
+        add(&mut slot.cell);
+        let Some(at) = at else { return };
+        for (view, clock) in &slot.views {
+            if let Some(part) = self.views[usize::from(*view)].part(*clock, at) {
+                let key = PartKey { view: *view, part, late: key.late };
+                add(self.parts.entry(key).or_insert_with(|| slot.cell.alike()));
+            }
+        }
+    }
+
+    /// Counts in the parts of a scenario's views that `which` lets through.
+    pub(crate) fn count(
+        &mut self,
+        (scenario, name): (usize, &str),
+        at: Option<Moment>,
+        which: impl Fn(&View) -> bool,
+        count: impl Fn(&mut PartCounts),
+    ) {
+        let Some(at) = at else { return };
+        for (number, view) in self.views.iter().enumerate().filter(|(_, view)| which(view)) {
+            let part = view.clocks.get(name).and_then(|clock| view.part(*clock, at));
+            if let Some(part) = part {
+                let key = CountKey { view: number as u16, part, scenario: scenario as u16 };
+                count(self.counts.entry(key).or_default());
+            }
+        }
     }
 
     /// The number of a set of values of templated tags. Beyond [`MOST_VARIANTS`] there is one more for all the rest,
@@ -467,21 +346,42 @@ impl Recorder {
     pub(crate) fn take(&mut self) -> Snapshot {
         let mut deltas = Vec::with_capacity(self.dirty.len());
         for number in self.dirty.drain(..) {
-            let (cell, dirty) = &mut self.slots[number as usize];
-            *dirty = false;
-            deltas.push((number, cell.take()));
+            let slot = &mut self.slots[number as usize];
+            slot.dirty = false;
+            deltas.push((number, slot.cell.take()));
         }
+        let parts = std::mem::take(&mut self.parts);
         Snapshot {
             fresh: std::mem::take(&mut self.fresh),
             deltas,
             lateness: self.lateness.take(),
             loop_delay: self.loop_delay.take(),
             exhausted: std::mem::take(&mut self.exhausted),
+            parts: parts.into_iter().map(|(key, mut cell)| (key, cell.take())).collect(),
+            counts: std::mem::take(&mut self.counts),
         }
     }
 }
 
+/// The views that a series belongs to.
+fn views_of(views: &[View], labels: &Labels) -> Vec<(u16, Clock)> {
+    let Some(scenario) = labels.tags.get("scenario") else { return Vec::new() };
+    let of = views.iter().enumerate().filter(|(_, view)| view.takes(&labels.metric, &labels.tags));
+    of.filter_map(|(number, view)| Some((number as u16, *view.clocks.get(scenario)?))).collect()
+}
+
 impl Cell {
+    /// An empty one of the same kind.
+    fn alike(&self) -> Cell {
+        match self {
+            Cell::Request(_) => Cell::Request(Box::default()),
+            Cell::Trend(_) => Cell::Trend(Dist::default()),
+            Cell::Rate(..) => Cell::Rate(0, 0),
+            Cell::Counter(..) => Cell::Counter(0, 0),
+            Cell::Gauge(_) => Cell::Gauge(GaugeCell::default()),
+        }
+    }
+
     fn take(&mut self) -> Delta {
         match self {
             Cell::Request(bundle) => {
@@ -521,6 +421,20 @@ impl Delta {
 }
 
 impl Totals {
+    /// One of the metrics that are [`COUNTED`].
+    fn of(&self, metric: &str) -> Delta {
+        let n = self.requests;
+        let counted = |sum: u64| Delta::Counter((sum as i64).saturating_mul(1_000), n);
+        match metric {
+            "http_req_failed" => Delta::Rate(self.failed, n),
+            "http_server_errors" => Delta::Rate(self.server_errors, n),
+            "http_rate_limited" => Delta::Rate(self.limited, n),
+            "data_sent" => counted(self.sent),
+            "data_received" => counted(self.received),
+            _ => counted(n),
+        }
+    }
+
     fn add(&mut self, other: &Totals) {
         self.requests += other.requests;
         self.failed += other.failed;
@@ -531,100 +445,17 @@ impl Totals {
     }
 }
 
-impl Merger {
-    /// A merger for so many workers.
-    pub(crate) fn new(workers: usize) -> Self {
-        Merger { numbers: vec![Vec::new(); workers], ..Merger::default() }
-    }
-
-    /// Adds a worker's delta of a second that was late or not, and tells the second's totals.
-    pub(crate) fn add(&mut self, worker: usize, snapshot: &mut Snapshot, late: bool, second: &mut Second) {
-        for labels in snapshot.fresh.drain(..) {
-            let number = self.number(labels);
-            self.numbers[worker].push(number);
-        }
-        for (local, delta) in snapshot.deltas.drain(..) {
-            if let Delta::Request(bundle) = &delta {
-                second.requests += bundle.0.requests;
-                second.failed += bundle.0.failed;
-                second.duration.merge(&bundle.1[0]);
-            }
-            let number = self.numbers[worker][local as usize];
-            self.put(number, delta, late);
-        }
-    }
-
-    /// Adds a sample of the coordinator's own gauges.
-    pub(crate) fn gauge(&mut self, metric: &str, value: i64, at_us: u64) {
-        let labels = Labels { metric: metric.to_owned(), tags: BTreeMap::new(), late: false };
-        let number = self.number(labels);
-        let mut gauge = GaugeCell::default();
-        gauge.set(value * 1_000, at_us);
-        self.put(number, Delta::Gauge(gauge), false);
-    }
-
-    fn number(&mut self, labels: Labels) -> u32 {
-        *self.index.entry(labels).or_insert_with_key(|labels| {
-            self.labels.push(labels.clone());
-            self.on_time.push(None);
-            self.late.push(None);
-            self.labels.len() as u32 - 1
-        })
-    }
-
-    fn put(&mut self, number: u32, delta: Delta, late: bool) {
-        let at = number as usize;
-        let late = late || self.labels[at].late;
-        let sums = if late { &mut self.late } else { &mut self.on_time };
-        match &mut sums[at] {
-            Some(sum) => sum.merge(&delta),
-            empty => *empty = Some(delta),
-        }
-    }
-
-    /// Samples of seconds on time and of late ones, as evidence.
-    pub(crate) fn populations(&self) -> (Population, Population) {
-        (self.population(&self.on_time), self.population(&self.late))
-    }
-
-    fn population(&self, sums: &[Option<Delta>]) -> Population {
-        let mut series: BTreeMap<(String, BTreeMap<String, String>), Delta> = BTreeMap::new();
-        let mut put = |metric: &str, tags: &BTreeMap<String, String>, delta: Delta| match series
-            .get_mut(&(metric.to_owned(), tags.clone()))
-        {
-            Some(sum) => sum.merge(&delta),
-            None => drop(series.insert((metric.to_owned(), tags.clone()), delta)),
-        };
-        for (labels, sum) in self.labels.iter().zip(sums) {
-            match sum {
-                None => {}
-                Some(Delta::Request(bundle)) => {
-                    let (totals, times) = &**bundle;
-                    for (metric, buckets) in TIMES.iter().zip(times) {
-                        put(metric, &labels.tags, Delta::Trend(buckets.clone()));
-                    }
-                    let n = totals.requests;
-                    let counted = |sum: u64| Delta::Counter((sum as i64).saturating_mul(1_000), n);
-                    put("http_reqs", &labels.tags, counted(n));
-                    put("http_req_failed", &labels.tags, Delta::Rate(totals.failed, n));
-                    put("http_server_errors", &labels.tags, Delta::Rate(totals.server_errors, n));
-                    put("http_rate_limited", &labels.tags, Delta::Rate(totals.limited, n));
-                    put("data_sent", &labels.tags, counted(totals.sent));
-                    put("data_received", &labels.tags, counted(totals.received));
-                }
-                Some(delta) => put(&labels.metric, &labels.tags, delta.clone()),
-            }
-        }
-        let series = series.into_iter().map(|((metric, tags), delta)| Series {
-            metric,
-            tags,
-            samples: delta.into_samples(),
-        });
-        Population { series: series.collect() }
-    }
-}
-
 impl Delta {
+    /// The one metric of a request; others have one anyway.
+    fn only(self, metric: &str) -> Delta {
+        let Delta::Request(bundle) = self else { return self };
+        let (totals, mut times) = *bundle;
+        if let Some(at) = TIMES.iter().position(|name| *name == metric) {
+            return Delta::Trend(std::mem::take(&mut times[at]));
+        }
+        totals.of(metric)
+    }
+
     fn into_samples(self) -> Samples {
         match self {
             Delta::Request(_) => unreachable!("taken apart by the caller"),
@@ -672,84 +503,5 @@ impl Hasher for KeyHasher {
     fn write_u64(&mut self, value: u64) {
         let mixed = u128::from(self.0 ^ value) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (mixed as u64) ^ ((mixed >> 64) as u64);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_are_those_of_hdr_histogram() {
-        let mut hdr = hdrhistogram::Histogram::<u64>::new(3).unwrap();
-        for shift in 0..40 {
-            for offset in [0u64, 1, 2, 3, 5, 7, 11, 1023] {
-                hdr.auto(true);
-                let value = (1u64 << shift) + offset;
-                assert_eq!(highest_of(bucket_of(value)), hdr.highest_equivalent(value), "{value}");
-            }
-        }
-        for value in (0..5_000_000u64).step_by(977) {
-            assert_eq!(highest_of(bucket_of(value)), hdr.highest_equivalent(value), "{value}");
-        }
-    }
-
-    #[test]
-    fn few_samples_or_many_give_the_same_percentiles() {
-        for n in [5u64, 127, 128, 129, 5_000] {
-            let mut dist = Dist::default();
-            let mut hdr = hdrhistogram::Histogram::<u64>::new(3).unwrap();
-            let mut largest = 0;
-            for i in 0..n {
-                let value = (i * 7_919) % 300_000;
-                largest = value.max(largest);
-                dist.add(value);
-                hdr.record(value).unwrap();
-            }
-            let taken = dist.take();
-            assert_eq!(taken.count, n);
-            for q in [0.5, 0.95, 0.99, 1.0] {
-                assert_eq!(taken.quantile(q), hdr.value_at_quantile(q).min(largest), "{n} {q}");
-            }
-            assert_eq!(dist.take(), Buckets::default(), "nothing is left");
-        }
-    }
-
-    #[test]
-    fn merging_is_associative_and_commutative() {
-        let dist = |values: &[u64]| {
-            let mut dist = Dist::default();
-            values.iter().for_each(|v| dist.add(*v));
-            dist.take()
-        };
-        let (a, b, c) = (dist(&[1, 5, 5, 9_000]), dist(&[0, 5, 70_000]), dist(&[2]));
-        let merge = |list: &[&Buckets]| {
-            let mut sum = Buckets::default();
-            list.iter().for_each(|one| sum.merge(one));
-            sum
-        };
-        assert_eq!(merge(&[&a, &b, &c]), merge(&[&c, &b, &a]));
-        let bc = merge(&[&b, &c]);
-        assert_eq!(merge(&[&a, &bc]), merge(&[&a, &b, &c]));
-        assert_eq!(merge(&[&a, &b, &c]).to_trend().min, 0);
-    }
-
-    #[test]
-    fn late_samples_are_kept_apart() {
-        let key = |late| Key { owner: 0, family: Family::Iterations, variant: 0, result: 0, late };
-        let labels = |late| Labels { metric: "iterations".into(), tags: BTreeMap::new(), late };
-        let mut recorder = Recorder::default();
-        let mut merger = Merger::new(1);
-        for (late_start, late_second) in [(false, false), (true, false), (false, true)] {
-            let fresh = || (labels(late_start), Cell::Counter(0, 0));
-            let Cell::Counter(sum, n) = recorder.cell(key(late_start), fresh) else { panic!() };
-            *sum += 1_000;
-            *n += 1;
-            merger.add(0, &mut recorder.take(), late_second, &mut Second::default());
-        }
-        let (on_time, late) = merger.populations();
-        assert_eq!(on_time.series[0].samples, Samples::Counter { sum_milli: 1_000, count: 1 });
-        assert_eq!(late.series.len(), 1, "one series, however its samples came to be late");
-        assert_eq!(late.series[0].samples, Samples::Counter { sum_milli: 2_000, count: 2 });
     }
 }

@@ -49,6 +49,7 @@ pub fn asked(report: &planc::graph::Report) -> Vec<(String, &'static Report)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::HealthSecond;
     use crate::judge::judge;
     use crate::testing::{errors, evidence, graph, p95, trend};
 
@@ -69,6 +70,85 @@ mod tests {
             let text = (report.render)(&evidence, &verdict);
             let plain = anstream::adapter::strip_str(&text).to_string();
             for wanted in ["p(95) ", "http_req_duration", "99"] {
+                assert!(plain.contains(wanted), "{} lacks {wanted}:\n{plain}", report.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_gate_line_says_how_sure_it_is() {
+        let near = crate::evidence::Samples::Rate { trues: 9, total: 1_000 };
+        let graph = graph(vec![errors()]);
+        let mut evidence = evidence(&graph);
+        evidence.load.as_mut().expect("load").on_time.series[1].samples = near;
+        // JUnit tells only what did not pass.
+        let failing = {
+            let mut graph = graph.clone();
+            graph.gates[0].confident = true;
+            judge(&graph, &evidence)
+        };
+        let passing = judge(&graph, &evidence);
+        for report in REPORTS {
+            let verdict = if report.name == "junit" { &failing } else { &passing };
+            let text = (report.render)(&evidence, verdict);
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            let wanted = match report.name {
+                "json" => [
+                    "\"bound_text\": \"< 1%\"",
+                    "\"value_text\": \"0.90%\"",
+                    "\"samples\": 1000",
+                    "\"interval_text\": \"0.47% … 1.70%\"",
+                    "\"margin_percent\": 1",
+                    "\"within_noise\": true",
+                ],
+                _ => ["1%", "0.90%", "1", "0.47% … 1.70%", "10%", "within noise"],
+            };
+            for wanted in wanted {
+                assert!(
+                    plain.replace("&lt;", "<").contains(wanted),
+                    "{} lacks {wanted}:\n{plain}",
+                    report.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_sums_and_the_generator_stand_in_every_report_for_people_and_programs() {
+        let graph = graph(vec![p95(), errors()]);
+        let mut evidence = evidence(&graph);
+        let load = evidence.load.as_mut().expect("load");
+        let record = load.scenarios.get_mut("s").expect("the scenario");
+        (record.finished, record.failed, record.interrupted) = (990, 7, 3);
+        let other = record.clone();
+        load.scenarios.insert("t".into(), other);
+        load.health.seconds = (1..=4)
+            .map(|second: u32| HealthSecond {
+                at_us: u64::from(second) * 1_000_000,
+                cpu_centicores: Some(second * 10),
+                run_queue_ppm: Some(200_000),
+                starts_us: Some([10, 100, 1_000]),
+                ..HealthSecond::default()
+            })
+            .collect();
+        let verdict = judge(&graph, &evidence);
+        for report in REPORTS.iter().filter(|report| report.name != "junit") {
+            let text = (report.render)(&evidence, &verdict);
+            let plain = anstream::adapter::strip_str(&text).to_string();
+            if report.name == "json" {
+                let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let all = &value["load"]["all"];
+                assert_eq!((&all["planned"], &all["started"]), (&2_000.into(), &2_000.into()));
+                let ends = [&all["finished"], &all["failed"], &all["cut_off"]];
+                assert_eq!(ends, [&1_980, &14, &6].map(|n| serde_json::json!(n)).each_ref());
+                assert_eq!(value["load"]["scenarios"]["t"]["failed"], 7);
+                let cpu = &value["generator"]["by_second"]["cpu_centicores"];
+                assert_eq!((&cpu["mean"], &cpu["max"]), (&25.into(), &40.into()));
+                continue;
+            }
+            for wanted in
+                ["planned 2,000 = started 2,000", "finished 990 + failed 7 + cut off 3", "run queue"]
+            {
                 assert!(plain.contains(wanted), "{} lacks {wanted}:\n{plain}", report.name);
             }
         }

@@ -76,7 +76,11 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             tags: BTreeMap::new(),
         }],
         gates,
-        health: HealthLimits { lateness_p99: Duration::from_millis(10), achieved: PartsPerMillion(990_000) },
+        health: HealthLimits {
+            lateness_p99: Duration::from_millis(10),
+            achieved: PartsPerMillion(990_000),
+            strains: Strains::default(),
+        },
         report: Report::default(),
     }
 }
@@ -110,6 +114,7 @@ pub(crate) fn p95() -> Gate {
         confident: false,
         drops: BTreeMap::from([("s".into(), 1_000_000)]),
         steps: vec![StepId(0)],
+        over: Over::Load,
     }
 }
 

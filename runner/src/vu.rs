@@ -9,6 +9,7 @@ use crate::record::{Cell as Sample, Family};
 use crate::rows::Draw;
 use crate::steps::{self, Frame};
 use crate::text::{Env, InScope, Var, key_of, mix};
+use crate::views::Moment;
 use crate::worker::Worker;
 use planc::graph::{Connections, Demand, DrawOrder, OnFailure};
 use std::cell::{Cell, RefCell};
@@ -40,16 +41,29 @@ pub(crate) struct VuCore {
     pub(crate) started: Cell<bool>,
     /// In set-up (true) or iteration, and the operation being played.
     pub(crate) place: Cell<(bool, usize)>,
-    /// A request is in flight: the values of its templated tags, and whether its iteration was started late.
-    pub(crate) in_flight: Cell<Option<(u32, bool)>>,
-    /// Groups that it is in: in set-up or iteration, and where they begin.
-    pub(crate) groups: RefCell<Vec<(bool, usize)>>,
+    /// A request is in flight.
+    pub(crate) in_flight: Cell<Option<InFlight>>,
+    /// Groups that it is in: in set-up or iteration, where they begin, and when they were begun.
+    pub(crate) groups: RefCell<Vec<(bool, usize, Option<Moment>)>>,
+    /// When its iteration was to begin, where gates judge parts of the load.
+    pub(crate) began: Cell<Option<Moment>>,
     /// Its iteration was started late by the generator.
     pub(crate) late: Cell<bool>,
     /// Its task.
     pub(crate) task: RefCell<Option<tokio::task::AbortHandle>>,
     /// Wakes its task.
     pub(crate) waker: Cell<Option<Waker>>,
+}
+
+/// A request in flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InFlight {
+    /// The values of its templated tags.
+    pub(crate) variant: u32,
+    /// Its iteration was started late.
+    pub(crate) late: bool,
+    /// When it was to start.
+    pub(crate) at: Option<Moment>,
 }
 
 /// A virtual user.
@@ -74,6 +88,8 @@ pub(crate) struct Vu {
     pub(crate) intended: Option<Instant>,
     /// The iteration was started late by the generator.
     pub(crate) late: bool,
+    /// When the step being played was to start, where gates judge parts of the load.
+    pub(crate) at: Option<Moment>,
     /// Room for rendering.
     pub(crate) buffer: String,
     /// Failures of what is played before or after the load; present means that nothing is counted.
@@ -141,6 +157,7 @@ impl Vu {
             frames: Vec::new(),
             intended: None,
             late: false,
+            at: None,
             buffer: String::new(),
             rehearsal: None,
             all_branches: false,
@@ -233,14 +250,17 @@ impl Vu {
         let drawn = self.draw(scenario);
         if drawn == Drawing::RanOut {
             if let Demand::Arrivals { .. } = scenario.demand {
-                run.drop_one(&self.worker, true);
+                run.drop_one(&self.worker, true, order.intended.unwrap_or_else(Instant::now));
             }
             self.core.busy.set(false);
             return;
         }
         self.core.started.set(true);
-        run.counts.begin();
         let begun = Instant::now();
+        let at = run.moment(&self.worker, Some(order.intended.unwrap_or(begun)));
+        self.core.began.set(at);
+        self.at = at;
+        run.begin_one(&self.worker, at);
         self.late = order.late;
         self.core.late.set(order.late);
         // A row without a value is an iteration that failed, and not one that is tried for ever.
@@ -251,13 +271,13 @@ impl Vu {
         self.core.started.set(false);
         if well { &run.counts.finished } else { &run.counts.failed }.add(1);
         let took = begun.elapsed().as_micros() as u64;
-        self.worker.scenario_sample(run.index, Family::IterationDuration, self.late, |cell| {
+        self.worker.scenario_sample(run.index, Family::IterationDuration, self.late, at, |cell| {
             if let Sample::Trend(dist) = cell {
                 // An iteration that failed early was not a short one.
                 if well { dist.add(took) } else { dist.add_infinite() }
             }
         });
-        self.worker.scenario_sample(run.index, Family::Iterations, self.late, add_one);
+        self.worker.scenario_sample(run.index, Family::Iterations, self.late, at, add_one);
         self.env.iteration += 1;
         if scenario.connections != Connections::Keep {
             self.connections.clear();

@@ -9,6 +9,7 @@ use crate::pace::Pacer;
 use crate::prepare::Program;
 use crate::record::{Cell as Sample, Family, Key, Labels, Recorder, Snapshot};
 use crate::shared::Shared;
+use crate::views::Moment;
 use planc::graph::Protocol;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -44,6 +45,8 @@ pub(crate) struct WorkerTick {
     pub(crate) scenarios: Vec<Deltas>,
     /// How often each step was begun.
     pub(crate) played: Vec<u32>,
+    /// Open connections.
+    pub(crate) connections: u32,
 }
 
 /// A worker.
@@ -69,11 +72,12 @@ impl Worker {
     /// A worker without virtual users.
     pub(crate) fn new(program: Arc<Program>, shared: Arc<Shared>) -> Self {
         Worker {
-            recorder: RefCell::default(),
+            recorder: RefCell::new(Recorder::new(program.views.clone())),
             dialer: Dialer {
                 protocol: program.protocol,
                 tls: program.tls.clone(),
                 server_name: program.server_name.clone(),
+                open: Rc::default(),
             },
             target: Rc::new(program.target.clone()),
             target_allowed: program.allow.allows(&program.target) && !program.target.addresses.is_empty(),
@@ -128,11 +132,11 @@ impl Worker {
         scenario: usize,
         family: Family,
         late: bool,
-        add: impl FnOnce(&mut Sample),
+        at: Option<Moment>,
+        add: impl Fn(&mut Sample),
     ) {
         let key = Key { owner: u32::MAX - scenario as u32, family, variant: 0, result: 0, late };
-        let mut recorder = self.recorder.borrow_mut();
-        let cell = recorder.cell(key, || {
+        let fresh = || {
             let (metric, cell) = match family {
                 Family::IterationDuration => ("iteration_duration", Sample::Trend(Default::default())),
                 Family::Dropped => ("dropped_iterations", Sample::Counter(0, 0)),
@@ -140,19 +144,24 @@ impl Worker {
             };
             let tags = self.program.scenarios[scenario].tags.clone();
             (Labels { metric: metric.to_owned(), tags, late }, cell)
-        });
-        add(cell);
+        };
+        self.recorder.borrow_mut().add(key, at, fresh, add);
     }
 
     fn take(&self) -> WorkerTick {
-        let snapshot = self.recorder.borrow_mut().take();
+        let mut snapshot = self.recorder.borrow_mut().take();
         let limit = self.program.lateness_limit.as_micros() as u64;
         let late = snapshot.lateness.quantile(0.99) > limit;
+        if late {
+            snapshot.counts.values_mut().for_each(|counts| counts.dropped_late = counts.dropped);
+        }
         let runs = self.runs.borrow();
-        let scenarios = runs.iter().map(|run| run.as_ref().map(|run| run.take(late)).unwrap_or_default());
+        let start = self.shared.start;
+        let scenarios =
+            runs.iter().map(|run| run.as_ref().map(|run| run.take(late, start)).unwrap_or_default());
         let scenarios = scenarios.collect();
         let played = self.played.borrow_mut().iter_mut().map(std::mem::take).collect();
-        WorkerTick { snapshot, scenarios, played }
+        WorkerTick { snapshot, scenarios, played, connections: self.dialer.open.get() }
     }
 }
 
@@ -224,7 +233,8 @@ async fn tick(number: usize, worker: Rc<Worker>, to: Sender<Message>, pacer: Pac
         let now = Instant::now();
         let mut due = worker.take();
         while next <= now {
-            let empty = WorkerTick { scenarios: due.standing(), ..WorkerTick::default() };
+            let (scenarios, connections) = (due.standing(), due.connections);
+            let empty = WorkerTick { scenarios, connections, ..WorkerTick::default() };
             let handed = std::mem::replace(&mut due, empty);
             if to.send(Message::Tick(number, Box::new(handed))).is_err() {
                 return;

@@ -201,7 +201,11 @@ fn small_graph(
         teardown: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
-        health: HealthLimits { lateness_p99: Duration::ZERO, achieved: PartsPerMillion(0) },
+        health: HealthLimits {
+            lateness_p99: Duration::ZERO,
+            achieved: PartsPerMillion(0),
+            strains: Default::default(),
+        },
         report: Report::default(),
     }
 }

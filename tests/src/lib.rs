@@ -3,6 +3,8 @@
 //! Everything listens on free loopback ports, lives in a temporary folder and dies with the test
 //! process, whatever ends it. Nothing sleeps to wait for a thing: it waits for the condition.
 
+pub mod counting;
+
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;

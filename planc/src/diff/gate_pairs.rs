@@ -28,14 +28,12 @@ pub(super) fn pair_gates<'a>(pairs: &Pairs<'a>) -> GatePairs<'a> {
     let new_key = |gate: &Gate, rest: String| (gate.metric.clone(), gate.selector.clone(), rest);
     let whole = |gate: &Gate| {
         let decision = (gate.level == GateLevel::Required, gate.abort_on_fail, gate.confident);
-        format!("{} {:?} {}", gate.text, decision, gate.min_samples)
+        format!("{} {:?} {}", gate.condition(), decision, gate.min_samples)
     };
-    let keys: [&dyn Fn(&Gate) -> String; 4] = [
-        &whole,
-        &|gate| gate.text.clone(),
-        &|gate| format!("{:?} {:?}", gate.aggregate, side(gate.op)),
-        &|gate| format!("{:?} {:?}", family(gate.aggregate), side(gate.op)),
-    ];
+    let keys: [&dyn Fn(&Gate) -> String; 4] =
+        [&whole, &Gate::condition, &|gate| format!("{:?} {:?}", gate.aggregate, side(gate.op)), &|gate| {
+            format!("{:?} {:?}", family(gate.aggregate), side(gate.op))
+        }];
     for (at, key) in keys.into_iter().enumerate() {
         // Another percentile is taken for the same gate only where it is the only one.
         let single = at == keys.len() - 1;

@@ -6,7 +6,7 @@ use super::gate_pairs::{GatePairs, pair_gates};
 use super::pairs::Pairs;
 use super::sight;
 use super::strength::{implies, position, scale};
-use crate::graph::{Aggregate, Bound, Comparison, Gate, GateLevel};
+use crate::graph::{Aggregate, Bound, Comparison, Gate, GateLevel, Over};
 use crate::lints::thousands;
 use crate::resolve::is_latency;
 use crate::units::{PartsPerMillion, show_duration};
@@ -35,9 +35,9 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     for (at, new) in added {
         let subject = subject(new);
         let change = match new.level {
-            GateLevel::Required => Change::stronger(subject, format!("{} is new", quoted(&new.text))),
+            GateLevel::Required => Change::stronger(subject, format!("{} is new", quoted(&new.condition()))),
             GateLevel::Advisory => {
-                Change::neutral(subject, format!("{} is new and advisory", quoted(&new.text)))
+                Change::neutral(subject, format!("{} is new and advisory", quoted(&new.condition())))
             }
         };
         out.push(change.at(pairs.new.gate_span(at)));
@@ -63,16 +63,18 @@ pub(super) fn selector(gate: &Gate) -> String {
 }
 
 fn removal(pairs: &Pairs<'_>, old: &Gate) -> Change {
-    let text = quoted(&old.text);
+    let text = quoted(&old.condition());
     if old.level == GateLevel::Advisory {
         return Change::neutral(subject(old), format!("{text} is gone; it was advisory"));
     }
     let required = || pairs.new.graph.gates.iter().filter(|gate| gate.level == GateLevel::Required);
     let same_samples = |gate: &&Gate| gate.metric == old.metric && gate.selector == old.selector;
-    if let Some(other) = required().filter(same_samples).find(|gate| implies(gate, old)) {
+    if let Some(other) =
+        required().filter(same_samples).find(|gate| gate.over == old.over && implies(gate, old))
+    {
         return Change::neutral(
             subject(old),
-            format!("{text} is gone; {} says as much", quoted(&other.text)),
+            format!("{text} is gone; {} says as much", quoted(&other.condition())),
         );
     }
     let steps: BTreeSet<_> = old.steps.iter().filter_map(|step| pairs.steps.get(step)).copied().collect();
@@ -95,16 +97,18 @@ fn one(pairs: &Pairs<'_>, old: Numbered<'_>, new: Numbered<'_>, out: &mut Vec<Ch
     let mut stronger = Vec::new();
     let mut notes = Vec::new();
     let same = (o.aggregate, o.op, o.bound) == (n.aggregate, n.op, n.bound);
-    if !same {
-        let told = format!("{} is now {}", quoted(&o.text), quoted(&n.text));
-        if implies(n, o) {
+    let judges_less = o.over != n.over && !judges_all_of(&n.over, &o.over);
+    if !same || o.over != n.over {
+        let told = format!("{} is now {}", quoted(&o.condition()), quoted(&n.condition()));
+        if implies(n, o) && !judges_less {
             stronger.push(told);
         } else {
             weaker.push(told);
+            notes.extend(judges_less.then(|| hidden(n)));
             notes.extend(arithmetic(o, n, samples));
         }
     }
-    let text = quoted(&n.text);
+    let text = quoted(&n.condition());
     match (o.level, n.level) {
         (GateLevel::Required, GateLevel::Advisory) => {
             weaker.push(format!("{text} is now advisory"));
@@ -152,6 +156,25 @@ fn one(pairs: &Pairs<'_>, old: Numbered<'_>, new: Numbered<'_>, out: &mut Vec<Ch
         let decides = n.level == GateLevel::Required;
         let make = if decides { Change::stronger } else { Change::neutral };
         out.push(make(subject(n), stronger.join("; ")).at(span));
+    }
+}
+
+/// Whether whatever breaks the old part of the load breaks the new one.
+fn judges_all_of(new: &Over, old: &Over) -> bool {
+    match (new, old) {
+        (Over::EveryWindow(_), Over::Load) => true,
+        (Over::EveryWindow(new), Over::EveryWindow(old)) => new <= old,
+        (new, old) => new == old,
+    }
+}
+
+/// What a gate over another part of the load does not see.
+fn hidden(gate: &Gate) -> String {
+    match gate.over {
+        Over::Stage { .. } => "what comes before and after that stage is not judged by it".into(),
+        Over::Load | Over::EveryWindow(_) => {
+            "a short breach may now be hidden by what comes before and after it".into()
+        }
     }
 }
 
@@ -288,4 +311,27 @@ pub(super) fn orphans(pairs: &Pairs<'_>, gone: &dyn Fn(&Gate) -> bool) -> Option
     let names: Vec<String> = gates.map(|gate| format!("{}: {}", selector(gate), gate.text)).collect();
     let went = if names.len() == 1 { "its gate goes" } else { "its gates go" };
     (!names.is_empty()).then(|| format!("{went} with it: {}", some_of(names.iter().map(String::as_str))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_part_sees_of_another() {
+        let window = |seconds| Over::EveryWindow(Duration::from_secs(seconds));
+        let stage = |number| Over::Stage { scenario: "ramp".into(), number };
+        for (new, old, all) in [
+            (window(30), Over::Load, true),
+            (Over::Load, window(30), false),
+            (window(10), window(30), true),
+            (window(60), window(30), false),
+            (stage(1), Over::Load, false),
+            (Over::Load, stage(1), false),
+            (stage(2), stage(1), false),
+            (stage(1), stage(1), true),
+        ] {
+            assert_eq!(judges_all_of(&new, &old), all, "{new:?} for {old:?}");
+        }
+    }
 }

@@ -62,7 +62,7 @@ fn cut_off(plan: &ResolvedPlan, scenario: &Scenario, gate: &Gate) -> Option<Diag
         .note(format!("{sum} > {over}"))
         .note(format!(
             "it is cut off: `{}` counts it as above every bound, and nobody learns how slow it was",
-            gate.gate.text
+            gate.gate.condition()
         ));
     let room = limit.saturating_sub(hang.before.sum());
     Some(if room.is_zero() {

@@ -59,7 +59,7 @@ fn out_of_range(gate: &Gate) -> Option<Diagnostic> {
 }
 
 fn impossible(gate: &Gate) -> Diagnostic {
-    let message = format!("`{}` never holds, so this gate always fails", gate.gate.text);
+    let message = format!("`{}` never holds, so this gate always fails", gate.gate.condition());
     Diagnostic::error(LINT.code, gate.span, message)
 }
 
@@ -72,7 +72,7 @@ fn slower_than_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
         return None;
     }
     let (bound, timeout) = (show_duration(bound), show_duration(timeout));
-    let message = format!("`{}` holds of no request that is answered", gate.gate.text);
+    let message = format!("`{}` holds of no request that is answered", gate.gate.condition());
     Some(
         Diagnostic::error(LINT.code, gate.span, message)
             .note(format!(
@@ -103,13 +103,14 @@ fn too_many(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
                 .help("lower the bound, or raise the rate or the duration"),
         );
     }
-    if !gate.gate.abort_on_fail {
+    // A part is looked at when it is over.
+    if !gate.gate.abort_on_fail || !gate.gate.over.is_load() {
         return None;
     }
     // Looked at once a second: the first look is within a second of the delay, or of the start.
     let first = gate.gate.delay_abort_eval.saturating_add(Duration::from_secs(2));
     let most = most(plan, gate, Some(first)).filter(short)?;
-    let message = format!("`{}` ends the run before it can hold", gate.gate.text);
+    let message = format!("`{}` ends the run before it can hold", gate.gate.condition());
     let sum = thousands(most.sum);
     Some(
         most.terms
@@ -194,7 +195,8 @@ fn pair(plan: &ResolvedPlan, low: &Gate, high: &Gate) -> Option<Diagnostic> {
         return None;
     }
     let (first, second) = if low.span <= high.span { (low, high) } else { (high, low) };
-    let message = format!("`{}` and `{}` never hold together", first.gate.text, second.gate.text);
+    let message =
+        format!("`{}` and `{}` never hold together", first.gate.condition(), second.gate.condition());
     let mut diagnostic = Diagnostic::error(LINT.code, second.span, message)
         .also(first.span, "whenever this holds, the other breaks");
     if let Some(reason) = reason(&low.gate, &high.gate) {

@@ -14,7 +14,7 @@ pub(super) const LINT: Lint =
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     let aborting = || plan.gates.iter().filter(|gate| gate.reachable && gate.gate.abort_on_fail);
     for gate in aborting().filter(|gate| gate.gate.level == GateLevel::Advisory) {
-        let message = format!("`{}` never decides, and would end the run", gate.gate.text);
+        let message = format!("`{}` never decides, and would end the run", gate.gate.condition());
         diagnostics.push(
             Diagnostic::warning(LINT.code, gate.span, message)
                 .note("a run that an advisory gate ends has neither passed nor failed: it is invalid")
@@ -33,7 +33,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 
 fn too_late(gate: &Gate, last: &str, end: Duration) -> Diagnostic {
     let (delay, end) = (show_duration(gate.gate.delay_abort_eval), show_duration(end));
-    let message = format!("`{}` never ends the run: by then the load is over", gate.gate.text);
+    let message = format!("`{}` never ends the run: by then the load is over", gate.gate.condition());
     Diagnostic::warning(LINT.code, gate.span, message)
         .note(format!("delay_abort_eval {delay} ≥ {end}, the end of `{last}`, the last scenario"))
         .help(format!("write a `delay_abort_eval` well under {end}, or leave out `abort_on_fail`"))

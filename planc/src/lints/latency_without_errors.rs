@@ -2,7 +2,7 @@
 
 use super::{Lint, decides};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Comparison, Demand, Gate};
+use crate::graph::{Comparison, Demand, Gate, Over};
 use crate::resolve::is_latency;
 use crate::resolved::{self, ResolvedPlan, blind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             continue;
         }
         let shown = show(&population);
-        if !on_errors.count(&population, narrowed) {
+        if !on_errors.count(&population, narrowed, &gate.gate.over) {
             told.insert(key.clone());
             let message = format!("a gate on latency, and none on errors of the same requests{shown}");
             let help = format!("write `http_req_failed{}: [\"rate < 1%\"]` beside it", braces(&population));
@@ -84,12 +84,14 @@ impl<'a> OnErrors<'a> {
         out
     }
 
-    /// Whether any of them counts the errors of every request of a population.
-    fn count(&self, population: &BTreeMap<String, String>, all: bool) -> bool {
+    /// Whether any of them counts the errors of every request of a population, over the same part of the load.
+    fn count(&self, population: &BTreeMap<String, String>, all: bool, over: &Over) -> bool {
         let by_tag =
             population.iter().filter_map(|(tag, value)| self.by_tag.get(&(tag.as_str(), value.as_str())));
         let mut covering = by_tag.flatten().filter(|gate| covers(gate, population));
-        let fits = |gate: &&resolved::Gate| counts_errors(&gate.gate, all);
+        let fits = |gate: &&resolved::Gate| {
+            counts_errors(&gate.gate, all) && (sees_all(&gate.gate) || gate.gate.over == *over)
+        };
         self.meant.iter().chain(&self.everywhere).any(fits) || covering.any(fits)
     }
 }
@@ -105,6 +107,11 @@ fn counts_errors(gate: &Gate, all: bool) -> bool {
         "checks" => lower,
         _ => false,
     }
+}
+
+/// Whether a gate looks at all of the load: a stage is a part of it.
+fn sees_all(gate: &Gate) -> bool {
+    !matches!(gate.over, Over::Stage { .. })
 }
 
 /// Whether a gate, with its siblings where it is one of `{tag:*}`, sees every request of the population.

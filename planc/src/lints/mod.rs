@@ -15,6 +15,7 @@ mod literal_secret;
 mod no_gates;
 mod order;
 mod outcome_in_tag;
+mod parts;
 mod placeholder_value;
 mod pool_decides;
 mod pool_exceeds_connections;

@@ -36,7 +36,8 @@ fn value(gate: &Gate) -> i128 {
 
 /// Whether one gate's value is at most the other's in every run.
 pub(super) fn never_above(plan: &ResolvedPlan, low: &Gate, high: &Gate) -> bool {
-    if low.metric != high.metric {
+    // Of different parts of the load neither says anything of the other.
+    if low.metric != high.metric || low.over != high.over {
         return false;
     }
     let ordered = match (rank(low.aggregate), rank(high.aggregate)) {

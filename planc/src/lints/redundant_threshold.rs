@@ -40,10 +40,10 @@ fn implied(plan: &ResolvedPlan, gate: &Gate, by: &Gate) -> Option<Diagnostic> {
     if follows(plan, by, gate) && !says_more(by, gate) && gate.span < by.span {
         return None;
     }
-    let is_same = gate.gate.text == by.gate.text && gate.gate.selector == by.gate.selector;
+    let is_same = gate.gate.condition() == by.gate.condition() && gate.gate.selector == by.gate.selector;
     let message = match is_same {
-        true => format!("`{}` is written twice", gate.gate.text),
-        false => format!("`{}` never breaks before `{}`", gate.gate.text, by.gate.text),
+        true => format!("`{}` is written twice", gate.gate.condition()),
+        false => format!("`{}` never breaks before `{}`", gate.gate.condition(), by.gate.condition()),
     };
     let label = if is_same { "here already" } else { "this one breaks first" };
     let mut diagnostic = Diagnostic::warning(LINT.code, gate.span, message).also(by.span, label);
@@ -109,7 +109,7 @@ fn over_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     if !of_samples || !matches!(gate.gate.op, Comparison::Lt | Comparison::Le) || bound < timeout {
         return None;
     }
-    let message = format!("`{}` is never broken by a request that is answered", gate.gate.text);
+    let message = format!("`{}` is never broken by a request that is answered", gate.gate.condition());
     let (shown, bound) = (show_duration(timeout), show_duration(bound));
     let why = match gate.gate.aggregate {
         Aggregate::Avg => "`avg` is over answers alone, and refused while any request failed",

@@ -38,8 +38,11 @@ fn few_samples(gate: &Gate) -> Option<Diagnostic> {
     };
     let sure = (1.0 - share.powf(asked as f64)) * 100.0;
     let needed = thousands(gate.needed as f64);
-    let message =
-        format!("`{}` is judged on {} samples and needs {needed}", gate.gate.text, thousands(asked as f64));
+    let message = format!(
+        "`{}` is judged on {} samples and needs {needed}",
+        gate.gate.condition(),
+        thousands(asked as f64)
+    );
     let sure = if sure < 10.0 { format!("{sure:.1}") } else { format!("{sure:.0}") };
     Some(
         Diagnostic::warning(LINT.code, gate.span, message)

@@ -1,9 +1,9 @@
 //! A gate that the load cannot give enough samples to.
 
 use super::lengths::pauses;
-use super::{Lint, decides, iterations, thousands};
+use super::{Lint, decides, iterations, parts, thousands};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Aggregate, Bound, Demand, UserPiece};
+use crate::graph::{Aggregate, Bound, Demand, Over, UserPiece};
 use crate::resolved::{Gate, ResolvedPlan, Scenario};
 use crate::units::show_duration;
 use std::time::Duration;
@@ -25,7 +25,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Samples that the whole load is expected to give a gate; `None` when a closed model has a part in it.
+/// Samples that the load, or the emptiest part of it that the gate judges, is expected to give a gate; `None` when that
+/// hangs on what only the run knows.
 pub(crate) fn expected(plan: &ResolvedPlan, gate: &Gate) -> Option<f64> {
     Some(terms(plan, gate)?.iter().map(Term::samples).sum())
 }
@@ -63,13 +64,29 @@ fn terms<'a>(plan: &'a ResolvedPlan, gate: &Gate) -> Option<Vec<Term<'a>>> {
     if !gate.counted || plan.lost.steps {
         return None;
     }
+    // When windows of several scenarios lie over one another is known only when they have begun.
+    let windows = matches!(gate.gate.over, Over::EveryWindow(_));
+    if windows && gate.expected.values().filter(|weight| **weight > 0).count() != 1 {
+        return None;
+    }
     let mut out = Vec::new();
     for (name, weight) in gate.expected.iter().filter(|(_, weight)| **weight > 0) {
         let scenario = plan.scenario(name)?;
         if !scenario.sound {
             return None;
         }
-        let (iterations, how) = count(scenario)?;
+        let demand = &scenario.scenario.demand;
+        let (iterations, how) = match &gate.gate.over {
+            Over::Load => count(scenario)?,
+            Over::EveryWindow(length) => {
+                let part = format!("in the emptiest window of {}", show_duration(*length));
+                (parts::emptiest(demand, *length)?, Some(part))
+            }
+            Over::Stage { number, .. } => {
+                let part = format!("in stage {number} of {}", parts::shown(demand, *number)?);
+                (parts::of_stage(demand, *number)?, Some(part))
+            }
+        };
         out.push(Term { scenario, iterations, how, each: *weight as f64 / 1e6 });
     }
     (!out.is_empty()).then_some(out)
@@ -125,8 +142,13 @@ fn explain(gate: &Gate, terms: &[Term<'_>], expected: f64) -> Diagnostic {
     let needed = thousands(graph.min_samples as f64);
     let most = terms.iter().any(|term| matches!(term.scenario.scenario.demand, Demand::Users { .. }));
     let about = if most { "at most" } else { "about" };
+    let giver = match graph.over {
+        Over::Load => "the load gives",
+        Over::EveryWindow(_) => "its emptiest window gets",
+        Over::Stage { .. } => "the stage gives",
+    };
     let message =
-        format!("`{}` needs {needed} samples, and the load gives {about} {}", graph.text, shown(expected));
+        format!("`{}` needs {needed} samples, and {giver} {about} {}", graph.condition(), shown(expected));
     let mut diagnostic = Diagnostic::warning(LINT.code, gate.span, message);
     for term in terms {
         diagnostic = diagnostic.note(term.show());
@@ -170,6 +192,7 @@ fn let_through(gate: &Gate, samples: f64) -> Option<String> {
 fn wayout(gate: &Gate, terms: &[Term<'_>], expected: f64) -> String {
     let mut ways = Vec::new();
     if let [term] = terms
+        && gate.gate.over.is_load()
         && let Demand::Arrivals { start_rate, pieces, .. } = &term.scenario.scenario.demand
         && let [piece] = pieces.as_slice()
         && piece.target == *start_rate

@@ -363,6 +363,11 @@ impl Parser<'_> {
         let health = Health {
             lateness_p99: self.typed_key(&mut map, "lateness_p99"),
             achieved: self.typed_key(&mut map, "achieved"),
+            cpu: self.typed_key(&mut map, "cpu"),
+            run_queue: self.typed_key(&mut map, "run_queue"),
+            steal: self.typed_key(&mut map, "steal"),
+            throttled: self.typed_key(&mut map, "throttled"),
+            pressure: self.typed_key(&mut map, "pressure"),
         };
         self.finish(map);
         health

@@ -1,7 +1,7 @@
 //! Scenarios, their executors' options, thresholds.
 
 use super::{Map, Parser, not_yet};
-use crate::ast::{Draw, Scenario, Selector, Setting, SettingValue, Stage, Threshold, Word};
+use crate::ast::{Draw, Scenario, Selector, Setting, SettingValue, Stage, Threshold, Typed, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::executors::{self, EXECUTORS, Executor, Kind, Need};
@@ -252,6 +252,8 @@ impl Parser<'_> {
             delay_abort_eval: None,
             min_samples: None,
             confident: None,
+            window: None,
+            stage: None,
         };
         if !matches!(node.kind, NodeKind::Mapping(_)) {
             return bare(self.text(node));
@@ -263,10 +265,26 @@ impl Parser<'_> {
         let delay_abort_eval = self.typed_key(&mut map, "delay_abort_eval");
         let min_samples = self.typed_key(&mut map, "min_samples");
         let confident = self.typed_key(&mut map, "confident");
-        self.not_yet(&mut map, "window", "`window` on a gate");
-        self.not_yet(&mut map, "stage", "`stage` on a gate");
+        let window = self.typed_key(&mut map, "window");
+        let stage: Option<Typed<u32>> = self.typed_key(&mut map, "stage");
+        if let (Some(window), Some(stage)) = (&window, &stage) {
+            let message = "a gate judges every `window` or one `stage`, not both";
+            let diagnostic = Diagnostic::error(codes::CONFLICTING_KEYS, stage.span(), message);
+            self.diagnostics.push(
+                diagnostic.also(window.span(), "the window").help("write two thresholds, one with each"),
+            );
+        }
         self.not_yet(&mut map, "sql", "an SQL gate");
         self.finish(map);
-        Threshold { level, abort_on_fail, delay_abort_eval, min_samples, confident, ..bare(text) }
+        Threshold {
+            level,
+            abort_on_fail,
+            delay_abort_eval,
+            min_samples,
+            confident,
+            window,
+            stage,
+            ..bare(text)
+        }
     }
 }

@@ -4,10 +4,11 @@ use super::Resolver;
 use super::emits::{TagValue, emitters};
 use super::index::Index;
 use super::metrics::{self, Family, is_latency};
+use super::over;
 use crate::ast;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::graph::{self, Aggregate, Bound, Comparison, Demand, GateLevel, MetricKind};
+use crate::graph::{self, Aggregate, Bound, Comparison, Demand, GateLevel, MetricKind, Over};
 use crate::near::{listed, nearest};
 use crate::parse::unit_diagnostic;
 use crate::resolved::{Gate, ResolvedPlan};
@@ -42,11 +43,13 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         let inputs = std::mem::take(&mut resolved.inputs);
         let mut resolver = Resolver::new(plan, inputs, diagnostics);
         let read = resolver.threshold(threshold, &resolved.metrics);
+        let part = resolver.part_asked(threshold);
         let Resolver { inputs, used, .. } = resolver;
         resolved.inputs = inputs;
         resolved.used.inputs.extend(used.inputs);
         resolved.used.told.extend(used.told);
-        let (Some((gate, needed)), Some(selector), Some(text)) = (read, &threshold.selector, &threshold.text)
+        let (Some((gate, needed)), Some(part), Some(selector), Some(text)) =
+            (read, part, &threshold.selector, &threshold.text)
         else {
             resolved.lost.thresholds = true;
             continue;
@@ -56,7 +59,15 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         // A gate that was meant and cannot be expanded is no gate that is missing.
         resolved.lost.thresholds |= selectors.is_empty();
         for selector in selectors {
-            gates.push(reach(&written, graph::Gate { selector, ..gate.clone() }, &index, resolved));
+            let mut gate = reach(&written, graph::Gate { selector, ..gate.clone() }, &index, resolved);
+            match over::part(threshold, &part, &gate, resolved, diagnostics) {
+                Some(part) => gate.gate.over = part,
+                None => {
+                    resolved.lost.thresholds = true;
+                    break;
+                }
+            }
+            gates.push(gate);
         }
     }
     // A stable sort: conditions under one selector stay in the order of writing.
@@ -132,6 +143,7 @@ impl Resolver<'_> {
             confident,
             drops: BTreeMap::new(),
             steps: Vec::new(),
+            over: Over::Load,
         };
         Some((gate, needed))
     }

@@ -8,6 +8,7 @@ mod index;
 mod inputs;
 mod metrics;
 mod needs;
+mod over;
 mod scenarios;
 mod scope;
 mod services;
@@ -24,7 +25,7 @@ use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::eval;
 use crate::expr::{self, Expr, Parsed};
-use crate::graph::{HealthLimits, Json, JsonTemplate, Template};
+use crate::graph::{HealthLimits, Json, JsonTemplate, Strains, Template};
 use crate::near::nearest;
 use crate::parse::unit_diagnostic;
 use crate::resolved::{Flow, HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
@@ -59,6 +60,7 @@ pub(crate) fn resolve(
     let teardown = resolver.outer_steps(&plan.teardown, "teardown");
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
+    let strains = resolver.strains();
     let Resolver { places, idle, used, origins, inputs, diagnostics, lost, .. } = resolver;
     let mut resolved = ResolvedPlan {
         lost,
@@ -84,7 +86,7 @@ pub(crate) fn resolve(
         places,
         has_thresholds: !plan.thresholds.is_empty(),
         gates: Vec::new(),
-        health: HealthLimits { lateness_p99: Duration::ZERO, achieved },
+        health: HealthLimits { lateness_p99: Duration::ZERO, achieved, strains },
         health_places: HealthPlaces {
             lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
             achieved: plan.health.achieved.as_ref().map(Typed::span),
@@ -202,6 +204,17 @@ impl<'a> Resolver<'a> {
 
     fn typed_or<T: Quantity>(&mut self, typed: Option<&Typed<T>>, default: T) -> T {
         typed.and_then(|typed| self.typed(typed)).unwrap_or(default)
+    }
+
+    fn strains(&mut self) -> Strains {
+        let (health, default) = (&self.plan.health, Strains::default());
+        Strains {
+            cpu: self.typed_or(health.cpu.as_ref(), default.cpu),
+            run_queue: self.typed_or(health.run_queue.as_ref(), default.run_queue),
+            steal: self.typed_or(health.steal.as_ref(), default.steal),
+            throttled: self.typed_or(health.throttled.as_ref(), default.throttled),
+            pressure: self.typed_or(health.pressure.as_ref(), default.pressure),
+        }
     }
 
     /// The value of a typed position. `None` when it is wrong, which is reported by then.

@@ -316,7 +316,7 @@ fn gate(gate: &Gate) -> (String, String, String) {
     if gate.abort_on_fail {
         remarks.push("ends the run".to_string());
     }
-    (selector, gate.text.clone(), remarks.join(", "))
+    (selector, gate.condition(), remarks.join(", "))
 }
 
 fn words(argv: &[Template]) -> String {

@@ -96,7 +96,7 @@ fn release(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, k: u64, due: Instant) {
     let others = (1..run.shards).map(|next| &places[(run.shard + next) % run.shards]);
     let mut others = others.filter(|other| other.take());
     if !others.next().is_some_and(|other: &Places| other.send(order)) {
-        run.drop_one(worker, late);
+        run.drop_one(worker, late, due);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::worker::Worker;
 use planc::graph::Demand;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Begins all users and waits until they have nothing left or time is up.
 pub(crate) async fn drive(
@@ -58,8 +58,10 @@ pub(crate) async fn drive(
         } else {
             (mine as u64 * iterations).saturating_sub(run.counts.started.total())
         };
+        // They were due at no time of their own: the last moment is theirs, so that the last part tells them.
+        let last = deadline.map_or_else(Instant::now, |deadline| deadline - Duration::from_micros(1));
         for _ in 0..left {
-            run.drop_one(worker, false);
+            run.drop_one(worker, false, last);
         }
     }
     Ok(())

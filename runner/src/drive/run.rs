@@ -1,10 +1,11 @@
 //! One worker's shard of a scenario: its virtual users and what became of its iterations.
 
 use crate::prepare::ScenarioProgram;
-use crate::record::{Cell as Sample, Family};
+use crate::record::{Cell as Sample, Family, PartCounts};
 use crate::rows::Drawn;
 use crate::shared::Shared;
 use crate::steps;
+use crate::views::{Moment, View};
 use crate::vu::{Vu, VuCore, add_one};
 use crate::worker::Worker;
 use planc::graph::Demand;
@@ -51,6 +52,8 @@ pub(crate) struct ScenarioRun {
     pub(crate) begun: Cell<Option<Instant>>,
     /// No more iterations begin.
     pub(crate) ending: Cell<bool>,
+    /// Gates judge parts of it.
+    viewed: bool,
     alive: Cell<u32>,
     most_alive: Cell<u32>,
     last_answer_us: Cell<u64>,
@@ -108,6 +111,8 @@ pub(crate) struct Deltas {
     pub(crate) busy: u32,
     /// When a request was last answered, microseconds of the load.
     pub(crate) last_answer_us: u64,
+    /// When the scenario began, microseconds of the load.
+    pub(crate) began_us: Option<u64>,
 }
 
 impl Tally {
@@ -175,6 +180,7 @@ impl ScenarioRun {
             closing: tokio::sync::Notify::new(),
             begun: Cell::new(None),
             ending: Cell::new(false),
+            viewed: !worker.program.views.is_empty(),
             alive: Cell::new(0),
             most_alive: Cell::new(0),
             last_answer_us: Cell::new(0),
@@ -310,25 +316,63 @@ impl ScenarioRun {
         steps::abandon(worker, self, core);
         if let Some(order) = core.order.take() {
             // Given and not yet looked at.
-            self.counts.begin();
-            self.interrupt(worker, order.late);
+            let at = self.moment(worker, order.intended);
+            self.begin_one(worker, at);
+            self.interrupt(worker, order.late, at);
         }
         if core.started.take() {
-            self.interrupt(worker, core.late.get());
+            self.interrupt(worker, core.late.get(), core.began.get());
         }
         core.busy.set(false);
         self.retire(core);
     }
 
-    /// An iteration is not begun; `late` says that it is the generator's fault.
-    pub(crate) fn drop_one(&self, worker: &Worker, late: bool) {
-        self.counts.drop_one(late);
-        worker.scenario_sample(self.index, Family::Dropped, late, add_one);
+    /// When something that is intended to start then does so, or now; none where no gate asks, or before the scenario
+    /// began.
+    pub(crate) fn moment(&self, worker: &Worker, intended: Option<Instant>) -> Option<Moment> {
+        let begun = self.begun.get().filter(|_| self.viewed)?;
+        let when = intended.unwrap_or_else(Instant::now);
+        Some(Moment {
+            own_us: when.checked_duration_since(begun)?.as_micros() as u64,
+            begun_us: begun.saturating_duration_since(worker.shared.start).as_micros() as u64,
+        })
     }
 
-    fn interrupt(&self, worker: &Worker, late: bool) {
+    /// An iteration begins.
+    pub(crate) fn begin_one(&self, worker: &Worker, at: Option<Moment>) {
+        self.counts.begin();
+        self.count(worker, at, View::counts_iterations, |counts| counts.plays += 1);
+    }
+
+    /// An iteration that was due is not begun; `late` says that it is the generator's fault.
+    pub(crate) fn drop_one(&self, worker: &Worker, late: bool, due: Instant) {
+        self.counts.drop_one(late);
+        let at = self.moment(worker, Some(due));
+        worker.scenario_sample(self.index, Family::Dropped, late, at, add_one);
+        let dropped = |counts: &mut PartCounts| {
+            counts.dropped += 1;
+            counts.dropped_late += u64::from(late);
+        };
+        self.count(worker, at, |_| true, dropped);
+    }
+
+    /// Counts in the parts in which `at` lies.
+    pub(crate) fn count(
+        &self,
+        worker: &Worker,
+        at: Option<Moment>,
+        which: impl Fn(&View) -> bool,
+        count: impl Fn(&mut PartCounts),
+    ) {
+        if at.is_some() {
+            let name = &worker.program.scenarios[self.index].name;
+            worker.recorder.borrow_mut().count((self.index, name), at, which, count);
+        }
+    }
+
+    fn interrupt(&self, worker: &Worker, late: bool, at: Option<Moment>) {
         self.counts.interrupted.add(1);
-        worker.scenario_sample(self.index, Family::IterationDuration, late, |cell| {
+        worker.scenario_sample(self.index, Family::IterationDuration, late, at, |cell| {
             if let Sample::Trend(dist) = cell {
                 dist.add_infinite();
             }
@@ -348,7 +392,7 @@ impl ScenarioRun {
     }
 
     /// What happened since the last call; `late` says that this worker was late in this time.
-    pub(crate) fn take(&self, late: bool) -> Deltas {
+    pub(crate) fn take(&self, late: bool, start: Instant) -> Deltas {
         let counts = &self.counts;
         let (dropped, dropped_late) = (counts.dropped.take(), counts.dropped_late.take());
         let by_generator = if late { dropped } else { dropped_late };
@@ -366,6 +410,7 @@ impl ScenarioRun {
             most_vus: self.most_alive.replace(self.alive.get()),
             busy: vus.iter().filter(|core| core.busy.get()).count() as u32,
             last_answer_us: self.last_answer_us.get(),
+            began_us: self.begun.get().map(|at| at.saturating_duration_since(start).as_micros() as u64),
         }
     }
 

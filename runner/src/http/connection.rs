@@ -30,6 +30,24 @@ pub(crate) struct Dialer {
     pub(crate) tls: Arc<ClientConfig>,
     /// Name to verify and send in place of the URL's host.
     pub(crate) server_name: Option<String>,
+    /// How many are open.
+    pub(crate) open: Rc<Cell<u32>>,
+}
+
+/// Counts as one open connection until it is dropped.
+struct Open(Rc<Cell<u32>>);
+
+impl Open {
+    fn new(count: &Rc<Cell<u32>>) -> Self {
+        count.set(count.get() + 1);
+        Open(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// An open connection of one virtual user.
@@ -38,6 +56,7 @@ pub(crate) struct Connection {
     pub(crate) origin: Rc<Origin>,
     wire: Wire,
     clock: Rc<Clock>,
+    _open: Open,
 }
 
 /// Where the time of opening went.
@@ -142,6 +161,7 @@ impl Connection {
         let tcp = dial(origin).await;
         opening.connecting = begun.elapsed();
         let tcp = tcp?;
+        let open = Open::new(&dialer.open);
         let clock = Rc::new(Clock::default());
         let counted = Counted { inner: tcp, clock: clock.clone() };
         let stream = if origin.secure {
@@ -160,7 +180,8 @@ impl Connection {
             Stream::Tcp(counted)
         };
         let wire = Wire::start(dialer.protocol, Timed { stream, clock: clock.clone() }).await;
-        Ok(Connection { origin: origin.clone(), wire: wire.map_err(|e| Failure::exchange(&e))?, clock })
+        let wire = wire.map_err(|e| Failure::exchange(&e))?;
+        Ok(Connection { origin: origin.clone(), wire, clock, _open: open })
     }
 
     /// Whether the other side has left it open. Reads what has arrived since the last exchange.

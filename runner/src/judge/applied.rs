@@ -62,11 +62,14 @@ impl Case<'_> {
         }
         let percent = achieved as f64 / planned as f64 * 100.0;
         if open {
-            let text = format!(
+            let mut text = format!(
                 "scenario `{name}`: {achieved} of {planned} planned iterations were offered ({percent:.1}%), \
                  under {share}; {} were dropped because the generator was late",
                 record.dropped_by_generator
             );
+            if record.dropped_by_generator > 0 {
+                text.push_str(&format!("; {}", self.why_late()));
+            }
             out.push(cause(CauseKind::Generator, text));
             return;
         }
@@ -97,9 +100,8 @@ impl Case<'_> {
         }
         for (scenario, record) in self.scenarios() {
             let ended = record.finished + record.failed + record.interrupted;
-            // Iterations of a closed model that were never begun are told by `achieved`.
-            let open = matches!(scenario.demand, Demand::Arrivals { .. });
-            let planned = record.planned.filter(|_| open && self.is_whole(record));
+            // A scenario that was ended before its time is no pass anyway.
+            let planned = record.planned.filter(|_| self.is_whole(record));
             let sums_up = planned.is_none_or(|planned| planned == record.started + dropped(record));
             if ended != record.started || !sums_up {
                 bug(format!(

@@ -1,42 +1,25 @@
-//! One gate against the evidence: its population, its value, and whether its breach stands.
+//! One gate against the evidence: its value, and whether its breach stands.
 
-use super::stats::{Distribution, wilson};
+use super::pool::{Ground, Pool, Seconds, weighted};
 use super::{Figure, GateResult, GateState};
-use crate::evidence::{LoadRecord, Population, Samples, ScenarioRecord};
+use crate::evidence::LoadRecord;
 use planc::graph::{
-    Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Scenario, Step, StepKind,
-    Template,
+    Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Over, Step, StepKind,
 };
 use planc::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What judging a gate needs beside the gate.
 pub(crate) struct Facts<'a> {
-    graph: &'a ExecutionGraph,
-    load: &'a LoadRecord,
+    pub(super) graph: &'a ExecutionGraph,
+    pub(super) load: &'a LoadRecord,
     skipped: BTreeSet<String>,
     /// Scenario of each step.
-    owner: BTreeMap<u32, &'a str>,
+    pub(super) owner: BTreeMap<u32, &'a str>,
     /// Smoke scenarios that ran before a load: no part of it.
     smoke: BTreeSet<&'a str>,
-}
-
-/// The samples that a gate looks at.
-#[derive(Debug, Clone, PartialEq)]
-enum Pool {
-    Trend { samples: Distribution, added: u64 },
-    Rate { trues: u64, total: u64 },
-    Counter { sum: f64, samples: u64 },
-    Gauge { last: Option<f64>, min: f64, max: f64, count: u64 },
-}
-
-/// What a gate computes from its pool.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Measured {
-    value: Option<f64>,
-    interval: Option<(f64, f64)>,
-    samples: u64,
-    refused: Option<String>,
+    /// Iterations under way, whose samples are still to come: judged before the end of the load.
+    in_flight: u64,
 }
 
 impl<'a> Facts<'a> {
@@ -55,20 +38,34 @@ impl<'a> Facts<'a> {
         if smoke.len() == graph.scenarios.len() {
             smoke.clear();
         }
-        Facts { graph, load, skipped, owner, smoke }
+        Facts { graph, load, skipped, owner, smoke, in_flight: 0 }
+    }
+
+    /// The same in the midst of a load, with so many iterations under way.
+    pub(crate) fn amid(self, in_flight: u64) -> Self {
+        Facts { in_flight, ..self }
     }
 
     /// Judges one gate.
     pub(crate) fn gate(&self, gate: &Gate) -> GateResult {
+        match &gate.over {
+            Over::Load => self.on(gate, Ground::Load),
+            Over::EveryWindow(length) => self.every_window(gate, *length),
+            Over::Stage { scenario, number } => self.stage(gate, scenario, *number),
+        }
+    }
+
+    /// Judges one gate on the load or a part of it.
+    pub(super) fn on(&self, gate: &Gate, ground: Ground<'_>) -> GateResult {
         let unit = self.unit(gate);
         let bound = bound_value(gate, unit);
-        let pool = self.pool(gate, &[&self.load.on_time, &self.load.late]);
-        let measured = self.measure(gate, &pool);
+        let pool = self.pool(gate, ground, Seconds::All);
+        let measured = self.measure(gate, ground, &pool);
         let breaks = measured.value.is_some_and(|value| !gate.op.holds(value, bound));
         let straddles = measured
             .interval
             .is_some_and(|(low, high)| gate.op.holds(low, bound) != gate.op.holds(high, bound));
-        let breach_stands = breaks && measured.refused.is_none() && self.breach_stands(gate, bound);
+        let breach_stands = breaks && measured.refused.is_none() && self.breach_stands(gate, ground, bound);
         let (state, note) = if self.is_skipped(gate) {
             (GateState::Skipped, Some("its scenario was not run".to_owned()))
         } else if let Some(reason) = &measured.refused {
@@ -82,7 +79,7 @@ impl<'a> Facts<'a> {
             (GateState::TooFew, Some(note))
         } else if gate.confident && straddles {
             (GateState::WithinNoise, Some("the 95 % interval straddles the bound".to_owned()))
-        } else if let Some(lost) = self.could_have_broken(gate, &pool, bound) {
+        } else if let Some(lost) = self.could_have_broken(gate, ground, &pool, bound) {
             let note = format!(
                 "{lost} arrivals were dropped because the generator was late; with them it could have broken"
             );
@@ -93,7 +90,7 @@ impl<'a> Facts<'a> {
         GateResult {
             metric: gate.metric.clone(),
             selector: gate.selector.clone(),
-            text: gate.text.clone(),
+            text: gate.condition(),
             advisory: gate.level == GateLevel::Advisory,
             state,
             value: measured.value.map(Figure),
@@ -123,11 +120,11 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether what a scenario did counts in a gate: a smoke scenario's iterations do in gates of its own only.
-    fn counts(&self, gate: &Gate, scenario: &str) -> bool {
+    pub(super) fn counts(&self, gate: &Gate, scenario: &str) -> bool {
         !self.smoke.contains(scenario) || self.is_of_smoke(gate)
     }
 
-    fn is_skipped(&self, gate: &Gate) -> bool {
+    pub(super) fn is_skipped(&self, gate: &Gate) -> bool {
         if gate.selector.get("scenario").is_some_and(|name| self.skipped.contains(name)) {
             return true;
         }
@@ -137,16 +134,15 @@ impl<'a> Facts<'a> {
 
     /// Whether the breach still stands when all seconds in which the generator was late are left out and
     /// every sample that is missing through our own fault is taken as good.
-    fn breach_stands(&self, gate: &Gate, bound: f64) -> bool {
-        let whole = [&self.load.on_time, &self.load.late];
+    fn breach_stands(&self, gate: &Gate, ground: Ground<'_>, bound: f64) -> bool {
         let floor = matches!(gate.op, Comparison::Gt | Comparison::Ge);
         let mut pool = match kind_of(self.graph, &gate.metric) {
             // Leaving a second out of a sum makes it smaller, which is good under a ceiling only.
-            MetricKind::Counter if floor => self.pool(gate, &whole),
-            MetricKind::Gauge => self.pool(gate, &whole),
-            _ => self.pool(gate, &[&self.load.on_time]),
+            MetricKind::Counter if floor => self.pool(gate, ground, Seconds::All),
+            MetricKind::Gauge => self.pool(gate, ground, Seconds::All),
+            _ => self.pool(gate, ground, Seconds::OnTime),
         };
-        let unknown = self.unknown_samples(gate);
+        let unknown = self.unknown_samples(gate, ground);
         match &mut pool {
             Pool::Trend { samples, .. } => {
                 let padding = gate.min_samples.saturating_sub(samples.total() + unknown);
@@ -164,17 +160,17 @@ impl<'a> Facts<'a> {
                 }
             }
             Pool::Counter { .. } if gate.metric == "dropped_iterations" => {
-                pool = self.dropped_iterations(gate, floor);
+                pool = self.dropped_iterations(gate, ground, floor);
             }
             Pool::Counter { sum, .. } if floor => *sum += unknown as f64,
             Pool::Counter { .. } | Pool::Gauge { .. } => {}
         }
-        self.measure(gate, &pool).value.is_some_and(|value| !gate.op.holds(value, bound))
+        self.measure(gate, ground, &pool).value.is_some_and(|value| !gate.op.holds(value, bound))
     }
 
     /// Arrivals that the generator dropped, when the gate would break if the target had been slow to answer them.
-    fn could_have_broken(&self, gate: &Gate, pool: &Pool, bound: f64) -> Option<u64> {
-        let lost = |name: &String| self.load.scenarios.get(name).map_or(0, |r| r.dropped_by_generator);
+    fn could_have_broken(&self, gate: &Gate, ground: Ground<'_>, pool: &Pool, bound: f64) -> Option<u64> {
+        let lost = |name: &String| self.drops(ground, name).by_generator;
         let of = gate.drops.iter().filter(|(name, _)| self.counts(gate, name));
         let (mut arrivals, mut added) = (0, 0);
         for (name, weight) in of {
@@ -186,16 +182,18 @@ impl<'a> Facts<'a> {
             Pool::Trend { samples, .. } if added > 0 => samples.infinite += added,
             _ => return None,
         }
-        let measured = self.measure(gate, &pool);
+        let measured = self.measure(gate, ground, &pool);
         let breaks = measured.refused.is_none() && measured.value.is_some_and(|v| !gate.op.holds(v, bound));
         breaks.then_some(arrivals)
     }
 
-    /// Samples that the generator's own lateness kept from being taken.
-    fn unknown_samples(&self, gate: &Gate) -> u64 {
+    /// Samples that the generator's own lateness kept from being taken, and those that are still to come.
+    fn unknown_samples(&self, gate: &Gate, ground: Ground<'_>) -> u64 {
         let mut unknown = 0;
-        for (name, record) in &self.load.scenarios {
-            if record.dropped_by_generator == 0 || !self.counts(gate, name) {
+        for name in self.load.scenarios.keys() {
+            let coming = if matches!(ground, Ground::Load) { 0 } else { self.in_flight };
+            let missing = self.drops(ground, name).by_generator + coming;
+            if missing == 0 || !self.counts(gate, name) {
                 continue;
             }
             let each = match gate.drops.get(name) {
@@ -206,186 +204,25 @@ impl<'a> Facts<'a> {
                     steps.count() as u64 * 1_000_000
                 }
             };
-            unknown += weighted(record.dropped_by_generator, each);
+            unknown += weighted(missing, each);
         }
         unknown
     }
 
-    fn pool(&self, gate: &Gate, populations: &[&Population]) -> Pool {
-        if gate.metric == "dropped_iterations" {
-            return self.dropped_iterations(gate, true);
-        }
-        let mut pool = match kind_of(self.graph, &gate.metric) {
-            MetricKind::Trend | MetricKind::TimeTrend => {
-                Pool::Trend { samples: Distribution::default(), added: 0 }
-            }
-            MetricKind::Rate => Pool::Rate { trues: 0, total: 0 },
-            MetricKind::Counter => Pool::Counter { sum: 0.0, samples: self.plays(gate) },
-            MetricKind::Gauge => {
-                Pool::Gauge { last: None, min: f64::INFINITY, max: f64::NEG_INFINITY, count: 0 }
-            }
-        };
-        let mut newest = 0;
-        let matching = populations.iter().flat_map(|population| &population.series).filter(|series| {
-            series.metric == gate.metric
-                && gate.selector.iter().all(|(tag, value)| series.tags.get(tag) == Some(value))
-                && series.tags.get("scenario").is_none_or(|name| self.counts(gate, name))
-        });
-        let mut additions = 0;
-        for series in matching {
-            match (&mut pool, &series.samples) {
-                (Pool::Trend { samples, .. }, Samples::Trend(trend)) => samples.add(trend),
-                (Pool::Rate { trues, total }, Samples::Rate { trues: t, total: n }) => {
-                    *trues += t;
-                    *total += n;
-                }
-                (Pool::Counter { sum, .. }, Samples::Counter { sum_milli, count }) => {
-                    *sum += *sum_milli as f64 / 1_000.0;
-                    additions += count;
-                }
-                (
-                    Pool::Gauge { last, min, max, count },
-                    Samples::Gauge { last_milli, at_us, min_milli, max_milli, count: n },
-                ) => {
-                    if last.is_none() || *at_us >= newest {
-                        newest = *at_us;
-                        *last = Some(*last_milli as f64 / 1_000.0);
-                    }
-                    *min = min.min(*min_milli as f64 / 1_000.0);
-                    *max = max.max(*max_milli as f64 / 1_000.0);
-                    *count += n;
-                }
-                // Another kind under this name cannot be compared; it stays without data, never a pass.
-                _ => {}
-            }
-        }
-        match &mut pool {
-            Pool::Trend { samples, added } => {
-                *added = self.target_drops(gate);
-                samples.infinite += *added;
-            }
-            Pool::Counter { samples, .. } => *samples = (*samples).max(additions),
-            _ => {}
-        }
-        pool
-    }
-
-    /// How often the steps that can emit into a gate were played: a counter of theirs without a sample
-    /// is a true zero only when they were.
-    fn plays(&self, gate: &Gate) -> u64 {
-        let counted =
-            gate.steps.iter().filter(|id| self.owner.get(&id.0).is_none_or(|name| self.counts(gate, name)));
-        counted.filter_map(|id| self.load.steps_played.get(&id.0)).sum()
-    }
-
-    fn target_drops(&self, gate: &Gate) -> u64 {
-        let of = |name: &String| self.load.scenarios.get(name).map_or(0, |record| record.dropped_by_target);
-        let counted = gate.drops.iter().filter(|(name, _)| self.counts(gate, name));
-        counted.map(|(name, weight)| weighted(of(name), *weight)).sum()
-    }
-
-    /// Dropped iterations, those that are the generator's fault with them or not.
-    fn dropped_iterations(&self, gate: &Gate, with_ours: bool) -> Pool {
-        let mut sum = 0;
-        let mut samples = 0;
-        for scenario in self.graph.scenarios.iter().filter(|scenario| carries(scenario, &gate.selector)) {
-            let record = self.load.scenarios.get(&scenario.name);
-            if let Some(record) = record.filter(|_| self.counts(gate, &scenario.name)) {
-                sum += record.dropped_by_target + if with_ours { record.dropped_by_generator } else { 0 };
-                samples += started_or_dropped(record);
-            }
-        }
-        Pool::Counter { sum: sum as f64, samples }
-    }
-
-    fn measure(&self, gate: &Gate, pool: &Pool) -> Measured {
-        match pool {
-            Pool::Trend { samples, added } => {
-                let unit_scale = if self.unit(gate) == Unit::Time { 1.0 } else { 1_000.0 };
-                measure_trend(gate.aggregate, samples, *added, unit_scale)
-            }
-            Pool::Rate { trues, total } => {
-                let (trues, total) = (*trues, *total);
-                let (value, interval) = match gate.aggregate {
-                    Aggregate::Count => (Some(total as f64), None),
-                    _ => ((total > 0).then(|| trues as f64 / total as f64), wilson(trues, total)),
-                };
-                Measured { value: value.filter(|_| total > 0), interval, samples: total, refused: None }
-            }
-            Pool::Counter { sum, samples } => {
-                let seconds = self.load.duration_us as f64 / 1e6;
-                let value = match gate.aggregate {
-                    Aggregate::Rate if seconds > 0.0 => Some(sum / seconds),
-                    Aggregate::Rate => None,
-                    _ => Some(*sum),
-                };
-                Measured { value: value.filter(|_| *samples > 0), samples: *samples, ..Measured::default() }
-            }
-            Pool::Gauge { last, min, max, count } => {
-                let value = match gate.aggregate {
-                    Aggregate::Min => last.map(|_| *min),
-                    Aggregate::Max => last.map(|_| *max),
-                    Aggregate::Count => last.map(|_| *count as f64),
-                    _ => *last,
-                };
-                Measured { value, samples: *count, ..Measured::default() }
-            }
-        }
-    }
-
-    fn unit(&self, gate: &Gate) -> Unit {
+    pub(super) fn unit(&self, gate: &Gate) -> Unit {
         unit_of(kind_of(self.graph, &gate.metric), gate.aggregate)
     }
 }
 
-/// Whether failed iterations can show in a gate: bare counts of what was done cannot break by them.
+/// Whether failed iterations can show in a gate: bare counts of what was done cannot break by them, and a stage is a
+/// part of the load only.
 pub(crate) fn sees_failures(gate: &Gate) -> bool {
     const BLIND: [&str; 7] =
         ["http_reqs", "iterations", "dropped_iterations", "data_sent", "data_received", "vus", "vus_max"];
-    !BLIND.contains(&gate.metric.as_str())
-        || ["outcome", "status", "error_code", "expected_response"]
-            .iter()
-            .any(|tag| gate.selector.contains_key(*tag))
-}
-
-/// Whether all samples of a scenario carry the tags of a selector.
-fn carries(scenario: &Scenario, selector: &BTreeMap<String, String>) -> bool {
-    selector.iter().all(|(tag, value)| {
-        if tag == "scenario" {
-            return *value == scenario.name;
-        }
-        scenario.tags.get(tag).and_then(Template::as_literal) == Some(value.as_str())
-    })
-}
-
-fn measure_trend(aggregate: Aggregate, samples: &Distribution, added: u64, scale: f64) -> Measured {
-    let total = samples.total();
-    let mut refused = None;
-    let (value, interval) = match aggregate {
-        Aggregate::Percentile(p) => (samples.percentile(p.0), samples.percentile_interval(p.0)),
-        Aggregate::Med => (samples.percentile(50_000_000), samples.percentile_interval(50_000_000)),
-        Aggregate::Min => (samples.min(), None),
-        Aggregate::Max => (samples.max(), None),
-        Aggregate::Count => {
-            let own = total - added;
-            return Measured { value: (own > 0).then_some(own as f64), samples: own, ..Measured::default() };
-        }
-        _ => {
-            if samples.infinite > 0 {
-                refused = Some(format!(
-                    "{} of {total} samples failed or were cut off and have no finite time, so there is no mean",
-                    samples.infinite
-                ));
-            }
-            (samples.mean(), samples.mean_interval())
-        }
-    };
-    Measured {
-        value: value.map(|value| value / scale),
-        interval: interval.map(|(low, high)| (low / scale, high / scale)),
-        samples: total,
-        refused,
-    }
+    let by_answer = ["outcome", "status", "error_code", "expected_response"];
+    !matches!(gate.over, Over::Stage { .. })
+        && (!BLIND.contains(&gate.metric.as_str())
+            || by_answer.iter().any(|tag| gate.selector.contains_key(*tag)))
 }
 
 /// What a figure counts.
@@ -503,12 +340,4 @@ fn added_note(pool: &Pool) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn weighted(count: u64, millionths: u64) -> u64 {
-    (u128::from(count) * u128::from(millionths)).div_ceil(1_000_000) as u64
-}
-
-fn started_or_dropped(record: &ScenarioRecord) -> u64 {
-    record.started + record.dropped_by_target + record.dropped_by_generator
 }

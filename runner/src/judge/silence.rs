@@ -5,7 +5,7 @@ use super::{Case, Cause, CauseKind, Unit, cause, kind_of, show, walk};
 use crate::drive::schedule::Arrivals;
 use crate::evidence::ScenarioRecord;
 use planc::graph::{
-    Bound, Comparison, Demand, ExecutionGraph, GateLevel, MetricKind, Pause, Scenario, Step, StepKind,
+    Bound, Comparison, Demand, ExecutionGraph, GateLevel, MetricKind, Over, Pause, Scenario, Step, StepKind,
 };
 use std::time::Duration;
 
@@ -108,6 +108,7 @@ fn bound(graph: &ExecutionGraph, step: &Step) -> Option<Duration> {
     let on_time = graph.gates.iter().filter(|gate| {
         gate.level == GateLevel::Required
             && gate.steps.contains(&step.id)
+            && !matches!(gate.over, Over::Stage { .. })
             && gate.metric.starts_with("http_req_")
             && kind_of(graph, &gate.metric) == MetricKind::TimeTrend
             && matches!(gate.op, Comparison::Lt | Comparison::Le)

@@ -1,9 +1,11 @@
 //! Tables of evidence and the verdict that it must get.
 
+mod precedence;
+
 use super::*;
-use crate::evidence::{NodeRecord, Population, Samples};
+use crate::evidence::{NodeRecord, Population, Samples, Trend};
 use crate::testing::{errors, evidence, graph, p95, trend};
-use planc::graph::{Aggregate, Bound, Comparison, Gate, StepId};
+use planc::graph::{Aggregate, Bound, Comparison, Demand, Gate, StepId};
 use planc::units::Fixed;
 
 type Change = fn(&mut LoadRecord);

@@ -2,7 +2,7 @@
 
 use super::{Halt, Part, Run};
 use crate::checks::Seen;
-use crate::evidence::{End, LoadRecord, NodeOutcome, Trend};
+use crate::evidence::{End, LoadRecord, NodeOutcome, Trend, ViewRecord};
 use crate::guards::record;
 use crate::judge;
 use crate::load::{self, AbortCheck, LoadEnd, LoadInput, RehearsalFailure};
@@ -213,6 +213,12 @@ fn step_failure(failure: &RehearsalFailure) -> String {
 fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
     load.on_time.series.extend(smoke.on_time.series);
     load.late.series.extend(smoke.late.series);
+    // Of a view that both reach, the load's parts are what its gates judge.
+    let own = |view: &ViewRecord, of: &[ViewRecord]| {
+        of.iter().any(|v| v.metric == view.metric && v.selector == view.selector && v.over == view.over)
+    };
+    let smoked: Vec<ViewRecord> = smoke.views.into_iter().filter(|view| !own(view, &load.views)).collect();
+    load.views.extend(smoked);
     load.scenarios.extend(smoke.scenarios);
     for (step, times) in smoke.steps_played {
         *load.steps_played.entry(step).or_default() += times;

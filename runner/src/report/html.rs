@@ -3,7 +3,7 @@
 use super::junit::escape;
 use super::metrics::{self, TREND_STATS};
 use super::terminal::{sums, word};
-use crate::evidence::{Evidence, NodeOutcome, Tick};
+use crate::evidence::{Evidence, HealthSecond, NodeOutcome, Tick};
 use crate::judge::{GateState, Verdict};
 
 /// Width and height of a chart's drawing area, and the room for its numbers.
@@ -20,10 +20,38 @@ td,th{padding:.25rem .5rem;border-bottom:1px solid #d8dee4;text-align:left}td.n,
 .fix{color:#57606a}@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}td,th{border-color:#30363d}}";
 
 /// One line of a chart.
-struct Line {
+struct Line<T> {
     name: &'static str,
     colour: &'static str,
-    value: fn(&Tick) -> f64,
+    value: fn(&T) -> f64,
+}
+
+/// What a chart shows one of for each second.
+trait Second {
+    /// Its end, microseconds since the load's start.
+    fn at_us(&self) -> u64;
+    /// Whether the generator was late in it.
+    fn late(&self) -> bool;
+}
+
+impl Second for Tick {
+    fn at_us(&self) -> u64 {
+        self.at_us
+    }
+
+    fn late(&self) -> bool {
+        self.late
+    }
+}
+
+impl Second for HealthSecond {
+    fn at_us(&self) -> u64 {
+        self.at_us
+    }
+
+    fn late(&self) -> bool {
+        self.late
+    }
 }
 
 /// The page.
@@ -53,6 +81,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     charts(&mut out, evidence);
     metric_table(&mut out, evidence);
     list(&mut out, "Load", sums(evidence).into_iter());
+    list(&mut out, "Strains on the generator", verdict.warnings.iter().cloned());
     list(&mut out, "Not measured", verdict.not_measured.iter().cloned());
     nodes(&mut out, evidence);
     let facts = evidence.environment.iter().map(|(name, value)| format!("{name}: {value}"));
@@ -115,7 +144,9 @@ fn charts(out: &mut String, evidence: &Evidence) {
     out.push_str(
         "<h2>Second by second</h2>\n<p><small>Shaded seconds: the generator was late.</small></p>\n",
     );
-    let line = |name, colour, value| Line { name, colour, value };
+    fn line<T>(name: &'static str, colour: &'static str, value: fn(&T) -> f64) -> Line<T> {
+        Line { name, colour, value }
+    }
     chart(
         out,
         ticks,
@@ -145,10 +176,44 @@ fn charts(out: &mut String, evidence: &Evidence) {
             line("busy", "#0969da", |tick| f64::from(tick.busy_vus)),
         ],
     );
+    let seconds = evidence.load.as_ref().map(|load| load.health.seconds.as_slice()).unwrap_or_default();
+    if seconds.is_empty() {
+        return;
+    }
+    chart(
+        out,
+        seconds,
+        "the generator: lateness of starts and delay of reading, ms",
+        &[
+            line("start p99", "#0969da", |second| millis(second.starts_us, 1)),
+            line("start max", "#54aeff", |second| millis(second.starts_us, 2)),
+            line("read p99", "#bf8700", |second| millis(second.reads_us, 1)),
+        ],
+    );
+    chart(
+        out,
+        seconds,
+        "the generator: % of a core, and of the time",
+        &[
+            line("own CPU", "#0969da", |second| f64::from(second.cpu_centicores.unwrap_or(0))),
+            line("run queue", "#cf222e", |second| percent_of(second.run_queue_ppm)),
+            line("steal", "#8250df", |second| percent_of(second.steal_ppm)),
+            line("throttled", "#bf8700", |second| percent_of(second.throttled_ppm)),
+            line("pressure", "#57606a", |second| percent_of(second.pressure_ppm)),
+        ],
+    );
 }
 
-fn chart(out: &mut String, ticks: &[Tick], title: &str, lines: &[Line]) {
-    let last = ticks.last().map_or(1, |tick| tick.at_us.max(1)) as f64;
+fn millis(spread_us: Option<[u64; 3]>, which: usize) -> f64 {
+    spread_us.map_or(0.0, |spread| spread[which] as f64 / 1e3)
+}
+
+fn percent_of(ppm: Option<u32>) -> f64 {
+    f64::from(ppm.unwrap_or(0)) / 1e4
+}
+
+fn chart<T: Second>(out: &mut String, ticks: &[T], title: &str, lines: &[Line<T>]) {
+    let last = ticks.last().map_or(1, |tick| tick.at_us().max(1)) as f64;
     let values = ticks.iter().flat_map(|tick| lines.iter().map(move |line| (line.value)(tick)));
     let top = values.fold(0.0, f64::max).max(1e-9);
     let x = |at_us: u64| LEFT + at_us as f64 / last * W;
@@ -160,8 +225,8 @@ fn chart(out: &mut String, ticks: &[Tick], title: &str, lines: &[Line]) {
         H + BOTTOM + 8.0
     ));
     let width = W / ticks.len() as f64;
-    for tick in ticks.iter().filter(|tick| tick.late) {
-        let left = x(tick.at_us) - width;
+    for tick in ticks.iter().filter(|tick| tick.late()) {
+        let left = x(tick.at_us()) - width;
         out.push_str(&format!(
             "<rect x=\"{left:.1}\" y=\"8\" width=\"{width:.1}\" height=\"{H}\" fill=\"#bf8700\" opacity=\".2\"/>"
         ));
@@ -187,7 +252,7 @@ fn chart(out: &mut String, ticks: &[Tick], title: &str, lines: &[Line]) {
     }
     for (i, line) in lines.iter().enumerate() {
         let points: Vec<String> =
-            ticks.iter().map(|t| format!("{:.1},{:.1}", x(t.at_us), y((line.value)(t)))).collect();
+            ticks.iter().map(|t| format!("{:.1},{:.1}", x(t.at_us()), y((line.value)(t)))).collect();
         out.push_str(&format!(
             "<polyline fill=\"none\" stroke=\"{0}\" stroke-width=\"1.5\" points=\"{1}\"/><text x=\"{2}\" y=\"20\" \
              style=\"fill:{0}\">{3}</text>",

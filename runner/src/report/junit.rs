@@ -69,9 +69,11 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 fn told(gate: &GateResult) -> String {
+    let margin = gate.margin_percent.map(|margin| format!(", margin {:.0}%", margin.0)).unwrap_or_default();
+    let noise = if gate.within_noise { ", within noise" } else { "" };
     let note = gate.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
     format!(
-        "measured {} over {} samples, 95% interval {}{note}",
-        gate.value_text, gate.samples, gate.interval_text
+        "measured {} over {} samples, bound {}, 95% interval {}{margin}{noise}{note}",
+        gate.value_text, gate.samples, gate.bound_text, gate.interval_text
     )
 }

@@ -36,8 +36,9 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         let noise = if gate.within_noise { " within noise" } else { "" };
         let margin = gate.margin_percent.map(|margin| format!("{:.0}%", margin.0)).unwrap_or_default();
         out.push_str(&format!(
-            "| {mark} | `{}`{level} | `{}` | {} | {} | {}{noise} | {margin} |\n",
+            "| {mark} | `{}`{level}{} | `{}` | {} | {} | {}{noise} | {margin} |\n",
             gate.subject().replace('|', "\\|"),
+            gate.note.as_ref().map(|note| format!("<br>{}", note.replace('|', "\\|"))).unwrap_or_default(),
             gate.text,
             gate.value_text,
             gate.samples,
@@ -60,7 +61,9 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         }
         out.push_str("\n</details>\n");
     }
-    let lines: Vec<String> = sums(evidence).into_iter().chain(verdict.not_measured.clone()).collect();
+    let lines =
+        sums(evidence).into_iter().chain(verdict.warnings.clone()).chain(verdict.not_measured.clone());
+    let lines: Vec<String> = lines.collect();
     if !lines.is_empty() {
         out.push_str("\n<details><summary>Load, and what was not measured</summary>\n\n");
         lines.iter().for_each(|line| out.push_str(&format!("- {line}\n")));

@@ -1,7 +1,7 @@
 //! k6's `handleSummary` shape, so that whatever reads k6's summaries reads ours, and the verdict beside it.
 
 use super::metrics::{self, Row};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, HealthRecord, HealthSecond, LoadRecord, ScenarioRecord};
 use crate::judge::{GateState, Unit, Verdict};
 use planc::graph::MetricKind;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,8 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         "state": { "isStdOutTTY": false, "isStdErrTTY": false, "testRunDurationMs": number(duration_ms) },
         "options": { "summaryTrendStats": metrics::TREND_STATS, "summaryTimeUnit": "", "noColor": false },
         "verdict": verdict,
+        "load": evidence.load.as_ref().map(load),
+        "generator": evidence.load.as_ref().map(|load| generator(&load.health)),
         "run": {
             "plan": evidence.graph.plan,
             "profile": evidence.graph.profile,
@@ -44,6 +46,58 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     let mut text = serde_json::to_string_pretty(&summary).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// What became of the iterations: planned = started + dropped, started = finished + failed + cut off.
+fn load(load: &LoadRecord) -> Value {
+    let sums = |record: &ScenarioRecord| {
+        json!({
+            "planned": record.planned,
+            "started": record.started,
+            "dropped": { "by_target": record.dropped_by_target, "by_generator": record.dropped_by_generator },
+            "finished": record.finished,
+            "failed": record.failed,
+            "cut_off": record.interrupted,
+            "censored_requests": record.censored,
+        })
+    };
+    let scenarios: Map<String, Value> =
+        load.scenarios.iter().map(|(name, record)| (name.clone(), sums(record))).collect();
+    json!({ "all": sums(&load.sums()), "scenarios": scenarios })
+}
+
+/// The generator over the seconds of the load; the seconds themselves are in the evidence.
+fn generator(health: &HealthRecord) -> Value {
+    type Figure = fn(&HealthSecond) -> Option<u64>;
+    let figures: [(&str, Figure); 11] = [
+        ("start_lateness_p99_us", |s| s.starts_us.map(|[_, p99, _]| p99)),
+        ("read_delay_p99_us", |s| s.reads_us.map(|[_, p99, _]| p99)),
+        ("cpu_centicores", |s| s.cpu_centicores.map(u64::from)),
+        ("busiest_core_percent", |s| s.cores_percent.iter().max().map(|percent| u64::from(*percent))),
+        ("run_queue_ppm", |s| s.run_queue_ppm.map(u64::from)),
+        ("steal_ppm", |s| s.steal_ppm.map(u64::from)),
+        ("throttled_ppm", |s| s.throttled_ppm.map(u64::from)),
+        ("pressure_ppm", |s| s.pressure_ppm.map(u64::from)),
+        ("open_files", |s| Some(s.open_files)),
+        ("connections", |s| Some(s.connections)),
+        ("sockets", |s| s.sockets),
+    ];
+    let seconds: Map<String, Value> = figures
+        .into_iter()
+        .filter_map(|(name, figure)| {
+            let (mean, max) = health.mean_and_max(figure)?;
+            Some((name.to_owned(), json!({ "mean": mean, "max": max })))
+        })
+        .collect();
+    json!({
+        "workers": health.workers,
+        "seconds": health.seconds.len(),
+        "late_seconds": health.seconds.iter().filter(|second| second.late).count(),
+        "by_second": seconds,
+        "open_files_limit": health.open_files.map(|(_, limit)| limit),
+        "ephemeral_ports": health.ports,
+        "exhausted": health.exhausted,
+    })
 }
 
 fn metric(row: &Row) -> Value {

@@ -1,7 +1,7 @@
 //! For people at a terminal: read in ten seconds by whoever knows k6.
 
 use super::metrics::{self, Row, TREND_STATS};
-use crate::evidence::{Evidence, HealthRecord, NodeOutcome, NodeRecord, Trend};
+use crate::evidence::{Evidence, HealthRecord, HealthSecond, NodeOutcome, NodeRecord, ScenarioRecord, Trend};
 use crate::exit::Exit;
 use crate::judge::{Distribution, GateResult, GateState, Unit, Verdict, show};
 use planc::units::show_duration;
@@ -69,7 +69,8 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
     if evidence.load.is_some() {
         section(&mut out, "metrics", metric_lines(evidence));
         section(&mut out, "load", sums(evidence));
-        section(&mut out, "generator", generator(evidence));
+        let warnings = verdict.warnings.iter().map(|warning| format!("{YELLOW}!{RESET} {warning}"));
+        section(&mut out, "generator", generator(evidence).into_iter().chain(warnings).collect());
         section(&mut out, "gates", verdict.gates.iter().map(gate_line).collect());
         section(&mut out, "not measured", verdict.not_measured.clone());
     }
@@ -106,21 +107,11 @@ pub(crate) fn word(status: Exit) -> &'static str {
 pub(crate) fn sums(evidence: &Evidence) -> Vec<String> {
     let mut out = Vec::new();
     let Some(load) = &evidence.load else { return out };
+    if load.scenarios.len() > 1 {
+        out.push(conserved("all scenarios", &load.sums()));
+    }
     for (name, record) in &load.scenarios {
-        let planned =
-            record.planned.map(|planned| format!("planned {} = ", grouped(planned))).unwrap_or_default();
-        out.push(format!(
-            "{name}: {planned}started {} + dropped {} (target {}, generator {}); started = finished {} + failed {} + \
-             cut off {}; up to {} VUs",
-            grouped(record.started),
-            grouped(record.dropped_by_target + record.dropped_by_generator),
-            grouped(record.dropped_by_target),
-            grouped(record.dropped_by_generator),
-            grouped(record.finished),
-            grouped(record.failed),
-            grouped(record.interrupted),
-            record.vus_max
-        ));
+        out.push(format!("{}; up to {} VUs", conserved(name, record), record.vus_max));
         for (binding, coverage) in &record.coverage {
             let share = coverage.distinct as f64 / coverage.rows.max(1) as f64 * 100.0;
             out.push(format!(
@@ -132,6 +123,24 @@ pub(crate) fn sums(evidence: &Evidence) -> Vec<String> {
         }
     }
     out
+}
+
+/// planned = started + dropped, started = finished + failed + cut off.
+fn conserved(name: &str, record: &ScenarioRecord) -> String {
+    let planned =
+        record.planned.map(|planned| format!("planned {} = ", grouped(planned))).unwrap_or_default();
+    format!(
+        "{name}: {planned}started {} + dropped {} (target {}, generator {}); started = finished {} + failed {} + \
+         cut off {} (requests censored {})",
+        grouped(record.started),
+        grouped(record.dropped_by_target + record.dropped_by_generator),
+        grouped(record.dropped_by_target),
+        grouped(record.dropped_by_generator),
+        grouped(record.finished),
+        grouped(record.failed),
+        grouped(record.interrupted),
+        grouped(record.censored)
+    )
 }
 
 /// A count with its thousands apart: `10,000`.
@@ -219,7 +228,13 @@ fn generator(evidence: &Evidence) -> Vec<String> {
         }
     }
     lines.push(format!("{late} of {} seconds were late", load.ticks.len()));
+    let sums = load.sums();
+    if let Some(planned) = sums.planned.filter(|planned| *planned > 0) {
+        let share = (sums.started + sums.dropped_by_target) as f64 / planned as f64 * 100.0;
+        lines.push(format!("offered {share:.2}% of what was planned"));
+    }
     lines.push(resources(health));
+    lines.extend(machine(health));
     for (what, times) in &health.exhausted {
         lines.push(format!("{RED}{what}{RESET}: {times} times"));
     }
@@ -243,6 +258,28 @@ fn resources(health: &HealthRecord) -> String {
     parts.extend(health.open_files.map(|(most, limit)| format!("{most} of {limit} open files")));
     parts.extend(health.peak_memory.map(|bytes| format!("{} MB of memory", bytes / 1_000_000)));
     parts.join(", ")
+}
+
+/// The machine around it, at its worst second.
+fn machine(health: &HealthRecord) -> Option<String> {
+    type Figure = fn(&HealthSecond) -> Option<u64>;
+    let of = |name: &str, figure: Figure, show: fn(u64) -> String| {
+        let (mean, max) = health.mean_and_max(figure)?;
+        Some(format!("{name} {}, at most {}", show(mean), show(max)))
+    };
+    let share = |ppm: u64| format!("{:.1}%", ppm as f64 / 1e4);
+    let busiest =
+        |second: &HealthSecond| second.cores_percent.iter().max().map(|percent| u64::from(*percent));
+    let parts: Vec<String> = [
+        of("busiest core", busiest, |percent| format!("{percent}%")),
+        of("CPU pressure", |second| second.pressure_ppm.map(u64::from), share),
+        of("connections", |second| Some(second.connections), grouped),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let ports = health.ports.map(|ports| format!(" of {} ports", grouped(ports))).unwrap_or_default();
+    (!parts.is_empty()).then(|| format!("{}{ports}", parts.join(", ")))
 }
 
 fn p99_and_max(trend: &Trend) -> Option<(String, String)> {

@@ -4,6 +4,7 @@ use super::Frame;
 use crate::drive::run::ScenarioRun;
 use crate::prepare::{GroupOp, Op};
 use crate::record::{Cell as Sample, Dist, Family, Key, Labels};
+use crate::views::Moment;
 use crate::vu::{Vu, VuCore};
 use crate::worker::Worker;
 use std::time::Instant;
@@ -11,39 +12,42 @@ use std::time::Instant;
 /// Enters a group.
 pub(super) fn begin(vu: &mut Vu, step: u32, place: (bool, usize)) {
     vu.worker.count_step(step);
-    vu.core.groups.borrow_mut().push(place);
-    vu.frames.push(Frame::Group(Instant::now()));
+    let begun = Instant::now();
+    let at = vu.run.moment(&vu.worker, Some(begun));
+    vu.core.groups.borrow_mut().push((place.0, place.1, at));
+    vu.frames.push(Frame::Group(begun));
 }
 
 /// Leaves a group that was played to its end.
 pub(super) fn end(vu: &mut Vu, op: &GroupOp) {
     let Some(Frame::Group(begun)) = vu.frames.pop() else { return };
-    vu.core.groups.borrow_mut().pop();
+    let at = vu.core.groups.borrow_mut().pop().and_then(|(_, _, at)| at);
     if vu.rehearsal.is_none() {
         let took = begun.elapsed().as_micros() as u64;
-        add(&vu.worker, op, vu.late, |dist| dist.add(took));
+        add(&vu.worker, op, vu.late, at, |dist| dist.add(took));
     }
 }
 
 /// Records the groups that a user did not play to their end: above every bound.
 pub(crate) fn abandon(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
     let scenario = &worker.program.scenarios[run.index];
-    for (set_up, at) in core.groups.take() {
+    for (set_up, place, at) in core.groups.take() {
         let ops = if set_up { &scenario.setup } else { &scenario.steps };
-        if let Some(Op::Group(op)) = ops.get(at) {
-            add(worker, op, core.late.get(), Dist::add_infinite);
+        if let Some(Op::Group(op)) = ops.get(place) {
+            add(worker, op, core.late.get(), at, Dist::add_infinite);
         }
     }
 }
 
-fn add(worker: &Worker, op: &GroupOp, late: bool, add: impl FnOnce(&mut Dist)) {
+fn add(worker: &Worker, op: &GroupOp, late: bool, at: Option<Moment>, add: impl Fn(&mut Dist)) {
     let key = Key { owner: op.step, family: Family::Group, variant: 0, result: 0, late };
-    let mut recorder = worker.recorder.borrow_mut();
-    let cell = recorder.cell(key, || {
+    let fresh = || {
         let labels = Labels { metric: "group_duration".into(), tags: op.tags.clone(), late };
         (labels, Sample::Trend(Default::default()))
+    };
+    worker.recorder.borrow_mut().add(key, at, fresh, |cell| {
+        if let Sample::Trend(dist) = cell {
+            add(dist);
+        }
     });
-    if let Sample::Trend(dist) = cell {
-        add(dist);
-    }
 }

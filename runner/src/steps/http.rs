@@ -9,7 +9,8 @@ use crate::http::payload::Payload;
 use crate::prepare::{BodyPlan, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
 use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Key, Labels, Recorder};
 use crate::text::{InScope, Var};
-use crate::vu::{Vu, VuCore};
+use crate::views::Moment;
+use crate::vu::{InFlight, Vu, VuCore};
 use crate::worker::Worker;
 use ::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
@@ -71,12 +72,14 @@ struct Taken {
 /// Plays the step; false ends the iteration.
 pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -> bool {
     vu.worker.count_step(op.step);
+    vu.at = vu.run.moment(&vu.worker, vu.intended);
+    vu.run.count(&vu.worker, vu.at, |view| view.counts_plays_of(op.step), |counts| counts.plays += 1);
     let variant = match variant(vu, scenario, op) {
         Ok(variant) => variant,
         Err(error) => return unrendered(vu, op, 0, &error),
     };
     // A name that is being looked up is a request in flight as well.
-    vu.core.in_flight.set(Some((variant, vu.late)));
+    vu.core.in_flight.set(Some(in_flight(vu, variant)));
     let rendered = render(vu, scenario, op).await;
     vu.core.in_flight.set(None);
     let mut hop = match rendered {
@@ -89,7 +92,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
     };
     let mut redirects = op.redirects;
     loop {
-        vu.core.in_flight.set(Some((variant, vu.late)));
+        vu.core.in_flight.set(Some(in_flight(vu, variant)));
         let again = (redirects > 0).then(|| (hop.method.clone(), hop.headers.clone(), hop.payload.clone()));
         let from = (hop.origin.clone(), hop.uri.clone());
         let sent = send(vu, scenario, op, hop).await;
@@ -104,7 +107,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
         record(vu, op, variant, &sent.opening, &sent.phases, &taken);
         redirects -= 1;
         let (method, headers, payload) = again.expect("looked at above");
-        vu.core.in_flight.set(Some((variant, vu.late)));
+        vu.core.in_flight.set(Some(in_flight(vu, variant)));
         let followed = follow(vu, op, &from, &to, status, method, headers, payload).await;
         vu.core.in_flight.set(None);
         match followed {
@@ -119,31 +122,35 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
 
 /// Records the request that a user had in flight when it was cut off.
 pub(crate) fn censor(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
-    let Some((variant, late)) = core.in_flight.take() else { return };
+    let Some(InFlight { variant, late, at }) = core.in_flight.take() else { return };
     let scenario = &worker.program.scenarios[run.index];
-    let (set_up, at) = core.place.get();
+    let (set_up, place) = core.place.get();
     let ops = if set_up { &scenario.setup } else { &scenario.steps };
-    let Some(Op::Http(op)) = ops.get(at) else { return };
+    let Some(Op::Http(op)) = ops.get(place) else { return };
     let taken = Taken { status: 0, outcome: Outcome::Censored, code: None, version: worker.version() };
     let mut recorder = worker.recorder.borrow_mut();
-    let bundle = bundle(&mut recorder, op, variant, late, &taken);
-    bundle.totals.requests += 1;
-    bundle.totals.failed += 1;
-    bundle.totals.server_errors += 1;
-    bundle.times.iter_mut().for_each(Dist::add_infinite);
-    for (at, expectation) in op.expect.iter().enumerate() {
-        check_in(&mut recorder, op, variant, late, Family::Check(at as u16), &expectation.name, false);
-    }
-    captures_missed(&mut recorder, op, variant, late);
+    let mut of = Of { recorder: &mut recorder, op, variant, late, at };
+    of.request(&taken, |bundle| {
+        bundle.totals.requests += 1;
+        bundle.totals.failed += 1;
+        bundle.totals.server_errors += 1;
+        bundle.times.iter_mut().for_each(Dist::add_infinite);
+    });
+    of.nothing_held();
     run.counts.censored.add(1);
 }
 
-/// Counts every capture of a step without an answer as one that found nothing.
-fn captures_missed(recorder: &mut Recorder, op: &HttpOp, variant: u32, late: bool) {
-    for (at, capture) in op.captures.iter().enumerate() {
-        let name = format_args!("capture {}", capture.name);
-        check_in(recorder, op, variant, late, Family::Capture(at as u16), &name, false);
-    }
+fn in_flight(vu: &Vu, variant: u32) -> InFlight {
+    InFlight { variant, late: vu.late, at: vu.at }
+}
+
+/// Where the samples of one play of a step go.
+struct Of<'r> {
+    recorder: &'r mut Recorder,
+    op: &'r HttpOp,
+    variant: u32,
+    late: bool,
+    at: Option<Moment>,
 }
 
 /// The number of this iteration's values of templated tags.
@@ -489,7 +496,7 @@ fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, se
     } else {
         unset_captures(vu, op);
         if vu.rehearsal.is_none() {
-            captures_missed(&mut vu.worker.recorder.borrow_mut(), op, variant, vu.late);
+            of(vu, &mut vu.worker.recorder.borrow_mut(), op, variant).captures_missed();
         }
     }
     let outcome = match (&result, status) {
@@ -592,78 +599,87 @@ fn unset_captures(vu: &mut Vu, op: &HttpOp) {
 
 fn check(vu: &Vu, op: &HttpOp, variant: u32, family: Family, name: &dyn std::fmt::Display, held: bool) {
     if vu.rehearsal.is_none() {
-        check_in(&mut vu.worker.recorder.borrow_mut(), op, variant, vu.late, family, name, held);
+        of(vu, &mut vu.worker.recorder.borrow_mut(), op, variant).check(family, name, held);
     }
 }
 
-fn check_in(
-    recorder: &mut Recorder,
-    op: &HttpOp,
-    variant: u32,
-    late: bool,
-    family: Family,
-    name: &dyn std::fmt::Display,
-    held: bool,
-) {
-    let key = Key { owner: op.step, family, variant, result: 0, late };
-    let cell = series(recorder, key, op, || {
-        ("checks".into(), vec![("check", name.to_string())], Sample::Rate(0, 0))
-    });
-    if let Sample::Rate(trues, total) = cell {
-        *trues += u64::from(held);
-        *total += 1;
-    }
+fn of<'r>(vu: &Vu, recorder: &'r mut Recorder, op: &'r HttpOp, variant: u32) -> Of<'r> {
+    Of { recorder, op, variant, late: vu.late, at: vu.at }
 }
 
-/// The series of a step with more tags than the step's own.
-fn series<'r>(
-    recorder: &'r mut Recorder,
-    key: Key,
-    op: &HttpOp,
-    fresh: impl FnOnce() -> (String, Vec<(&'static str, String)>, Sample),
-) -> &'r mut Sample {
-    let values = if key.variant == 0 { None } else { recorder.variant_values(key.variant) };
-    recorder.cell(key, || {
-        let (metric, more, cell) = fresh();
-        let mut tags = op.tags.clone();
-        if key.variant != 0 {
-            let values = values.as_deref().unwrap_or("");
-            let mut values = values.split('\u{1f}');
-            for (name, _) in &op.slotted_tags {
-                let value = if Recorder::is_overflow(key.variant) { Some("(other)") } else { values.next() };
-                tags.insert(name.clone(), value.unwrap_or("").to_owned());
+impl Of<'_> {
+    /// Adds to a series with more tags than the step's own.
+    fn add(
+        &mut self,
+        family: Family,
+        result: u64,
+        fresh: impl FnOnce() -> (String, Vec<(&'static str, String)>, Sample),
+        add: impl Fn(&mut Sample),
+    ) {
+        let Of { op, variant, late, .. } = *self;
+        let key = Key { owner: op.step, family, variant, result, late };
+        let values = if variant == 0 { None } else { self.recorder.variant_values(variant) };
+        let fresh = || {
+            let (metric, more, cell) = fresh();
+            let mut tags = op.tags.clone();
+            if variant != 0 {
+                let values = values.as_deref().unwrap_or("");
+                let mut values = values.split('\u{1f}');
+                for (name, _) in &op.slotted_tags {
+                    let value = if Recorder::is_overflow(variant) { Some("(other)") } else { values.next() };
+                    tags.insert(name.clone(), value.unwrap_or("").to_owned());
+                }
             }
-        }
-        tags.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        (Labels { metric, tags, late: key.late }, cell)
-    })
-}
+            tags.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+            (Labels { metric, tags, late }, cell)
+        };
+        self.recorder.add(key, self.at, fresh, add);
+    }
 
-fn bundle<'r>(
-    recorder: &'r mut Recorder,
-    op: &HttpOp,
-    variant: u32,
-    late: bool,
-    taken: &Taken,
-) -> &'r mut Bundle {
-    let code = taken.code.map_or(0, |code| code as u16);
-    let proto = u64::from(taken.version == Version::HTTP_2);
-    let result = u64::from(taken.status) << 32 | u64::from(code) << 16 | (taken.outcome as u64) << 8 | proto;
-    let key = Key { owner: op.step, family: Family::Request, variant, result, late };
-    let cell = series(recorder, key, op, || {
-        let expected = matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError);
-        let mut more = vec![
-            ("status", taken.status.to_string()),
-            ("outcome", taken.outcome.tag().to_owned()),
-            ("expected_response", expected.to_string()),
-            ("proto", if proto == 1 { "HTTP/2.0" } else { "HTTP/1.1" }.to_owned()),
-        ];
-        more.extend(taken.code.map(|code| ("error_code", code.tag())));
-        (String::new(), more, Sample::Request(Box::default()))
-    });
-    match cell {
-        Sample::Request(bundle) => bundle,
-        _ => unreachable!("the family says that it is a request"),
+    fn check(&mut self, family: Family, name: &dyn std::fmt::Display, held: bool) {
+        let fresh = || ("checks".into(), vec![("check", name.to_string())], Sample::Rate(0, 0));
+        self.add(family, 0, fresh, |cell| {
+            if let Sample::Rate(trues, total) = cell {
+                *trues += u64::from(held);
+                *total += 1;
+            }
+        });
+    }
+
+    /// Counts every expectation and capture of a step without an answer as one that did not hold.
+    fn nothing_held(&mut self) {
+        for (at, expectation) in self.op.expect.iter().enumerate() {
+            self.check(Family::Check(at as u16), &expectation.name, false);
+        }
+        self.captures_missed();
+    }
+
+    fn captures_missed(&mut self) {
+        for (at, capture) in self.op.captures.iter().enumerate() {
+            self.check(Family::Capture(at as u16), &format_args!("capture {}", capture.name), false);
+        }
+    }
+
+    fn request(&mut self, taken: &Taken, add: impl Fn(&mut Bundle)) {
+        let code = taken.code.map_or(0, |code| code as u16);
+        let proto = u64::from(taken.version == Version::HTTP_2);
+        let result =
+            u64::from(taken.status) << 32 | u64::from(code) << 16 | (taken.outcome as u64) << 8 | proto;
+        let fresh = || {
+            let expected = matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError);
+            let mut more = vec![
+                ("status", taken.status.to_string()),
+                ("outcome", taken.outcome.tag().to_owned()),
+                ("expected_response", expected.to_string()),
+                ("proto", if proto == 1 { "HTTP/2.0" } else { "HTTP/1.1" }.to_owned()),
+            ];
+            more.extend(taken.code.map(|code| ("error_code", code.tag())));
+            (String::new(), more, Sample::Request(Box::default()))
+        };
+        self.add(Family::Request, result, fresh, |cell| match cell {
+            Sample::Request(bundle) => add(bundle),
+            _ => unreachable!("the family says that it is a request"),
+        });
     }
 }
 
@@ -678,27 +694,28 @@ fn record(vu: &mut Vu, op: &HttpOp, variant: u32, opening: &Opening, phases: &Ph
     let waited = intended.map_or(Duration::ZERO, |due| phases.sent.saturating_duration_since(due));
     let failed = !matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError);
     let mut recorder = vu.worker.recorder.borrow_mut();
-    let Bundle { totals, times } = bundle(&mut recorder, op, variant, vu.late, taken);
-    totals.requests += 1;
-    totals.failed += u64::from(failed);
-    totals.server_errors += u64::from(taken.status == 0 || taken.status >= 500);
-    totals.limited += u64::from(taken.status == 429);
-    totals.sent += phases.bytes_sent;
-    totals.received += phases.bytes_received;
-    if failed {
-        // No phase of a failure is fast: a refused connection did not connect in no time.
-        times.iter_mut().for_each(Dist::add_infinite);
-        return;
-    }
-    times[0].add(micros(waited + service));
-    times[1].add(micros(service));
-    // A connection belongs to its user: there is never a wait for one.
-    times[2].add(0);
-    times[3].add(micros(opening.connecting));
-    times[4].add(micros(opening.handshaking));
-    times[5].add(micros(phases.sending));
-    times[6].add(micros(phases.waiting));
-    times[7].add(micros(phases.receiving));
+    of(vu, &mut recorder, op, variant).request(taken, |Bundle { totals, times }| {
+        totals.requests += 1;
+        totals.failed += u64::from(failed);
+        totals.server_errors += u64::from(taken.status == 0 || taken.status >= 500);
+        totals.limited += u64::from(taken.status == 429);
+        totals.sent += phases.bytes_sent;
+        totals.received += phases.bytes_received;
+        if failed {
+            // No phase of a failure is fast: a refused connection did not connect in no time.
+            times.iter_mut().for_each(Dist::add_infinite);
+            return;
+        }
+        times[0].add(micros(waited + service));
+        times[1].add(micros(service));
+        // A connection belongs to its user: there is never a wait for one.
+        times[2].add(0);
+        times[3].add(micros(opening.connecting));
+        times[4].add(micros(opening.handshaking));
+        times[5].add(micros(phases.sending));
+        times[6].add(micros(phases.waiting));
+        times[7].add(micros(phases.receiving));
+    });
 }
 
 /// Adds to custom metrics.
@@ -768,9 +785,7 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
     if vu.rehearsal.is_some() {
         return;
     }
-    let mut recorder = vu.worker.recorder.borrow_mut();
-    let key = Key { owner: op.step, family: Family::Record(at as u16), variant, result: 0, late: vu.late };
-    let cell = series(&mut recorder, key, op, || {
+    let fresh = || {
         let cell = match record.kind {
             MetricKind::Counter => Sample::Counter(0, 0),
             MetricKind::Rate => Sample::Rate(0, 0),
@@ -778,26 +793,25 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
             MetricKind::Gauge => Sample::Gauge(GaugeCell::default()),
         };
         (record.metric.clone(), Vec::new(), cell)
-    });
-    let (value, cell) = match (value, cell) {
-        (Custom::Infinite, Sample::Trend(dist)) => return dist.add_infinite(),
-        (Custom::Infinite, _) => unreachable!("only trends have infinite samples"),
-        (Custom::Milli(value), cell) => (value, cell),
     };
-    match cell {
-        Sample::Counter(sum, count) => {
+    let now_us = vu.worker.shared.now_us();
+    let mut recorder = vu.worker.recorder.borrow_mut();
+    of(vu, &mut recorder, op, variant).add(Family::Record(at as u16), 0, fresh, |cell| match (value, cell) {
+        (Custom::Infinite, Sample::Trend(dist)) => dist.add_infinite(),
+        (Custom::Infinite, _) => unreachable!("only trends have infinite samples"),
+        (Custom::Milli(value), Sample::Counter(sum, count)) => {
             *sum = sum.saturating_add(value);
             *count += 1;
         }
-        Sample::Rate(trues, total) => {
+        (Custom::Milli(value), Sample::Rate(trues, total)) => {
             *trues += value as u64;
             *total += 1;
         }
         // Thousandths of a number, or of the milliseconds that are microseconds.
-        Sample::Trend(dist) => dist.add(value.max(0) as u64),
-        Sample::Gauge(gauge) => gauge.set(value, vu.worker.shared.now_us()),
-        Sample::Request(_) => unreachable!("the family says that it is a custom sample"),
-    }
+        (Custom::Milli(value), Sample::Trend(dist)) => dist.add(value.max(0) as u64),
+        (Custom::Milli(value), Sample::Gauge(gauge)) => gauge.set(value, now_us),
+        (Custom::Milli(_), Sample::Request(_)) => unreachable!("the family says that it is a custom sample"),
+    });
 }
 
 /// A step whose texts have no value is not sent and has failed: as a request that got no answer.
@@ -813,12 +827,7 @@ fn unrendered(vu: &mut Vu, op: &HttpOp, variant: u32, error: &EvalError) -> bool
     record(vu, op, variant, &Opening::default(), &Phases::none(), &taken);
     unset_captures(vu, op);
     if vu.rehearsal.is_none() {
-        let mut recorder = vu.worker.recorder.borrow_mut();
-        for (at, expectation) in op.expect.iter().enumerate() {
-            let family = Family::Check(at as u16);
-            check_in(&mut recorder, op, variant, vu.late, family, &expectation.name, false);
-        }
-        captures_missed(&mut recorder, op, variant, vu.late);
+        of(vu, &mut vu.worker.recorder.borrow_mut(), op, variant).nothing_held();
     }
     vu.failed(op.on_failure, &op.name)
 }

@@ -113,15 +113,16 @@ fn no_value(vu: &mut Vu, step: u32, name: &str, tags: &BTreeMap<String, String>,
         return vu.tell(name, format!("an expression has no value: {}", error.0));
     }
     let key = Key { owner: step, family: Family::Render, variant: 0, result: 0, late: vu.late };
-    let mut recorder = vu.worker.recorder.borrow_mut();
-    let cell = recorder.cell(key, || {
+    let fresh = || {
         let mut tags = tags.clone();
         tags.insert("check".into(), "expressions have a value".into());
         (Labels { metric: "checks".into(), tags, late: vu.late }, Sample::Rate(0, 0))
+    };
+    vu.worker.recorder.borrow_mut().add(key, vu.at, fresh, |cell| {
+        if let Sample::Rate(_, total) = cell {
+            *total += 1;
+        }
     });
-    if let Sample::Rate(_, total) = cell {
-        *total += 1;
-    }
 }
 
 impl Vu {

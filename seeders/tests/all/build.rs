@@ -144,7 +144,11 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
         teardown: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
-        health: HealthLimits { lateness_p99: Duration::ZERO, achieved: PartsPerMillion(0) },
+        health: HealthLimits {
+            lateness_p99: Duration::ZERO,
+            achieved: PartsPerMillion(0),
+            strains: Strains::default(),
+        },
         report: Report::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! The engine from end to end, against servers that behave as badly as they can.
 
+mod parts;
 mod server;
 
 use super::*;
@@ -133,7 +134,11 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
         scenarios,
         gates: vec![],
         // The machine of a test is shared: lateness is not what these tests are about.
-        health: HealthLimits { lateness_p99: Duration::from_secs(5), achieved: PartsPerMillion(990_000) },
+        health: HealthLimits {
+            lateness_p99: Duration::from_secs(5),
+            achieved: PartsPerMillion(990_000),
+            strains: Strains::default(),
+        },
         report: Report::default(),
     }
 }

@@ -4,19 +4,25 @@
 //! turn, so that a drift of the machine hits all alike. What is printed are medians over the rounds
 //! and ratios of medians; CPU is the kernel's own account (user and system) of the finished process.
 
+mod recorder;
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use nix::libc;
 
 /// Measures the closed loop: 50 connections on a static 100-byte answer, runner beside wrk.
 #[derive(Parser)]
 #[command(
-    after_help = "Example:\n  cargo build --release --workspace --bins\n  target/release/bench --rounds 5 --seconds 10"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  cargo build --release --workspace --bins\n  target/release/bench --rounds 5 --seconds 10\n  \
+                  target/release/bench recorder"
 )]
 struct Arguments {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// Rounds; each runs every contender once.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -26,6 +32,13 @@ struct Arguments {
     /// Connections, which are virtual users for runner.
     #[arg(long, default_value_t = 50)]
     connections: u32,
+}
+
+/// What else can be measured.
+#[derive(Subcommand)]
+enum Instead {
+    /// Peak heap of the recorder: a minute of simulated samples beside an hour of them.
+    Recorder,
 }
 
 /// One run of one contender.
@@ -39,7 +52,11 @@ struct Sample {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match measure(&arguments) {
+    let measured = match arguments.instead {
+        Some(Instead::Recorder) => recorder::measure(),
+        None => measure(&arguments),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("bench: {message}");

@@ -1,0 +1,155 @@
+//! Parts of a load that gates judge by themselves: windows and stages. A sample belongs to the part in which its
+//! intended start lies, however long it took.
+//!
+//! Only what a gate asks for is kept apart: the samples of its metric under its selector, merged by part.
+
+use crate::prepare::for_each_step;
+use crate::record::{COUNTED, TIMES};
+use planc::graph::{Demand, ExecutionGraph, Gate, Over, Scenario, Template};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One metric under one selector, cut into parts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View {
+    /// The metric.
+    pub(crate) metric: String,
+    /// Tags that a sample must carry.
+    pub(crate) selector: BTreeMap<String, String>,
+    /// How it is cut.
+    pub(crate) over: Over,
+    /// How the time of each scenario that can emit into it is read.
+    pub(crate) clocks: BTreeMap<String, Clock>,
+    /// Steps whose plays are counted, so that a counter without a sample can be a true zero.
+    steps: BTreeSet<u32>,
+    /// Stage bounds, microseconds after the scenario's beginning.
+    stage: (u64, u64),
+}
+
+/// How a view reads the time of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// From the scenario's own beginning, which is at this moment of the view, in microseconds.
+    Own(u64),
+    /// From the load's start, less this.
+    Load(u64),
+}
+
+/// When something was intended to start, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// After the scenario's beginning.
+    pub(crate) own_us: u64,
+    /// The scenario's beginning after the load's start.
+    pub(crate) begun_us: u64,
+}
+
+impl Clock {
+    /// Where the beginning of a scenario lies.
+    pub(crate) fn beginning(self, begun_us: u64) -> u64 {
+        match self {
+            Clock::Own(offset) => offset,
+            Clock::Load(origin) => begun_us.saturating_sub(origin),
+        }
+    }
+}
+
+impl View {
+    /// All views that the gates of the played scenarios need.
+    pub(crate) fn all(graph: &ExecutionGraph, played: &[&Scenario]) -> Vec<View> {
+        let mut out: Vec<View> = Vec::new();
+        for gate in graph.gates.iter().filter(|gate| !gate.over.is_load()) {
+            let reached: Vec<&Scenario> = played.iter().copied().filter(|s| reaches(gate, s)).collect();
+            if reached.is_empty() || out.iter().any(|view| view.is_of(gate)) {
+                continue;
+            }
+            let stage = match &gate.over {
+                Over::Stage { number, .. } => reached[0].demand.stage(*number).unwrap_or_default(),
+                _ => Default::default(),
+            };
+            out.push(View {
+                metric: gate.metric.clone(),
+                selector: gate.selector.clone(),
+                over: gate.over.clone(),
+                clocks: clocks(&reached),
+                steps: gate.steps.iter().map(|id| id.0).collect(),
+                stage: (stage.0.as_micros() as u64, stage.1.as_micros() as u64),
+            });
+        }
+        out
+    }
+
+    /// Whether it is what a gate judges.
+    pub(crate) fn is_of(&self, gate: &Gate) -> bool {
+        self.metric == gate.metric && self.selector == gate.selector && self.over == gate.over
+    }
+
+    /// Whether the samples of a series belong to it. The metric of requests is empty: they have many.
+    pub(crate) fn takes(&self, metric: &str, tags: &BTreeMap<String, String>) -> bool {
+        let named = match metric {
+            "" => TIMES.contains(&self.metric.as_str()) || COUNTED.contains(&self.metric.as_str()),
+            metric => self.metric == metric,
+        };
+        named && self.selector.iter().all(|(tag, value)| tags.get(tag) == Some(value))
+    }
+
+    /// The part in which a moment lies.
+    pub(crate) fn part(&self, clock: Clock, at: Moment) -> Option<u32> {
+        match &self.over {
+            Over::Load => None,
+            Over::EveryWindow(length) => {
+                let width = (length.as_micros() as u64).max(1);
+                u32::try_from((clock.beginning(at.begun_us) + at.own_us) / width).ok()
+            }
+            Over::Stage { .. } => (self.stage.0..self.stage.1).contains(&at.own_us).then_some(0),
+        }
+    }
+
+    /// Whether plays of a step are counted in it.
+    pub(crate) fn counts_plays_of(&self, step: u32) -> bool {
+        self.steps.contains(&step)
+    }
+
+    /// Whether iterations that begin are counted in it.
+    pub(crate) fn counts_iterations(&self) -> bool {
+        self.metric == "dropped_iterations"
+    }
+}
+
+/// Windows of one scenario begin with it. Those of several that begin by the clock lie where the plan has them; one that
+/// waits for another is where the run puts it.
+fn clocks(reached: &[&Scenario]) -> BTreeMap<String, Clock> {
+    if let [only] = reached {
+        return BTreeMap::from([(only.name.clone(), Clock::Own(0))]);
+    }
+    let micros = |scenario: &Scenario| scenario.start_time.as_micros() as u64;
+    let planned = reached.iter().filter(|scenario| scenario.needs.is_empty());
+    let origin = planned.map(|scenario| micros(scenario)).min().unwrap_or(0);
+    let clock = |scenario: &Scenario| match scenario.needs.is_empty() {
+        true => Clock::Own(micros(scenario) - origin),
+        false => Clock::Load(origin),
+    };
+    reached.iter().map(|scenario| (scenario.name.clone(), clock(scenario))).collect()
+}
+
+/// Whether a scenario can emit into a gate.
+fn reaches(gate: &Gate, scenario: &Scenario) -> bool {
+    if gate.steps.is_empty() {
+        let can_drop = !matches!(scenario.demand, Demand::Users { .. });
+        return carries(scenario, &gate.selector) && (gate.metric != "dropped_iterations" || can_drop);
+    }
+    let mut found = false;
+    for steps in [&scenario.setup, &scenario.steps] {
+        for_each_step(steps, &mut |step| found |= gate.steps.contains(&step.id));
+    }
+    found
+}
+
+/// Whether all samples of a scenario carry the tags of a selector.
+pub(crate) fn carries(scenario: &Scenario, selector: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(tag, value)| {
+        if tag == "scenario" {
+            return *value == scenario.name;
+        }
+        scenario.tags.get(tag).and_then(Template::as_literal) == Some(value.as_str())
+    })
+}

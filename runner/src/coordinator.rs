@@ -1,5 +1,6 @@
 //! Merging what workers hand over: once a second, into samples that were on time and samples that were not.
 
+use crate::clock::Watch;
 use crate::evidence::{HealthRecord, LoadRecord, ScenarioRecord, Tick};
 use crate::health::Health;
 use crate::load::{AbortCheck, Event, LoadEnd};
@@ -21,6 +22,7 @@ pub(crate) struct Coordinator {
     abort: Option<AbortCheck>,
     merger: Merger,
     health: Health,
+    watch: Watch,
     waiting: Vec<VecDeque<Box<WorkerTick>>>,
     done: Vec<bool>,
     /// By scenario and worker, hits by draw.
@@ -45,6 +47,7 @@ impl Coordinator {
         shared: Arc<Shared>,
         workers: usize,
         abort: Option<AbortCheck>,
+        watch: Watch,
     ) -> Self {
         let scenarios = program.scenarios.len();
         Coordinator {
@@ -56,6 +59,7 @@ impl Coordinator {
             abort,
             merger: Merger::new(workers),
             health: Health::new(),
+            watch,
             waiting: std::iter::repeat_with(VecDeque::new).take(workers).collect(),
             done: vec![false; workers],
             hits: vec![Vec::new(); scenarios],
@@ -179,6 +183,7 @@ impl Coordinator {
         merged.p95_us = second.duration.quantile(0.95);
         merged.p99_us = second.duration.quantile(0.99);
         merged.cpu_centicores = self.health.look();
+        self.watch.look();
         let ticks = self.record.ticks.len() as u64 + 1;
         merged.at_us = (ticks * TICK.as_micros() as u64).min(self.shared.now_us());
         self.merger.gauge("vus", i64::from(merged.vus), merged.at_us);
@@ -238,6 +243,7 @@ impl Coordinator {
             exhausted: self.exhausted.clone(),
             peak_memory: seen.peak_memory,
             panicked: self.shared.panicked(),
+            clock_jump_us: self.watch.jump_us(),
         }
     }
 

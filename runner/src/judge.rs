@@ -381,7 +381,19 @@ impl Case<'_> {
         for (what, times) in &health.exhausted {
             out.push(cause(CauseKind::Generator, format!("generator: {what} ({times} times)")));
         }
+        out.extend(self.clock_jump());
         out
+    }
+
+    /// What the target did while a machine slept is in no sample; rows and tokens are of another time than was meant.
+    fn clock_jump(&self) -> Option<Cause> {
+        let by = self.load.health.clock_jump_us;
+        let way = if by < 0 { "back" } else { "forward" };
+        let length = show_duration(Duration::from_millis(by.unsigned_abs() / 1_000));
+        let text = format!(
+            "generator: the clock jumped {way} by {length} during the load; it was set, or the machine was suspended"
+        );
+        (by != 0).then(|| cause(CauseKind::Generator, text))
     }
 
     /// What explains lateness; none of it is a verdict by itself.

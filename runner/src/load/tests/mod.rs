@@ -149,6 +149,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         run_id: "r1".into(),
         workers: 2,
         stop: Arc::new(AtomicU8::new(0)),
+        clock: || 1_700_000_000_000_000,
         abort: None,
     }
 }

@@ -3,6 +3,7 @@
 
 mod applied;
 mod gates;
+mod reasons;
 mod silence;
 mod stats;
 #[cfg(test)]
@@ -305,6 +306,9 @@ impl Case<'_> {
             }
         }
         out.extend(self.silences());
+        if !out.is_empty() {
+            out.extend(self.reasons());
+        }
         out
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct VuCore {
     pub(crate) place: Cell<(bool, usize)>,
     /// A request is in flight: the values of its templated tags, and whether its iteration was started late.
     pub(crate) in_flight: Cell<Option<(u32, bool)>>,
+    /// Redirects that were followed on its way so far.
+    pub(crate) passed: Cell<u32>,
     /// Groups that it is in: in set-up or iteration, and where they begin.
     pub(crate) groups: RefCell<Vec<(bool, usize)>>,
     /// Its iteration was started late by the generator.

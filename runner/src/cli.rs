@@ -319,6 +319,9 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
     let verdict = judge::judge(&evidence.graph, &evidence);
     let lost = write_all(&out, &evidence, &verdict);
     let verdict = verdict.with_lost_outputs(&lost);
+    if !lost.is_empty() {
+        tell_lost(&out, &evidence, &verdict);
+    }
     if args.output.out.is_none() {
         output::point_latest(&out);
     }
@@ -329,9 +332,13 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         }
     };
     match print(&text) {
-        // A worse verdict than a lost output stays what it is.
-        Err(lost) if verdict.status == Exit::Pass => Err(lost),
-        _ => Ok(verdict.status),
+        Ok(()) => Ok(verdict.status),
+        Err(Stop(_, why)) => {
+            let verdict = verdict.with_lost_outputs(&["cannot write to standard output".to_owned()]);
+            tell_lost(&out, &evidence, &verdict);
+            // A worse verdict than a lost output stays what it is.
+            Err(Stop(verdict.status, format!("{why}{}", terminal::verdict_line(&evidence, &verdict))))
+        }
     }
 }
 
@@ -519,6 +526,15 @@ fn write_all(out: &Path, evidence: &Evidence, verdict: &Verdict) -> Vec<String> 
         lost.extend(output::write(&out.join(path), &text).err());
     }
     lost
+}
+
+/// What could be written says that something else could not.
+fn tell_lost(out: &Path, evidence: &Evidence, verdict: &Verdict) {
+    for (path, report) in report::asked(&evidence.graph.report) {
+        let text = (report.render)(evidence, verdict);
+        // Whatever is lost now was lost before, and that is told.
+        let _ = output::write(&out.join(path), &text);
+    }
 }
 
 fn end_preparation(evidence: &Evidence) -> Result<Exit, Stop> {

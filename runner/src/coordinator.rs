@@ -1,5 +1,6 @@
 //! Merging what workers hand over: once a second, into samples that were on time and samples that were not.
 
+use crate::clock::Watch;
 use crate::evidence::{HealthRecord, HealthSecond, LoadRecord, ScenarioRecord, Tick, ViewRecord};
 use crate::health::Health;
 use crate::load::{AbortCheck, Event, LoadEnd};
@@ -22,6 +23,7 @@ pub(crate) struct Coordinator {
     merger: Merger,
     health: Health,
     seconds: Vec<HealthSecond>,
+    watch: Watch,
     waiting: Vec<VecDeque<Box<WorkerTick>>>,
     done: Vec<bool>,
     /// By scenario and worker, hits by draw.
@@ -46,6 +48,7 @@ impl Coordinator {
         shared: Arc<Shared>,
         workers: usize,
         abort: Option<AbortCheck>,
+        watch: Watch,
     ) -> Self {
         let scenarios = program.scenarios.len();
         Coordinator {
@@ -58,6 +61,7 @@ impl Coordinator {
             abort,
             health: Health::new(workers),
             seconds: Vec::new(),
+            watch,
             waiting: std::iter::repeat_with(VecDeque::new).take(workers).collect(),
             done: vec![false; workers],
             hits: vec![Vec::new(); scenarios],
@@ -187,6 +191,7 @@ impl Coordinator {
         merged.p50_us = second.duration.quantile(0.50);
         merged.p95_us = second.duration.quantile(0.95);
         merged.p99_us = second.duration.quantile(0.99);
+        self.watch.look();
         let ticks = self.record.ticks.len() as u64 + 1;
         merged.at_us = (ticks * TICK.as_micros() as u64).min(self.shared.now_us());
         let (starts_us, reads_us) = (lateness.spread(), delay.spread());
@@ -267,6 +272,7 @@ impl Coordinator {
             peak_memory: seen.peak_memory,
             seconds: self.seconds.clone(),
             panicked: self.shared.panicked(),
+            clock_jump_us: self.watch.jump_us(),
         }
     }
 

@@ -376,6 +376,9 @@ pub struct HealthRecord {
     /// Virtual users and workers that were lost to a bug of ours.
     #[serde(default)]
     pub panicked: u64,
+    /// Largest jump of the machine's clock, backward ones below zero, microseconds.
+    #[serde(default)]
+    pub clock_jump_us: i64,
     /// One a second.
     #[serde(default)]
     pub seconds: Vec<HealthSecond>,

@@ -6,6 +6,7 @@ mod gates;
 mod generator;
 mod parts;
 mod pool;
+mod reasons;
 mod silence;
 mod stats;
 #[cfg(test)]
@@ -313,6 +314,9 @@ impl Case<'_> {
             }
         }
         out.extend(self.silences());
+        if !out.is_empty() {
+            out.extend(self.reasons());
+        }
         out
     }
 

@@ -4,6 +4,7 @@ pub mod check;
 pub mod checks;
 pub mod cli;
 pub mod client;
+mod clock;
 mod coordinator;
 pub mod database;
 mod drive;

@@ -4,6 +4,7 @@
 //! connections and recorder, and merges their snapshots once a second. The engine never names
 //! `report`; whoever listens gets [`Event`]s of low rate.
 
+use crate::clock::Watch;
 use crate::coordinator::Coordinator;
 use crate::evidence::{LoadRecord, Tick};
 use crate::prepare::Program;
@@ -42,6 +43,8 @@ pub struct LoadInput {
     pub workers: usize,
     /// Set to [`STOP_GRACEFUL`] or [`STOP_NOW`] from outside.
     pub stop: Arc<AtomicU8>,
+    /// The machine's clock, microseconds since 1970.
+    pub clock: fn() -> i64,
     /// Asked once a second with all that was measured so far, when any gate has `abort_on_fail`: tells metric and
     /// condition of a gate that broke, which ends the load.
     pub abort: Option<AbortCheck>,
@@ -143,7 +146,7 @@ pub(crate) fn run_with(
         }
     }
     drop(to);
-    let coordinator = Coordinator::new(program, shared, workers, input.abort.take());
+    let coordinator = Coordinator::new(program, shared, workers, input.abort.take(), Watch::new(input.clock));
     let told = coordinator.listen(&from, on_event);
     for thread in threads {
         // A worker tells of its own panic before it ends.
@@ -161,16 +164,11 @@ fn row_sources(input: &LoadInput) -> Result<RowSources, LoadError> {
         let no_rows = |why: String| LoadError::new(format!("the rows of `{name}`: {why}"));
 
         // Without a receipt (a fixture that was not seeded by this run) times count from now.
-        let base = input.base_micros.get(name).copied().unwrap_or_else(now_micros);
+        let base = input.base_micros.get(name).copied().unwrap_or_else(input.clock);
         let source = seeders::RowSource::new(&input.graph, name, &input.values, base);
         sources.insert(name.clone(), Arc::new(source.map_err(|e| no_rows(e.to_string()))?));
     }
     Ok(sources)
-}
-
-fn now_micros() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_micros() as i64)
 }
 
 /// One step's result when a scenario is rehearsed.

@@ -176,6 +176,7 @@ impl LoadInput {
             run_id: run_id.to_owned(),
             workers: 1,
             stop: self.stop.clone(),
+            clock: self.clock,
             abort: None,
         }
     }

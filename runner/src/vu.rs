@@ -43,6 +43,8 @@ pub(crate) struct VuCore {
     pub(crate) place: Cell<(bool, usize)>,
     /// A request is in flight.
     pub(crate) in_flight: Cell<Option<InFlight>>,
+    /// Redirects that were followed on its way so far.
+    pub(crate) passed: Cell<u32>,
     /// Groups that it is in: in set-up or iteration, where they begin, and when they were begun.
     pub(crate) groups: RefCell<Vec<(bool, usize, Option<Moment>)>>,
     /// When its iteration was to begin, where gates judge parts of the load.

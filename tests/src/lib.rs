@@ -4,13 +4,14 @@
 //! process, whatever ends it. Nothing sleeps to wait for a thing: it waits for the condition.
 
 pub mod counting;
+pub mod proxy;
+pub mod scripted;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The repository's root.
@@ -30,10 +31,29 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// Serialises tests that measure: two loads at once on two cores would judge each other.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static LOAD: Mutex<()> = Mutex::new(());
-    LOAD.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// The machine, or a part of it, for as long as the value lives.
+pub struct Turn {
+    _lock: std::fs::File,
+}
+
+/// Serialises tests that measure: two loads at once on two cores would judge each other. It holds between the
+/// threads of a test program as between programs that run side by side.
+pub fn alone() -> Turn {
+    turn(std::fs::File::lock)
+}
+
+/// For tests that load the machine a little and do not mind others that do so, but must not disturb one that is
+/// [`alone`].
+pub fn together() -> Turn {
+    turn(std::fs::File::lock_shared)
+}
+
+fn turn(take: fn(&std::fs::File) -> std::io::Result<()>) -> Turn {
+    let exe = std::env::current_exe().expect("a test has a path");
+    let file =
+        std::fs::File::create(exe.with_file_name("load.lock")).expect("the target folder can be written to");
+    take(&file).expect("a lock");
+    Turn { _lock: file }
 }
 
 /// What a finished command said.
@@ -226,6 +246,11 @@ impl Running {
         panic!("`{text}` never came; seen:\n{seen}");
     }
 
+    /// Whether it has ended.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be waited for").is_some()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("the child is ours");
@@ -356,6 +381,12 @@ impl Database {
             client
         });
         (runtime, client)
+    }
+
+    /// Drops the database under whoever uses it.
+    pub fn drop_it(&self) {
+        let name = self.url.rsplit('/').next().expect("a name");
+        self.execute_in(&self._cluster.url("postgres"), &format!("drop database {name} with (force)"));
     }
 
     /// The first column of all rows as text, NULL as `NULL`.

@@ -4,6 +4,7 @@ use super::{Case, Cause, CauseKind, Distribution, Unit, cause, show};
 use crate::evidence::{HealthSecond, Trend};
 use planc::graph::Demand;
 use planc::units::{PartsPerMillion, show_duration};
+use std::time::Duration;
 
 /// A strain is warned of when it lasts for a tenth of the seconds.
 const LASTING: usize = 10;
@@ -48,7 +49,19 @@ impl Case<'_> {
             let text = format!("generator: {what} ({times} times){}", self.more_of(what));
             out.push(cause(CauseKind::Generator, text));
         }
+        out.extend(self.clock_jump());
         out
+    }
+
+    /// What the target did while a machine slept is in no sample; rows and tokens are of another time than was meant.
+    fn clock_jump(&self) -> Option<Cause> {
+        let by = self.load.health.clock_jump_us;
+        let way = if by < 0 { "back" } else { "forward" };
+        let length = show_duration(Duration::from_millis(by.unsigned_abs() / 1_000));
+        let text = format!(
+            "generator: the clock jumped {way} by {length} during the load; it was set, or the machine was suspended"
+        );
+        (by != 0).then(|| cause(CauseKind::Generator, text))
     }
 
     /// The likeliest cause of lateness and its remedy. None of it is a verdict by itself.

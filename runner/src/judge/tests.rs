@@ -119,6 +119,9 @@ fn loads_and_their_verdicts() {
         ("no ports left", 111, "no free port (3 times)", |l| {
             l.health.exhausted.insert("no free port".into(), 3);
         }),
+        ("the clock was set", 111, "generator: the clock jumped back by 1h", |l| {
+            l.health.clock_jump_us = -3_600_000_000;
+        }),
         ("sums do not add up: a bug of ours", 70, "do not add up", |l| scenario(l).finished = 990),
         ("planned is neither started nor dropped", 70, "do not add up", |l| {
             scenario(l).planned = Some(1_005);

@@ -171,6 +171,7 @@ impl Run<'_> {
             run_id: self.run_id.clone(),
             workers: self.options.workers,
             stop,
+            clock: self.world.clock,
             abort: self.abort(),
         }
     }
@@ -229,6 +230,9 @@ fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
     add(&mut load.health.lateness, &smoke.health.lateness);
     add(&mut load.health.loop_delay, &smoke.health.loop_delay);
     load.health.panicked += smoke.health.panicked;
+    if load.health.clock_jump_us == 0 {
+        load.health.clock_jump_us = smoke.health.clock_jump_us;
+    }
     load.error = load.error.or(smoke.error);
     load
 }

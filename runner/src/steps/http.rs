@@ -61,6 +61,13 @@ struct Sent {
     phases: Phases,
 }
 
+/// An answered redirect on the way to the answer that counts.
+struct Passed {
+    opening: Opening,
+    phases: Phases,
+    taken: Taken,
+}
+
 /// What is recorded of a hop.
 struct Taken {
     status: u16,
@@ -86,11 +93,12 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
         Ok(Ok(hop)) => hop,
         Ok(Err(failure)) => {
             let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
-            return finish(vu, scenario, op, variant, sent);
+            return finish(vu, scenario, op, variant, sent, Vec::new());
         }
         Err(error) => return unrendered(vu, op, variant, &error),
     };
     let mut redirects = op.redirects;
+    let mut passed = Vec::new();
     loop {
         vu.core.in_flight.set(Some(in_flight(vu, variant)));
         let again = (redirects > 0).then(|| (hop.method.clone(), hop.headers.clone(), hop.payload.clone()));
@@ -98,13 +106,14 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
         let sent = send(vu, scenario, op, hop).await;
         vu.core.in_flight.set(None);
         let Some(to) = again.as_ref().and_then(|_| redirect(&sent)) else {
-            return finish(vu, scenario, op, variant, sent);
+            return finish(vu, scenario, op, variant, sent, passed);
         };
         let status = sent.result.as_ref().map_or(0, |answer| answer.head.status.as_u16());
         let version = sent.result.as_ref().map_or(Version::HTTP_11, |answer| answer.head.version);
         let taken = Taken { status, outcome: Outcome::Ok, code: None, version };
         vu.run.answered(vu.worker.shared.now_us());
-        record(vu, op, variant, &sent.opening, &sent.phases, &taken);
+        passed.push(Passed { opening: sent.opening, phases: sent.phases, taken });
+        vu.core.passed.set(passed.len() as u32);
         redirects -= 1;
         let (method, headers, payload) = again.expect("looked at above");
         vu.core.in_flight.set(Some(in_flight(vu, variant)));
@@ -114,7 +123,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
             Ok(next) => hop = next,
             Err(failure) => {
                 let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
-                return finish(vu, scenario, op, variant, sent);
+                return finish(vu, scenario, op, variant, sent, passed);
             }
         }
     }
@@ -129,12 +138,16 @@ pub(crate) fn censor(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
     let Some(Op::Http(op)) = ops.get(place) else { return };
     let taken = Taken { status: 0, outcome: Outcome::Censored, code: None, version: worker.version() };
     let mut recorder = worker.recorder.borrow_mut();
+    // Redirects that were followed led to no answer either.
+    let requests = 1 + u64::from(core.passed.take());
     let mut of = Of { recorder: &mut recorder, op, variant, late, at };
     of.request(&taken, |bundle| {
-        bundle.totals.requests += 1;
-        bundle.totals.failed += 1;
+        bundle.totals.requests += requests;
+        bundle.totals.failed += requests;
         bundle.totals.server_errors += 1;
-        bundle.times.iter_mut().for_each(Dist::add_infinite);
+        for _ in 0..requests {
+            bundle.times.iter_mut().for_each(Dist::add_infinite);
+        }
     });
     of.nothing_held();
     run.counts.censored.add(1);
@@ -465,7 +478,14 @@ impl Hop {
 }
 
 /// Judges the answer by the step's expectations, keeps what it captures, and records all of it.
-fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, sent: Sent) -> bool {
+fn finish(
+    vu: &mut Vu,
+    scenario: &ScenarioProgram,
+    op: &HttpOp,
+    variant: u32,
+    sent: Sent,
+    passed: Vec<Passed>,
+) -> bool {
     let Sent { result, opening, phases } = sent;
     let no_headers = HeaderMap::new();
     let (head, body) = match &result {
@@ -509,6 +529,15 @@ fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, se
         code: result.as_ref().err().map(|failure| failure.code),
         version: head.map_or(vu.worker.version(), |head| head.version),
     };
+    let well = matches!(outcome, Outcome::Ok | Outcome::ExpectedError);
+    vu.core.passed.set(0);
+    for mut hop in passed {
+        // Ten quick redirects to nowhere must not hide the one failure that they led to.
+        if !well {
+            hop.taken.outcome = outcome;
+        }
+        record(vu, op, variant, &hop.opening, &hop.phases, &hop.taken);
+    }
     record(vu, op, variant, &opening, &phases, &taken);
     if !op.records.is_empty() {
         custom(vu, scenario, op, variant, &observed);
@@ -516,7 +545,7 @@ fn finish(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, se
     if let Err(Failure { exhausted: Some(text), .. }) = &result {
         *vu.worker.recorder.borrow_mut().exhausted.entry((*text).to_owned()).or_default() += 1;
     }
-    if outcome == Outcome::Ok || outcome == Outcome::ExpectedError {
+    if well {
         return true;
     }
     if vu.rehearsal.is_some() {

@@ -154,6 +154,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         run_id: "r1".into(),
         workers: 2,
         stop: Arc::new(AtomicU8::new(0)),
+        clock: || 1_700_000_000_000_000,
         abort: None,
     }
 }
@@ -633,12 +634,27 @@ fn a_redirect_is_followed_and_none_leaves_for_a_forbidden_host() {
     let (record, _) = load(graph(vec![scenario("s", each(1, 1, true), steps)]), &server.url);
     assert_eq!(count(&record, "http_reqs", &[("name", "GET 0"), ("status", "302")]), 1);
     assert_eq!(count(&record, "http_reqs", &[("name", "GET 0"), ("status", "200")]), 1);
+    let nowhere = [("name", "GET 1"), ("status", "302"), ("outcome", "transport")];
+    assert_eq!(count(&record, "http_reqs", &nowhere), 1, "a redirect that leads to a failure is one");
     let forbidden = [("error_code", "host_not_allowed"), ("outcome", "transport")];
     assert_eq!(count(&record, "http_reqs", &forbidden), 2);
     let seen = server.requests();
     assert_eq!(seen[1].line, "GET /there HTTP/1.1");
     assert!(seen[1].headers.contains("cookie: a=1"));
     assert_eq!(record.scenarios["s"].finished, 1, "continue means that the iteration goes on");
+}
+
+#[test]
+fn redirects_to_an_answer_that_never_comes_are_cut_off_with_it() {
+    let server = Server::start(|seen| match seen.line.split(' ').nth(1).unwrap() {
+        "/here" => Deed::Reply(302, "location: /there\r\n".into(), String::new()),
+        _ => Deed::Hang,
+    });
+    let step = edit(get(0, "/here"), |h| h.request.redirects = 3);
+    let (record, _) = load(graph(vec![scenario("s", users(2, HALF), vec![step])]), &server.url);
+    assert_eq!(record.scenarios["s"].censored, 2, "one a user");
+    assert_eq!(count(&record, "http_reqs", &[("outcome", "censored")]), 4);
+    assert_eq!(count(&record, "http_reqs", &[]), 4);
 }
 
 #[test]

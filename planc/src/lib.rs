@@ -28,6 +28,7 @@ mod ast;
 mod codes;
 mod coverage;
 mod executors;
+mod gates;
 mod lints;
 mod lower;
 mod near;
@@ -41,6 +42,7 @@ pub use codes::{
 };
 pub use coverage::{Coverage, StepCoverage};
 use diagnostic::{Diagnostic, Diagnostics};
+pub use gates::{move_gates, with_gates};
 use graph::ExecutionGraph;
 use source::{SourceMap, Span};
 use std::collections::BTreeMap;

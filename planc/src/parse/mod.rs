@@ -12,6 +12,7 @@ mod steps;
 
 pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, join, load_any, load_fixture, load_plan};
+pub(crate) use plan::empty_plan;
 
 use crate::ast::{Allow, Quantity, Text, Typed, Word};
 use crate::codes;

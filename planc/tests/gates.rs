@@ -76,7 +76,7 @@ fn a_threshold_gives_the_gates_that_it_gives_in_the_plan() {
     ] {
         let planned = of_plan(&format!("\"{key}\": [\"{condition}\"]")).expect(key);
         for text in [format!("{key} {condition}"), format!(" {key}: {condition} ")] {
-            let given = shown(with_gates(&recorded(), &[text.clone()])).expect(&text);
+            let given = shown(with_gates(&recorded(), std::slice::from_ref(&text))).expect(&text);
             assert_eq!(given.gates, planned.gates, "{text}");
             assert_eq!(given.health, planned.health, "{text}");
         }

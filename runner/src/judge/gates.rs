@@ -273,9 +273,18 @@ impl<'a> Facts<'a> {
     /// How often the steps that can emit into a gate were played: a counter of theirs without a sample
     /// is a true zero only when they were.
     fn plays(&self, gate: &Gate) -> u64 {
+        if !self.keeps(gate) {
+            return 0;
+        }
         let counted =
             gate.steps.iter().filter(|id| self.owner.get(&id.0).is_none_or(|name| self.counts(gate, name)));
         counted.filter_map(|id| self.load.steps_played.get(&id.0)).sum()
+    }
+
+    /// Whether samples were kept by the tags that a gate selects by. Where they were not, the absence of one says nothing.
+    fn keeps(&self, gate: &Gate) -> bool {
+        let all = || [&self.load.on_time, &self.load.late].into_iter().flat_map(|p| &p.series);
+        gate.selector.keys().all(|tag| all().any(|series| series.tags.contains_key(tag)))
     }
 
     fn target_drops(&self, gate: &Gate) -> u64 {

@@ -14,7 +14,7 @@ use crate::resolve::{default_lateness, resolve_gates};
 use crate::resolved::{
     Fixture, HealthPlaces, Input, InputValue, ResolvedPlan, Scenario, StepPlace, Used, walk,
 };
-use crate::source::{FileId, SourceMap, Span, Spanned};
+use crate::source::{SourceMap, Span, Spanned};
 use crate::yaml::{MAX_NODES, Node, NodeKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -22,11 +22,12 @@ use std::ops::Range;
 /// The graph with these gates in place of its own, each written `metric{tag:value} p(95) < 500ms`, with the errors that
 /// `thresholds:` of a plan would give. A limit of late starts that follows from the gates follows from these.
 pub fn with_gates(graph: &ExecutionGraph, conditions: &[String]) -> Compilation {
-    let mut ground = Ground::new();
+    let mut ground = Ground::new(&conditions.join("\n"));
     let mut plan = empty_plan(ground.nowhere);
+    let mut from = 0;
     for condition in conditions {
-        let file = ground.sources.add("--threshold", condition.clone());
-        plan.thresholds.extend(ground.written(file));
+        plan.thresholds.extend(ground.written(condition, from));
+        from += condition.len() + 1;
     }
     let gates = ground.resolve(&plan, graph);
     let Ground { sources, diagnostics, .. } = ground;
@@ -51,7 +52,7 @@ pub fn move_gates(plan: &ExecutionGraph, onto: &ExecutionGraph) -> Result<Execut
     }
     let mut gates = Vec::new();
     for gate in &plan.gates {
-        let mut ground = Ground::new();
+        let mut ground = Ground::new("");
         let threshold = ground.of_gate(gate);
         let text = ast::Plan { thresholds: threshold.into_iter().collect(), ..empty_plan(ground.nowhere) };
         match ground.resolve(&text, onto).as_deref() {
@@ -127,29 +128,32 @@ struct Ground {
 }
 
 impl Ground {
-    fn new() -> Ground {
+    /// On the texts of all thresholds, one below the other.
+    fn new(texts: &str) -> Ground {
         let mut sources = SourceMap::default();
-        let nowhere = Span::new(sources.add("the graph", ""), 0..0);
+        let nowhere = Span::new(sources.add("--threshold", texts), 0..0);
         Ground { sources, diagnostics: Diagnostics::default(), nowhere }
     }
 
-    /// The threshold that a file is.
-    fn written(&mut self, file: FileId) -> Option<Threshold> {
-        let text = self.sources.file(file).text.clone();
-        let (selector, condition) = halves(&text);
+    /// The threshold that a text is, which begins at byte `from` of all texts.
+    fn written(&mut self, text: &str, from: usize) -> Option<Threshold> {
+        let (selector, condition) = halves(text);
+        let file = self.nowhere.file;
+        let place = |range: &Range<usize>| Span::new(file, range.start + from..range.end + from);
         if condition.is_empty() {
             let message = match selector.is_empty() {
                 true => "there is no threshold".to_string(),
                 false => format!("`{}` has no condition", &text[selector.clone()]),
             };
-            let diagnostic = Diagnostic::error(codes::BAD_THRESHOLD, Span::new(file, selector), message);
+            let diagnostic = Diagnostic::error(codes::BAD_THRESHOLD, place(&selector), message);
             self.diagnostics
                 .push(diagnostic.help("write `metric p(95) < 500ms` or `metric{tag:value} rate < 1%`"));
             return None;
         }
-        let key = Spanned::new(text[selector.clone()].to_string(), Span::new(file, selector));
+        let key = Spanned::new(text[selector.clone()].to_string(), place(&selector));
+        let span = place(&condition);
         let selector = self.parser(|parser| parser.selector(&key))?;
-        Some(self.threshold(&selector, &text[condition.clone()], Span::new(file, condition)))
+        Some(self.threshold(&selector, &text[condition], span))
     }
 
     /// The threshold that a gate came from.

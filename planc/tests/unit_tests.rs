@@ -82,7 +82,7 @@ cases:
     assert_eq!(messages("plan: a.yaml\n"), ["1:1 P0101 a file of unit tests needs `cases`"]);
     assert_eq!(messages("plan: a.yaml\ncases: []\n"), ["2:8 P0101 there is no case"]);
     assert_eq!(messages(""), ["1:1 P0101 the file is empty"]);
-    assert_eq!(messages("- a\n"), ["1:1 P0103 a file of unit tests is a map, not a list"]);
+    assert_eq!(messages("- a\n"), ["1:3 P0103 a file of unit tests is a map, not a list"]);
 }
 
 #[test]

@@ -12,8 +12,9 @@ use crate::phases::stamp;
 use crate::plan::{self, Disk, LoadError, Loaded};
 use crate::progress::Teller;
 use crate::report::{self, REPORTS, terminal};
+use crate::what_if::{self, NoAnswer};
 use crate::world::World;
-use crate::{trim, unit_tests, what_if};
+use crate::{trim, unit_tests};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::graph::{ExecutionGraph, Expr, Segment, Template};
@@ -476,7 +477,10 @@ fn judge_again(args: &Judge) -> Result<Exit, Stop> {
     let mut evidence = read(&args.evidence)?;
     let asked = !args.threshold.is_empty();
     if asked {
-        evidence = what_if::with_gates(&evidence, &args.threshold).map_err(|why| Stop(Exit::Usage, why))?;
+        evidence = what_if::with_gates(&evidence, &args.threshold).map_err(|why| match why {
+            NoAnswer::Rejected(why) => Stop(Exit::Usage, why),
+            NoAnswer::NotKept(why) => Stop(Exit::Invalid, why),
+        })?;
     }
     let verdict = judge::judge(&evidence.graph, &evidence);
     print(&match args.format {

@@ -7,6 +7,7 @@ use crate::output;
 use crate::plan::{self, Disk, LoadError, Loaded};
 use crate::report::junit::escape;
 use crate::report::terminal::{DIM, GREEN, RED, RESET};
+use crate::trim;
 use planc::graph::ExecutionGraph;
 use planc::render::{self, Findings, View};
 use planc::{UNIT_TESTS, UnitCase};
@@ -110,7 +111,10 @@ fn test(plan: &ExecutionGraph, case: UnitCase) -> TestedCase {
             let why: Vec<String> = why.iter().map(|line| format!("\n{line}")).collect();
             format!("`{evidence}` is of another load than the plan's: record it anew{}", why.concat())
         })?;
-        Ok(judge(&graph, &recorded))
+        match trim::unanswerable(&recorded, &graph.gates) {
+            Some(why) => Err(format!("`{evidence}`: {why}: record it anew")),
+            None => Ok(judge(&graph, &recorded)),
+        }
     });
     let said = |text: &String| match &got {
         Ok(verdict) => verdict.causes.iter().any(|cause| cause.text.contains(text.as_str())),
@@ -236,4 +240,17 @@ fn suite(file: &TestedFile) -> String {
 fn word(status: Exit) -> String {
     let value = serde_json::to_value(status).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_its_word() {
+        let words: Vec<String> = crate::exit::TABLE.iter().map(|(exit, ..)| word(*exit)).collect();
+        for verdict in planc::VERDICTS {
+            assert!(words.iter().any(|word| word == verdict), "{verdict} is no verdict: {words:?}");
+        }
+    }
 }

@@ -29,6 +29,7 @@ mod ast;
 mod codes;
 mod coverage;
 mod executors;
+mod gates;
 mod lints;
 mod lower;
 mod near;
@@ -42,7 +43,9 @@ pub use codes::{
 };
 pub use coverage::{Coverage, StepCoverage};
 use diagnostic::{Diagnostic, Diagnostics};
+pub use gates::{move_gates, with_gates};
 use graph::ExecutionGraph;
+pub use parse::{ReadTests, UNIT_TESTS, UnitCase, UnitTests, VERDICTS, unit_tests};
 use source::{SourceMap, Span};
 use std::collections::BTreeMap;
 
@@ -103,8 +106,13 @@ pub fn compile(files: &dyn Files, path: &str, options: &Options) -> Compilation 
 }
 
 /// Compiles every profile of a plan, or the one that is named, and tells which profiles each finding holds in. The graph
-/// is that of the named or the default profile. A fixture file is checked as [`compile_fixture`] would.
+/// is that of the named or the default profile. A fixture file is checked as [`compile_fixture`] would, a file of unit
+/// tests is read as [`unit_tests`] would.
 pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
+    if parse::holds_tests(path) {
+        let ReadTests { sources, diagnostics, .. } = unit_tests(files, path);
+        return Compilation { sources, diagnostics, ..Compilation::default() };
+    }
     let loaded = parse::load_any(files, path);
     let profiles = wanted_profiles(&loaded, options);
     finish(loaded, &profiles, options, options.profile.is_none())

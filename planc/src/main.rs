@@ -96,7 +96,7 @@ the graph's id is the same before and after. A file with mistakes in its YAML is
         after_help = "Examples:\n  planc explain P0102\n  planc explain missing-unit\n  planc explain --list"
     )]
     Explain(Explain),
-    /// Prints the JSON Schema of plans or fixtures, for editors
+    /// Prints the JSON Schema of plans, fixtures or unit tests, for editors
     #[command(after_help = "\
 Examples:
   planc schema > plan.schema.json
@@ -132,7 +132,7 @@ Exit codes: 0 after `shutdown` and `exit`, 1 when the editor goes without them."
 
 #[derive(clap::Args)]
 struct Check {
-    /// Plans, or fixture files, to check; `-` for standard input
+    /// Plans, fixture files or unit tests (`*.test.yaml`) to check; `-` for standard input
     #[arg(required = true, value_name = "PLAN")]
     plans: Vec<String>,
     #[command(flatten)]
@@ -234,6 +234,7 @@ enum Deny {
 enum SchemaOf {
     Plan,
     Fixture,
+    Test,
 }
 
 /// What ends the program before its work is done: a message, exit code 2.
@@ -451,6 +452,7 @@ fn schema(of: SchemaOf) -> Result<bool, Unusable> {
     let schema = match of {
         SchemaOf::Plan => planc::schema::plan(),
         SchemaOf::Fixture => planc::schema::fixture(),
+        SchemaOf::Test => planc::schema::unit_tests(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(true)

@@ -43,6 +43,42 @@ pub fn fixture() -> Json {
     schema
 }
 
+/// The schema of a file of a plan's unit tests.
+pub fn unit_tests() -> Json {
+    let case = object(
+        &["name", "evidence", "expect_verdict"],
+        &[
+            ("name", text("What it shows.")),
+            (
+                "evidence",
+                text("Recorded evidence, as `runner judge --trim` writes it; relative to this file."),
+            ),
+            ("expect_verdict", word("What the plan as it is now must make of it.", &crate::VERDICTS)),
+            (
+                "causes",
+                one_or_many(
+                    "Texts that must each stand in some cause of the verdict.",
+                    json!({ "type": "string" }),
+                ),
+            ),
+        ],
+    );
+    let mut schema = object(
+        &["plan", "cases"],
+        &[
+            ("plan", text("The plan, relative to this file.")),
+            ("profile", text("The profile that is tested.")),
+            (
+                "set",
+                json!({ "type": ["object", "null"], "description": "Values of inputs, as `--set` gives them." }),
+            ),
+            ("cases", list("Recorded runs and what they must mean.", case)),
+        ],
+    );
+    finish(&mut schema, "test", "Unit tests of a load-test plan");
+    schema
+}
+
 fn finish(schema: &mut Json, name: &str, title: &str) {
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["$id"] = json!(format!("urn:planc:{name}"));

@@ -1,7 +1,7 @@
 //! The command line: arguments, streams and exit codes.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // A test drives the program from outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A folder of its own for one test, gone afterwards.
@@ -143,6 +143,7 @@ fn explain_schema_completions() {
         (vec!["explain", "--list"], "P0001  yaml-syntax"),
         (vec!["schema"], "\"$schema\""),
         (vec!["schema", "--of", "fixture"], "urn:planc:fixture"),
+        (vec!["schema", "--of", "test"], "urn:planc:test"),
         (vec!["completions", "bash"], "_planc"),
         (vec!["check", "--help"], "Examples:"),
         (vec!["check", "--help"], "The environment is not read"),
@@ -155,6 +156,15 @@ fn explain_schema_completions() {
 
 /// The plans that ship, by path.
 fn shipped() -> Vec<PathBuf> {
+    shipped_yaml().into_iter().filter(|path| !is_test(path)).collect()
+}
+
+fn is_test(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(planc::UNIT_TESTS)
+}
+
+/// The plans that ship and their unit tests.
+fn shipped_yaml() -> Vec<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plans");
     let mut folders = vec![root];
     let mut plans = Vec::new();
@@ -162,7 +172,8 @@ fn shipped() -> Vec<PathBuf> {
         for entry in std::fs::read_dir(folder).expect("plans") {
             let path = entry.expect("an entry").path();
             match path.extension() {
-                None => folders.push(path),
+                None if path.is_dir() => folders.push(path),
+                None => {}
                 Some(extension) if extension == "yaml" => plans.push(path),
                 Some(_) => {}
             }
@@ -207,7 +218,9 @@ fn the_schemas_accept_what_ships() {
     let (plans, fixtures) = (planc::schema::plan(), planc::schema::fixture());
     let fixture_files = ["agents.yaml", "certificates.yaml", "chat/users.yaml"];
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    let files = shipped().into_iter().map(|path| (path, &plans));
+    let tests = planc::schema::unit_tests();
+    let files =
+        shipped_yaml().into_iter().map(|path| (path.clone(), if is_test(&path) { &tests } else { &plans }));
     for (path, schema) in files.chain(fixture_files.iter().map(|name| (root.join(name), &fixtures))) {
         let mut sources = planc::source::SourceMap::default();
         let mut diagnostics = planc::diagnostic::Diagnostics::default();

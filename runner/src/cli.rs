@@ -12,7 +12,9 @@ use crate::phases::stamp;
 use crate::plan::{self, Disk, LoadError, Loaded};
 use crate::progress::Teller;
 use crate::report::{self, REPORTS, terminal};
+use crate::what_if::{self, NoAnswer};
 use crate::world::World;
+use crate::{trim, unit_tests};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use planc::graph::{ExecutionGraph, Expr, Segment, Template};
@@ -35,6 +37,7 @@ Examples:
   runner check --live plans/storm.yaml              do plan and database go together? nothing is written
   runner seed plans/storm.yaml                      fixtures alone
   runner judge .planc/runs/storm-20261121T134502    the verdict again, from the evidence
+  runner test plans                                 what the gates say about recorded runs
 
 {}", exit::table_text())
 )]
@@ -80,17 +83,40 @@ kept (`keep:`) is looked at, or give --database-url.
 Exit codes: 0 clean, 104 errors (or warnings under --deny warnings), 2 no database to look at, 113 a guard refused it,
 118 it could not be read.")]
     Check(Check),
-    /// Gives the verdict of a run again, from its evidence
+    /// Gives the verdict of a run again, from its evidence; or the verdict it would have had
     #[command(after_help = "\
 Examples:
   runner judge .planc/runs/storm-20261121T134502
-  runner judge results/evidence.json")]
-    Judge {
-        /// Evidence file, or the folder of a run
-        evidence: PathBuf,
+  runner judge results --threshold 'http_req_duration{scenario:storm} p(95) < 300ms'
+  runner judge results --threshold 'http_req_failed: rate < 0.1%' --threshold 'http_req_duration{endpoint:*} p(99) < 1s'
+  runner judge results --trim plans/runs/storm-slow.evidence.json
+
+It exits as the run did, or as it would have done with the gates given here.")]
+    Judge(Judge),
+    /// Runs the unit tests of plans: recorded evidence under the gates that the plans have now
+    #[command(after_help = "\
+Examples:
+  runner judge .planc/runs/latest --trim plans/runs/storm-slow.evidence.json
+  runner test
+  runner test plans/storm.test.yaml
+  runner test --format junit > unit-tests.xml
+
+A file `storm.test.yaml` beside a plan:
+  plan: storm.yaml
+  cases:
+    - name: a slow service is red
+      evidence: runs/storm-slow.evidence.json
+      expect_verdict: fail
+      causes: [\"http_req_duration{scenario:storm} p(95) < 500ms\"]
+
+Exit codes: 0 every case holds, 99 one does not, 104 a file or its plan has errors, 2 there is no test.")]
+    Test {
+        /// Files of unit tests (*.test.yaml), or folders to search
+        #[arg(default_value = "plans")]
+        paths: Vec<PathBuf>,
         /// For people or for programs
         #[arg(long, value_enum, default_value = "terminal")]
-        format: VerdictFormat,
+        format: TestFormat,
     },
     /// Tells a run again, from its evidence
     #[command(after_help = "\
@@ -121,6 +147,29 @@ enum VerdictFormat {
     Terminal,
     /// The verdict alone, as JSON
     Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TestFormat {
+    /// A line a case
+    Terminal,
+    /// JUnit XML
+    Junit,
+}
+
+#[derive(Args)]
+struct Judge {
+    /// Evidence file, or the folder of a run
+    evidence: PathBuf,
+    /// Judge by this gate in place of the plan's, all of which are left out; may be given several times
+    #[arg(long, value_name = "METRIC{TAG:VALUE} CONDITION")]
+    threshold: Vec<String>,
+    /// Also write what judging needs, without fixture data and request bodies, to commit beside a plan
+    #[arg(long, value_name = "FILE", conflicts_with = "threshold")]
+    trim: Option<PathBuf>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value = "terminal")]
+    format: VerdictFormat,
 }
 
 #[derive(Args)]
@@ -273,7 +322,8 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -
         Command::Seed(args) => seed(&args, world),
         Command::Preflight(args) => preflight(&args, world),
         Command::Check(args) => check(&args, world),
-        Command::Judge { evidence, format } => judge_again(&evidence, format),
+        Command::Judge(args) => judge_again(&args),
+        Command::Test { paths, format } => test(&paths, format, world),
         Command::Report { evidence, format, output } => report_again(&evidence, &format, output.as_deref()),
         Command::Completions { shell } => completions(shell),
     };
@@ -430,14 +480,39 @@ fn check(args: &Check, world: &World) -> Result<Exit, Stop> {
     })
 }
 
-fn judge_again(path: &Path, format: VerdictFormat) -> Result<Exit, Stop> {
-    let evidence = read(path)?;
+fn judge_again(args: &Judge) -> Result<Exit, Stop> {
+    let mut evidence = read(&args.evidence)?;
+    let asked = !args.threshold.is_empty();
+    if asked {
+        evidence = what_if::with_gates(&evidence, &args.threshold).map_err(|why| match why {
+            NoAnswer::Rejected(why) => Stop(Exit::Usage, why),
+            NoAnswer::NotKept(why) => Stop(Exit::Invalid, why),
+        })?;
+    }
     let verdict = judge::judge(&evidence.graph, &evidence);
-    print(&match format {
+    print(&match args.format {
+        VerdictFormat::Terminal if asked => what_if::tell(&evidence, &verdict),
         VerdictFormat::Terminal => terminal::outcome(&evidence, &verdict),
         VerdictFormat::Json => format!("{}\n", serde_json::to_string_pretty(&verdict).unwrap_or_default()),
     })?;
+    if let Some(file) = &args.trim {
+        let small =
+            trim::trimmed(&evidence).map_err(|why| Stop(Exit::Internal, format!("error: {why}\n")))?;
+        output::write_evidence(file, &small)
+            .map_err(|why| Stop(Exit::OutputLost, format!("error: {why}\n")))?;
+        tell(&format!("wrote {}\n", file.display()));
+    }
     Ok(verdict.status)
+}
+
+fn test(paths: &[PathBuf], format: TestFormat, world: &World) -> Result<Exit, Stop> {
+    let found = unit_tests::find(paths).map_err(|why| Stop(Exit::Usage, format!("error: {why}\n")))?;
+    let files: Vec<_> = found.iter().map(|path| unit_tests::run(path, today(world))).collect();
+    print(&match format {
+        TestFormat::Terminal => unit_tests::tell(&files),
+        TestFormat::Junit => unit_tests::junit(&files),
+    })?;
+    Ok(unit_tests::exit(&files))
 }
 
 fn report_again(path: &Path, format: &str, to: Option<&Path>) -> Result<Exit, Stop> {
@@ -545,10 +620,7 @@ fn end_preparation(evidence: &Evidence) -> Result<Exit, Stop> {
 
 fn read(path: &Path) -> Result<Evidence, Stop> {
     let evidence = output::read_evidence(path).map_err(|why| Stop(Exit::Usage, format!("error: {why}\n")))?;
-    if evidence.graph.id() != evidence.graph_id {
-        let message = "error: the graph inside this evidence is not the one that was applied\n";
-        return Err(Stop(Exit::Invalid, message.into()));
-    }
+    output::check_identity(&evidence).map_err(|why| Stop(Exit::Invalid, format!("error: {why}\n")))?;
     Ok(evidence)
 }
 

@@ -363,7 +363,10 @@ impl Case<'_> {
         {
             out.push(cause(
                 CauseKind::Gate,
-                format!("the run was aborted by `{gate}`, which holds in the end"),
+                match self.gates.iter().any(|known| gate.starts_with(&gate_name(known))) {
+                    true => format!("the run was aborted by `{gate}`, which holds in the end"),
+                    false => format!("the run was aborted by `{gate}`, which is no gate here"),
+                },
             ));
         }
         out
@@ -457,6 +460,11 @@ fn not_measured(
         });
     }
     out
+}
+
+/// Its subject and condition, with which [`gate_text`] begins.
+fn gate_name(gate: &GateResult) -> String {
+    format!("{} {}:", gate.subject(), gate.text)
 }
 
 /// One line on a gate that did not pass.

@@ -82,6 +82,14 @@ pub fn read_evidence(path: &Path) -> Result<Evidence, String> {
     serde_json::from_str(&text).map_err(bad)
 }
 
+/// Whether the graph inside evidence is the one that it says was applied.
+pub fn check_identity(evidence: &Evidence) -> Result<(), String> {
+    match evidence.graph.id() == evidence.graph_id {
+        true => Ok(()),
+        false => Err("the graph inside this evidence is not the one that was applied".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

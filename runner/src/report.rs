@@ -2,7 +2,7 @@
 //! and a line in [`REPORTS`].
 
 mod html;
-mod junit;
+pub(crate) mod junit;
 mod markdown;
 mod metrics;
 mod summary;

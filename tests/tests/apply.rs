@@ -41,11 +41,19 @@ impl Staging {
     }
 }
 
-/// All gates of an evidence file's verdict as `runner judge --format json` tells them.
+/// The verdict as `runner judge --format json` tells it from the evidence alone, which is the one that the run gave.
 fn judge(out: &Out) -> Value {
     let path = out.path().join("evidence.json");
     let said = run(command("runner").args(["judge", "--format", "json"]).arg(&path));
-    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("judge --format json: {e}\n{}", said.all()))
+    let again: Value = serde_json::from_str(&said.out)
+        .unwrap_or_else(|e| panic!("judge --format json: {e}\n{}", said.all()));
+    assert_eq!(again["exit"], said.code, "{again:#}");
+    if let Some(summary) = &out.evidence()["graph"]["report"]["summary"].as_str() {
+        let text = std::fs::read_to_string(out.path().join(summary)).expect("the run wrote its summary");
+        let given: Value = serde_json::from_str(&text).expect("a summary is JSON");
+        assert_eq!(given["verdict"], again, "the evidence alone gives another verdict");
+    }
+    again
 }
 
 #[test]
@@ -83,6 +91,7 @@ fn a_production_target_is_refused_before_anything_is_written() {
         .expect_code(113)
         .expect("the target is a test environment")
         .expect("production");
+    assert_eq!(judge(&out)["exit"], 113);
     assert_eq!(staging.agents(), "0");
     assert_eq!(staging.database.value("select count(*) from pg_namespace where nspname = 'planc'"), "0");
     assert_eq!(staging.ground.requests("heartbeat"), 0);
@@ -109,6 +118,7 @@ fn an_override_needs_a_reason_and_is_recorded() {
         .expect_code(0)
         .expect("gate 25");
     assert_eq!(out.evidence()["overrides"][0]["reason"], "gate 25 on the shared staging stack");
+    assert_eq!(judge(&out)["exit"], 0);
 }
 
 #[test]
@@ -181,6 +191,7 @@ fn a_server_that_hangs_under_a_closed_loop_is_never_green() {
         let said = running.finish();
         assert!([99, 111].contains(&said.code), "{executor}{}", said.all());
         assert!(said.all().contains("target") || said.all().contains("max_duration"), "{}", said.all());
+        assert_eq!(judge(&out)["exit"], said.code);
     }
 }
 
@@ -197,6 +208,7 @@ fn a_server_that_fails_from_the_start_is_stopped_by_the_rehearsal() {
     let out = Out::new();
     staging.ground.send("PUT", "/_faults", Some(json!({ "path_prefix": "/api/v1", "error_share": 1.0 })));
     run(&mut staging.command("apply", &out, &[])).expect_code(115).expect("heartbeat").expect("500");
+    assert_eq!(judge(&out)["exit"], 115);
 }
 
 #[test]
@@ -363,6 +375,7 @@ fn quickstart_twice_inserts_once() {
     apply(&first).expect("10,000").expect("5,000").expect("pass");
     let second = Out::new();
     let said = apply(&second).expect("pass");
+    assert_eq!([judge(&first)["exit"].clone(), judge(&second)["exit"].clone()], [0, 0]);
     for receipt in second.evidence()["receipts"].as_array().unwrap() {
         assert_eq!(receipt["inserted"], 0, "{receipt}\n{}", said.all());
     }
@@ -394,6 +407,7 @@ fn a_service_that_never_gets_ready_is_116_with_its_log() {
         .args(["apply", "plans/certctl/agent-storm.yaml", "--out", out.arg()])
         .args(["--set", "server=/bin/false"]);
     run(&mut command).expect_code(116).expect("certctl");
+    assert_eq!(judge(&out)["exit"], 116);
 }
 
 #[test]

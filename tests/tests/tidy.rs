@@ -94,6 +94,7 @@ fn planc_points_down() {
             &["diff", "ide"],
             &["render"],
             &["allows"],
+            &["gates"],
             &["lower", "lints"],
             &["coverage"],
             &["resolve"],

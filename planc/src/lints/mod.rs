@@ -124,6 +124,11 @@ fn wants_success(http: &HttpStep) -> bool {
     })
 }
 
+/// What no sample can reach, alone: of a graph without its plan nothing else can be told.
+pub(crate) fn vacuous(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    (vacuous_threshold::LINT.check)(plan, diagnostics);
+}
+
 /// Iterations that a demand asks for; `None` when that hangs on how fast the target is.
 pub(crate) fn iterations(demand: &Demand) -> Option<f64> {
     match demand {

@@ -3,6 +3,7 @@
 use super::Parser;
 use super::fixtures::file_stem;
 use super::plan::empty_plan;
+use super::unit_tests::tests_span;
 use crate::Files;
 use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
@@ -59,6 +60,17 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
             );
             return None;
         }
+        if let Some(span) = tests_span(&node) {
+            loader.diagnostics.push(
+                Diagnostic::error(
+                    codes::WRONG_TYPE,
+                    span,
+                    "this file holds unit tests of a plan, not a plan",
+                )
+                .help("`runner test` runs it; `planc check` takes it when its name ends in `.test.yaml`"),
+            );
+            return None;
+        }
         // A block that could not be parsed is not a block that is not there.
         let torn = loader.torn();
         let plan = loader.parser().plan(&node, Span::new(file, 0..0), torn)?;
@@ -95,17 +107,17 @@ pub(crate) fn load_fixture(files: &dyn Files, path: &str) -> Loaded {
     loader.into_loaded(plan)
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     files: &'a dyn Files,
     sources: SourceMap,
-    diagnostics: Diagnostics,
+    pub(super) diagnostics: Diagnostics,
     allows: Vec<Allow>,
     /// Fixture files by path: one that is used twice is read, and complained about, once.
     fixtures: BTreeMap<String, Option<Fixture>>,
 }
 
 impl<'a> Loader<'a> {
-    fn new(files: &'a dyn Files) -> Self {
+    pub(super) fn new(files: &'a dyn Files) -> Self {
         Loader {
             files,
             sources: SourceMap::default(),
@@ -115,16 +127,16 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn into_loaded(self, plan: Option<Plan>) -> Loaded {
+    pub(super) fn into_loaded(self, plan: Option<Plan>) -> Loaded {
         Loaded { sources: self.sources, diagnostics: self.diagnostics, allows: self.allows, plan }
     }
 
-    fn parser(&mut self) -> Parser<'_> {
+    pub(super) fn parser(&mut self) -> Parser<'_> {
         Parser { sources: &self.sources, diagnostics: &mut self.diagnostics, allows: &mut self.allows }
     }
 
     /// Takes in the file that the command line names.
-    fn open(&mut self, path: &str) -> Option<FileId> {
+    pub(super) fn open(&mut self, path: &str) -> Option<FileId> {
         match self.files.read(path) {
             Ok(text) => Some(self.sources.add(path, text)),
             Err(error) => {
@@ -141,7 +153,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The tree of a file that has anything in it.
-    fn yaml(&mut self, file: FileId) -> Option<Node> {
+    pub(super) fn yaml(&mut self, file: FileId) -> Option<Node> {
         let before = self.diagnostics.len();
         let node = yaml::parse(&self.sources, file, &mut self.diagnostics)?;
         if node.kind == NodeKind::Null && self.diagnostics.len() == before {

@@ -9,9 +9,13 @@ mod plan;
 mod requests;
 mod scenarios;
 mod steps;
+mod unit_tests;
 
 pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, join, load_any, load_fixture, load_plan};
+pub(crate) use plan::empty_plan;
+pub(crate) use unit_tests::holds_tests;
+pub use unit_tests::{ReadTests, UNIT_TESTS, UnitCase, UnitTests, VERDICTS, unit_tests};
 
 use crate::ast::{Allow, Quantity, Text, Typed, Word};
 use crate::codes;

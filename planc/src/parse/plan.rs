@@ -396,7 +396,7 @@ fn no_entries(node: Option<&Node>) -> bool {
 }
 
 /// A plan of which nothing is written.
-pub(super) fn empty_plan(span: Span) -> Plan {
+pub(crate) fn empty_plan(span: Span) -> Plan {
     Plan {
         lost: Lost::default(),
         span,

@@ -207,7 +207,7 @@ impl Parser<'_> {
     }
 
     /// `metric{tag:value,…}`, each part with its place.
-    fn selector(&mut self, key: &Word) -> Option<Selector> {
+    pub(crate) fn selector(&mut self, key: &Word) -> Option<Selector> {
         // The key may be quoted in the text.
         let offset = self.sources.text(key.span).find(key.value.as_str()).unwrap_or(0);
         let part = |text: &str| {
@@ -243,7 +243,7 @@ impl Parser<'_> {
         Some(Selector { metric: part(metric), tags })
     }
 
-    fn threshold(&mut self, selector: Option<&Selector>, node: &Node) -> Threshold {
+    pub(crate) fn threshold(&mut self, selector: Option<&Selector>, node: &Node) -> Threshold {
         let bare = |text| Threshold {
             selector: selector.cloned(),
             text,

@@ -35,7 +35,7 @@ struct Written<'a> {
 }
 
 /// Fills in the plan's gates, in the order of metric, selector and position.
-pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics: &mut Diagnostics) {
+pub(crate) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics: &mut Diagnostics) {
     let emitters = emitters(resolved);
     let index = Index::new(&emitters);
     let mut gates: Vec<Gate> = Vec::new();
@@ -79,9 +79,9 @@ pub(super) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
 }
 
 /// The smaller of 10 ms and a tenth of the tightest latency bound, never under 1 ms.
-pub(super) fn default_lateness(gates: &[Gate]) -> Duration {
-    let bounds = gates.iter().filter_map(|gate| match gate.gate.bound {
-        Bound::Duration(bound) if is_latency(&gate.gate.metric) && upper(gate.gate.op) => Some(bound),
+pub(crate) fn default_lateness<'g>(gates: impl IntoIterator<Item = &'g graph::Gate>) -> Duration {
+    let bounds = gates.into_iter().filter_map(|gate| match gate.bound {
+        Bound::Duration(bound) if is_latency(&gate.metric) && upper(gate.op) => Some(bound),
         _ => None,
     });
     let tenth = bounds.min().map_or(Duration::MAX, |bound| bound / 10);

@@ -16,6 +16,7 @@ mod steps;
 mod tokens;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
+pub(crate) use gates::{default_lateness, resolve as resolve_gates};
 pub(crate) use metrics::{Family, built_in, family, is_latency, names as metric_names};
 pub(crate) use services::url_host;
 
@@ -96,7 +97,8 @@ pub(crate) fn resolve(
         origins,
     };
     gates::resolve(plan, &mut resolved, diagnostics);
-    resolved.health.lateness_p99 = lateness.unwrap_or_else(|| gates::default_lateness(&resolved.gates));
+    resolved.health.lateness_p99 =
+        lateness.unwrap_or_else(|| gates::default_lateness(resolved.gates.iter().map(|gate| &gate.gate)));
     resolved
 }
 

@@ -124,9 +124,18 @@ impl Facts<'_> {
         if let Ground::Part { record, .. } = ground {
             return record.plays;
         }
+        if !self.keeps(gate) {
+            return 0;
+        }
         let counted =
             gate.steps.iter().filter(|id| self.owner.get(&id.0).is_none_or(|name| self.counts(gate, name)));
         counted.filter_map(|id| self.load.steps_played.get(&id.0)).sum()
+    }
+
+    /// Whether samples were kept by the tags that a gate selects by. Where they were not, the absence of one says nothing.
+    fn keeps(&self, gate: &Gate) -> bool {
+        let all = || [&self.load.on_time, &self.load.late].into_iter().flat_map(|p| &p.series);
+        gate.selector.keys().all(|tag| all().any(|series| series.tags.contains_key(tag)))
     }
 
     /// What of a scenario's iterations was not begun.

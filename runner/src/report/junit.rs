@@ -52,7 +52,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
 }
 
 /// Escapes for text and attributes; characters that XML cannot carry are dropped.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

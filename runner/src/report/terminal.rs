@@ -6,11 +6,11 @@ use crate::exit::Exit;
 use crate::judge::{Distribution, GateResult, GateState, Unit, Verdict, show};
 use planc::units::show_duration;
 
-const RESET: &str = "\x1b[0m";
+pub(crate) const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const RED: &str = "\x1b[31m";
-const GREEN: &str = "\x1b[32m";
+pub(crate) const DIM: &str = "\x1b[2m";
+pub(crate) const RED: &str = "\x1b[31m";
+pub(crate) const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 
 /// Nodes and outcome: for evidence of another day.
@@ -288,7 +288,7 @@ fn p99_and_max(trend: &Trend) -> Option<(String, String)> {
     Some((show(samples.percentile(99_000_000)?, Unit::Time), show(samples.max()?, Unit::Time)))
 }
 
-fn gate_line(gate: &GateResult) -> String {
+pub(crate) fn gate_line(gate: &GateResult) -> String {
     let (mark, colour) = match gate.state {
         GateState::Pass => ("✓", GREEN),
         GateState::Fail => ("✗", RED),

@@ -374,7 +374,10 @@ fn proof(args: &Prove, world: &World) -> Result<Exit, Stop> {
     for (name, reason) in &args.allow {
         if !known().any(|known| known == name) {
             let all: Vec<&str> = known().collect();
-            return Err(Stop(Exit::Usage, format!("error: no fault `{name}`; there are {}\n", all.join(", "))));
+            return Err(Stop(
+                Exit::Usage,
+                format!("error: no fault `{name}`; there are {}\n", all.join(", ")),
+            ));
         }
         if reason.trim().chars().count() < 3 {
             return Err(Stop(Exit::Usage, format!("error: --allow {name} needs a reason\n")));

@@ -46,7 +46,10 @@ pub struct Harm {
 
 /// Told the target's base URL, gives the one to talk to, or why there is none.
 #[derive(Clone)]
-pub struct Detour(pub Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>);
+pub struct Detour(pub Arc<Redirect>);
+
+/// The function of a [`Detour`].
+pub type Redirect = dyn Fn(&str) -> Result<String, String> + Send + Sync;
 
 impl std::fmt::Debug for Detour {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

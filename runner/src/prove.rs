@@ -92,7 +92,9 @@ pub(crate) fn prove(
     let wanted = |name: &str| request.only.is_empty() || request.only.iter().any(|only| only == name);
     for (kind, name) in KINDS.into_iter().filter(|(_, name)| wanted(name)) {
         let row = match catalogue::fault(kind, &short) {
-            Err(why) => Row { kind, about: why, outcome: Outcome::Untried, allowed: None, took: Duration::ZERO },
+            Err(why) => {
+                Row { kind, about: why, outcome: Outcome::Untried, allowed: None, took: Duration::ZERO }
+            }
             Ok(fault) => {
                 tell(Told::Begun(name, &fault.about));
                 let begun = Instant::now();
@@ -125,7 +127,8 @@ fn unharmed(
             return Ok((short, load));
         }
         let starved = verdict.gates.iter().filter(|gate| gate.state == GateState::TooFew);
-        let lack = starved.map(|gate| gate.min_samples as f64 / gate.samples.max(1) as f64).fold(0.0, f64::max);
+        let lack =
+            starved.map(|gate| gate.min_samples as f64 / gate.samples.max(1) as f64).fold(0.0, f64::max);
         if lack == 0.0 || load >= whole || verdict.status != Exit::Invalid {
             return Err(Unproven::NotGreen(Box::new((evidence, verdict))));
         }
@@ -146,17 +149,21 @@ fn harmed(
     };
     let played = fault.played.as_ref().unwrap_or(short);
     let (evidence, verdict) = run(request, world, played, short, harm, fault.kind.name())?;
-    let broke = verdict.gates.iter().map(|gate| matches!(gate.state, GateState::Fail | GateState::NoData));
-    let broke: Vec<bool> = broke.collect();
+    let refused = evidence.load.is_none();
+    // Without a load no gate saw anything, and none of them noticed.
+    let broke = |state| !refused && matches!(state, GateState::Fail | GateState::NoData);
+    let broke: Vec<bool> = verdict.gates.iter().map(|gate| broke(gate.state)).collect();
     // What made the generator late is no finding about the target.
     let by_generator = |cause: &judge::Cause| cause.kind == judge::CauseKind::Generator;
-    let other = verdict.causes.iter().find(|cause| !by_generator(cause) && cause.kind != judge::CauseKind::Gate);
-    let refused = evidence.load.is_none();
+    let other =
+        verdict.causes.iter().find(|cause| !by_generator(cause) && cause.kind != judge::CauseKind::Gate);
     Ok(match verdict.status {
         Exit::Pass => Outcome::Survived,
-        _ if refused || broke.iter().any(|broke| *broke) || other.is_some() => {
-            Outcome::Noticed { gates: broke, exit: verdict.status, other: other.map(|cause| cause.text.clone()) }
-        }
+        _ if refused || broke.iter().any(|broke| *broke) || other.is_some() => Outcome::Noticed {
+            gates: broke,
+            exit: verdict.status,
+            other: other.map(|cause| cause.text.clone()),
+        },
         _ => Outcome::Unclear(verdict.causes.first().map_or(String::new(), |cause| cause.text.clone())),
     })
 }

@@ -148,7 +148,13 @@ impl Run<'_> {
             input.base_url = match (detour.0)(&input.base_url) {
                 Ok(base_url) => base_url,
                 Err(why) => {
-                    self.note(record("preflight", "detour", Seen::new(NodeOutcome::Failed, why), None, start));
+                    self.note(record(
+                        "preflight",
+                        "detour",
+                        Seen::new(NodeOutcome::Failed, why),
+                        None,
+                        start,
+                    ));
                     return Err(Halt(End::PreflightRefused));
                 }
             };

@@ -7,8 +7,8 @@ use super::proxy::{Act, Decide};
 use super::short;
 use crate::judge::walk;
 use planc::graph::{
-    Bound, Comparison, ExecutionGraph, FixtureKind, Gate, GateLevel, HttpStep, Segment, ServiceKind, Step, StepId,
-    StepKind, Template,
+    Bound, Comparison, Demand, ExecutionGraph, FixtureKind, Gate, GateLevel, HttpStep, Segment, ServiceKind,
+    Step, StepId, StepKind, Template,
 };
 use planc::units::show_duration;
 use regex::Regex;
@@ -71,11 +71,10 @@ impl Kind {
         KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
-    /// Whether a gate that breaks under it has shown what it is there for. A bound on latency that only failures break,
-    /// which count as above every bound, has not shown that it is a bound.
+    /// Whether a gate that breaks under it has shown what it is there for. A bound on latency that only failures,
+    /// time-outs and drops break, which all count as above every bound, has not shown that it is a bound.
     pub(crate) fn proves(self, gate: &Gate) -> bool {
-        let by_time = matches!(self, Kind::Slow | Kind::Stall | Kind::NoIndex);
-        by_time || !bounds_latency(gate)
+        matches!(self, Kind::Slow | Kind::NoIndex) || !bounds_latency(gate)
     }
 }
 
@@ -109,7 +108,7 @@ pub(crate) fn fault(kind: Kind, graph: &ExecutionGraph) -> Result<Fault, String>
                 Some(step) if !step.delay.is_zero() => Act::Late(step.delay),
                 _ => Act::Pass,
             };
-            with(about, Arc::new(decide))
+            Fault { played: Some(with_room(graph, most)), ..with(about, Arc::new(decide)) }
         }
         Kind::Stall => {
             let bound = steps.iter().map(|step| step.delay).max().unwrap_or_default();
@@ -176,9 +175,9 @@ fn of_step(graph: &ExecutionGraph, scenario: &str, id: StepId, http: &HttpStep) 
         _ => None,
     });
     let delay = bounds.max().map_or(Duration::ZERO, |bound| (bound.mul_f64(1.02) + MARGIN).min(reach));
-    let loosest = deciding().filter_map(allowed_errors).fold(None, |most: Option<f64>, share| {
-        Some(most.map_or(share, |most| most.max(share)))
-    });
+    let loosest = deciding()
+        .filter_map(allowed_errors)
+        .fold(None, |most: Option<f64>, share| Some(most.map_or(share, |most| most.max(share))));
     let share = loosest.map_or(SHARE, |share| share * 2.0).clamp(SHARES.0, SHARES.1);
     Facts {
         method: http.request.method.clone(),
@@ -208,9 +207,10 @@ fn allowed_errors(gate: &Gate) -> Option<f64> {
     }
 }
 
-/// A pattern of the paths that a URL can have.
+/// A pattern of the ends of the paths that a URL can have: before them stands what the target's own URL has after its
+/// host.
 fn path_of(url: &Template) -> Regex {
-    let mut pattern = String::from("^");
+    let mut pattern = String::new();
     for (at, segment) in url.segments.iter().enumerate() {
         match segment {
             Segment::Literal(text) => {
@@ -276,13 +276,37 @@ fn rounded(duration: Duration) -> Duration {
     Duration::from_millis(duration.as_millis() as u64 / 10 * 10)
 }
 
+/// The graph with virtual users for every arrival while each answer is late by so much: the bound is to decide, not the
+/// pool.
+fn with_room(graph: &ExecutionGraph, delay: Duration) -> ExecutionGraph {
+    let mut roomy = graph.clone();
+    for scenario in &mut roomy.scenarios {
+        let mut requests = 0;
+        walk(&scenario.steps, &mut |step: &Step| {
+            requests += u32::from(matches!(step.kind, StepKind::Http(_)))
+        });
+        if let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &mut scenario.demand {
+            let rates = pieces.iter().map(|piece| piece.target.per_second());
+            let peak = rates.fold(start_rate.per_second(), f64::max);
+            let needed = peak * delay.as_secs_f64() * f64::from(requests.max(1)) * 1.5;
+            *max_vus = (*max_vus).max((needed.ceil() as u32).min(MOST_VUS));
+        }
+    }
+    roomy
+}
+
+/// Virtual users that no slow target is worth.
+const MOST_VUS: u32 = 5_000;
+
 /// The graph without the last request of every iteration that makes more than one; none when no iteration does.
 fn without_last_steps(graph: &ExecutionGraph) -> Option<ExecutionGraph> {
     let mut mutant = graph.clone();
     let mut any = false;
     for scenario in mutant.scenarios.iter_mut().filter(|scenario| !scenario.smoke) {
         let mut requests = 0;
-        walk(&scenario.steps, &mut |step: &Step| requests += usize::from(matches!(step.kind, StepKind::Http(_))));
+        walk(&scenario.steps, &mut |step: &Step| {
+            requests += usize::from(matches!(step.kind, StepKind::Http(_)))
+        });
         any |= requests > 1 && remove_last(&mut scenario.steps);
     }
     any.then_some(mutant)
@@ -296,7 +320,9 @@ fn remove_last(steps: &mut Vec<Step>) -> bool {
                 return true;
             }
             StepKind::Pause(_) => false,
-            StepKind::Choose(branches) => branches.iter_mut().rev().any(|branch| remove_last(&mut branch.steps)),
+            StepKind::Choose(branches) => {
+                branches.iter_mut().rev().any(|branch| remove_last(&mut branch.steps))
+            }
             StepKind::Repeat { steps, .. }
             | StepKind::Each { steps, .. }
             | StepKind::When { steps, .. }
@@ -325,7 +351,9 @@ fn own_tables(graph: &ExecutionGraph) -> Result<Vec<String>, String> {
     });
     let tables: Vec<String> = tables.collect();
     match (own, tables.is_empty()) {
-        (false, _) => Err("the database is not a private one of this plan, and nothing is broken in any other".into()),
+        (false, _) => {
+            Err("the database is not a private one of this plan, and nothing is broken in any other".into())
+        }
         (true, true) => Err("no fixture of this plan fills a table".into()),
         (true, false) => Ok(tables),
     }
@@ -368,4 +396,85 @@ fn drop_indexes_of(table: &str) -> String {
            END LOOP;
          END $harm$"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::compiled;
+
+    const PLAN: &str = "
+plan: x
+target: { url: 'http://127.0.0.1:1/base', allow_hosts: [127.0.0.1], timeout: 2s }
+scenarios:
+  a:
+    executor: constant-arrival-rate
+    rate: 10/s
+    duration: 1m
+    pre_allocated_vus: 50
+    steps:
+      - { get: '/users/{{ iteration }}?q={{ iteration }}', name: user, expect: { status: 200 } }
+      - { get: /users/me, name: me, expect: { status: 200 } }
+      - group: pay
+        steps: [{ post: /pay, name: pay, expect: { status: 200 } }, { pause: 1s }]
+thresholds:
+  http_req_duration{name:user}: ['p(95) < 300ms', 'p(99) < 500ms']
+  http_req_duration{name:pay}: ['p(95) < 60s']
+  http_req_failed{name:user}: ['rate < 0.1%']
+  http_req_failed{name:me}: ['rate < 10%']
+";
+
+    fn acts(fault: &Fault, method: &str, path: &str, times: usize) -> Vec<Act> {
+        let decide = fault.decide.as_ref().expect("a fault of requests");
+        (0..times).map(|_| decide(method, path)).collect()
+    }
+
+    #[test]
+    fn requests_are_known_by_their_most_particular_pattern() {
+        let steps = facts(&compiled(PLAN));
+        let every = |method, path| of_request(&steps, method, path).map(|step| step.every);
+        // 0.1 % twice over is under the least that is broken, 10 % twice over is a fifth.
+        assert_eq!(every("GET", "/base/users/17"), Some(100));
+        assert_eq!(every("GET", "/users/17"), Some(100));
+        assert_eq!(every("GET", "/users/me"), Some(5));
+        assert_eq!(every("POST", "/users/me"), None);
+        assert_eq!(every("POST", "/pay"), Some(50), "without an error gate");
+    }
+
+    #[test]
+    fn a_slow_target_is_late_by_each_bound_and_never_by_more_than_the_timeout_allows() {
+        let graph = compiled(PLAN);
+        let slow = fault(Kind::Slow, &graph).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(acts(&slow, "GET", "/users/1", 1), [Act::Late(Duration::from_millis(515))]);
+        assert_eq!(acts(&slow, "POST", "/pay", 1), [Act::Late(Duration::from_millis(1800))]);
+        assert_eq!(acts(&slow, "GET", "/users/me", 1), [Act::Pass]);
+        let room = slow.played.expect("more users").scenarios[0].demand.max_vus();
+        assert_eq!(room, 81, "10/s × 1.8 s × 3 requests, half as much again");
+    }
+
+    #[test]
+    fn every_kth_request_is_broken_from_the_first_on() {
+        let errors = fault(Kind::Errors, &compiled(PLAN)).unwrap_or_else(|why| panic!("{why}"));
+        let broken =
+            acts(&errors, "GET", "/users/me", 11).iter().filter(|act| **act == Act::Answer(503)).count();
+        assert_eq!(broken, 3);
+        assert_eq!(errors.about, "503 in place of 1% to 20% of the answers");
+    }
+
+    #[test]
+    fn the_last_request_is_skipped_wherever_it_stands() {
+        let skipped = fault(Kind::Skipped, &compiled(PLAN)).unwrap_or_else(|why| panic!("{why}"));
+        let played = skipped.played.expect("another graph");
+        let mut names = Vec::new();
+        walk(&played.scenarios[0].steps, &mut |step: &Step| {
+            names.extend(matches!(step.kind, StepKind::Http(_)).then(|| step.name.clone()));
+        });
+        assert_eq!(names, ["user", "me"]);
+    }
+
+    #[test]
+    fn what_the_plan_does_not_own_is_not_broken() {
+        let why = fault(Kind::HalfSeed, &compiled(PLAN)).err().expect("refused");
+        assert!(why.contains("not a private one of this plan"), "{why}");
+    }
 }

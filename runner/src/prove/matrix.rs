@@ -80,7 +80,9 @@ impl Matrix {
     pub(crate) fn unproven(&self) -> Vec<usize> {
         let proven = |at: usize, gate: &Gate| {
             self.rows.iter().any(|row| match &row.outcome {
-                Outcome::Noticed { gates, .. } => gates.get(at).copied().unwrap_or(false) && row.kind.proves(gate),
+                Outcome::Noticed { gates, .. } => {
+                    gates.get(at).copied().unwrap_or(false) && row.kind.proves(gate)
+                }
                 _ => false,
             })
         };
@@ -107,9 +109,10 @@ impl Matrix {
 
     /// For programs.
     pub(crate) fn json(&self) -> Value {
-        let gates = self.gates.iter().map(|gate| {
-            json!({ "subject": subject(&gate.metric, &gate.selector), "condition": gate.text })
-        });
+        let gates = self
+            .gates
+            .iter()
+            .map(|gate| json!({ "subject": subject(&gate.metric, &gate.selector), "condition": gate.text }));
         let rows = self.rows.iter().map(|row| {
             let (outcome, noticed, exit, other) = match &row.outcome {
                 Outcome::Noticed { gates, exit, other } => {
@@ -145,10 +148,14 @@ pub(crate) fn render(matrix: &Matrix) -> String {
             (_, true) => format!("{RED}broken by nothing that it is there for{RESET}"),
             (_, false) => String::new(),
         };
-        let line = format!("  {:>3}  {} {}  {mark}", label(at), subject(&gate.metric, &gate.selector), gate.text);
+        let line =
+            format!("  {:>3}  {} {}  {mark}", label(at), subject(&gate.metric, &gate.selector), gate.text);
         out.push_str(&format!("{}\n", line.trim_end()));
     }
-    out.push_str(&format!("\n{BOLD}faults × gates{RESET}  each over {} of load\n", show_duration(matrix.load)));
+    out.push_str(&format!(
+        "\n{BOLD}faults × gates{RESET}  each over {} of load\n",
+        show_duration(matrix.load)
+    ));
     let heads: String = (0..matrix.gates.len()).map(|at| format!("{:>4}", label(at))).collect();
     out.push_str(&format!("  {DIM}{:<14}{heads}{RESET}\n", ""));
     matrix.rows.iter().for_each(|row| out.push_str(&line(matrix, row)));
@@ -161,7 +168,8 @@ fn label(at: usize) -> String {
 }
 
 fn line(matrix: &Matrix, row: &Row) -> String {
-    let broke = |at: usize| matches!(&row.outcome, Outcome::Noticed { gates, .. } if gates.get(at) == Some(&true));
+    let broke =
+        |at: usize| matches!(&row.outcome, Outcome::Noticed { gates, .. } if gates.get(at) == Some(&true));
     let cell = |at: usize| match (broke(at), row.kind.proves(&matrix.gates[at])) {
         (true, true) => format!("   {RED}✗{RESET}"),
         // By failures that count as above every bound.
@@ -172,14 +180,19 @@ fn line(matrix: &Matrix, row: &Row) -> String {
     let none = matches!(&row.outcome, Outcome::Noticed { gates, .. } if !gates.contains(&true));
     let told = match &row.outcome {
         Outcome::Noticed { exit, other, .. } if none => {
-            format!("exit {}: {}", exit.code(), first_line(other.as_deref().unwrap_or("refused before the load")))
+            format!(
+                "exit {}: {}",
+                exit.code(),
+                first_line(other.as_deref().unwrap_or("refused before the load"))
+            )
         }
         Outcome::Noticed { .. } => String::new(),
         Outcome::Survived => format!("{RED}nothing noticed{RESET}"),
         Outcome::Unclear(why) => format!("{YELLOW}cannot be told: {}{RESET}", first_line(why)),
         Outcome::Untried => format!("{DIM}not tried: {}{RESET}", row.about),
     };
-    let allowed = row.allowed.as_ref().map_or(String::new(), |why| format!("  {YELLOW}allowed: {why}{RESET}"));
+    let allowed =
+        row.allowed.as_ref().map_or(String::new(), |why| format!("  {YELLOW}allowed: {why}{RESET}"));
     let about = match row.outcome {
         Outcome::Untried => String::new(),
         _ => format!("{DIM}{}{RESET}  ", row.about),

@@ -97,7 +97,8 @@ async fn accept(listener: TcpListener, upstream: Arc<Upstream>, decide: Decide) 
         drop(stream.set_nodelay(true));
         let (upstream, decide) = (Arc::clone(&upstream), Arc::clone(&decide));
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&upstream), Arc::clone(&decide), request));
+            let service =
+                service_fn(move |request| answer(Arc::clone(&upstream), Arc::clone(&decide), request));
             // Whoever hangs up, hangs up: what the load saw of it is in its own records.
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())

@@ -91,7 +91,9 @@ thresholds:
         assert_eq!(length(&whole), Duration::from_secs(240));
         let short = shorten(&whole, Duration::from_secs(24));
         let pieces = |graph: &ExecutionGraph| match &graph.scenarios[0].demand {
-            Demand::Arrivals { pieces, .. } => pieces.iter().map(|p| (p.target.per_second(), p.duration.as_secs())).collect(),
+            Demand::Arrivals { pieces, .. } => {
+                pieces.iter().map(|p| (p.target.per_second(), p.duration.as_secs())).collect()
+            }
             _ => Vec::new(),
         };
         assert_eq!(pieces(&short), [(50.0, 6), (50.0, 18)]);

@@ -11,6 +11,7 @@ use crate::output;
 use crate::phases::stamp;
 use crate::plan::{self, Disk, LoadError, Loaded};
 use crate::progress::Teller;
+use crate::prove::{self, Unproven};
 use crate::report::{self, REPORTS, terminal};
 use crate::what_if::{self, NoAnswer};
 use crate::world::World;
@@ -133,6 +134,19 @@ Examples:
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Breaks the target on purpose and tells which gate notices what
+    #[command(after_help = "\
+Runs a short form of the plan unharmed, which must pass, then once for each fault, with a proxy in front of the target
+and the plan's private database broken where that is the fault. Every gate must break under a fault that it is there
+for, and every fault must be noticed, or be allowed with a reason.
+
+Examples:
+  runner prove plans/storm.yaml
+  runner prove plans/storm.yaml --load 20s --only slow --only errors
+  runner prove plans/storm.yaml --allow no-index=\"the tables are small\" --format json
+
+Exit codes: 0 proven, 99 a gate or a fault is open, else as `runner apply` for the unharmed run.")]
+    Prove(Prove),
     /// Prints completions for a shell
     #[command(after_help = "Examples:\n  runner completions bash > /etc/bash_completion.d/runner")]
     Completions {
@@ -272,6 +286,28 @@ enum Deny {
 }
 
 #[derive(Args)]
+struct Prove {
+    /// Plan (YAML) or graph (JSON)
+    plan: String,
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    output: Output,
+    /// Length of each load; longer by itself where a gate needs more samples
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    load: Duration,
+    /// Try this fault alone; may be given several times
+    #[arg(long, value_name = "FAULT", value_parser = faults())]
+    only: Vec<String>,
+    /// A fault that nothing need notice, and why; may be given several times
+    #[arg(long, value_name = "FAULT=REASON", value_parser = pair)]
+    allow: Vec<(String, String)>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value = "terminal")]
+    format: VerdictFormat,
+}
+
+#[derive(Args)]
 struct Inputs {
     /// Profile of the plan
     #[arg(long)]
@@ -325,6 +361,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -
         Command::Judge(args) => judge_again(&args),
         Command::Test { paths, format } => test(&paths, format, world),
         Command::Report { evidence, format, output } => report_again(&evidence, &format, output.as_deref()),
+        Command::Prove(args) => proof(&args, world),
         Command::Completions { shell } => completions(shell),
     };
     done.unwrap_or_else(|Stop(exit, message)| {
@@ -362,6 +399,7 @@ fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         keep_stale: false,
         mode: seeders::Mode::Apply,
         out: out.clone(),
+        ..Options::default()
     };
     let mut listeners = Both(args.output.teller(written, &graph), Live::new(out.join("live.json")));
     let evidence = orchestrate::apply(&graph, &options, world, &mut listeners).map_err(internal)?;
@@ -478,6 +516,61 @@ fn check(args: &Check, world: &World) -> Result<Exit, Stop> {
         Some(unknown) => unknown.exit,
         None => Exit::Pass,
     })
+}
+
+fn proof(args: &Prove, world: &World) -> Result<Exit, Stop> {
+    args.output.colour();
+    let Loaded { graph, warnings, .. } = load(&args.plan, &args.inputs, world)?;
+    tell(&warnings);
+    let known = || prove::KINDS.iter().map(|(_, name)| *name);
+    for (name, reason) in &args.allow {
+        if !known().any(|known| known == name) {
+            let all: Vec<&str> = known().collect();
+            return Err(Stop(
+                Exit::Usage,
+                format!("error: no fault `{name}`; there are {}\n", all.join(", ")),
+            ));
+        }
+        if reason.trim().chars().count() < 3 {
+            return Err(Stop(Exit::Usage, format!("error: --allow {name} needs a reason\n")));
+        }
+    }
+    let out = args.output.folder(&graph, world);
+    output::probe(&out)
+        .map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;
+    let set = args.inputs.set.iter().cloned().collect();
+    let request = prove::Request {
+        graph: &graph,
+        options: Options { set, mode: seeders::Mode::Apply, out: out.clone(), ..Options::default() },
+        load: args.load,
+        only: args.only.clone(),
+        allowed: args.allow.iter().cloned().collect(),
+    };
+    let mut hear = |told: prove::Told<'_>| {
+        if !args.output.quiet {
+            tell(&prove::progress(&told));
+        }
+    };
+    match prove::prove(&request, world, &mut hear) {
+        Ok(matrix) => {
+            print(&match args.format {
+                VerdictFormat::Terminal => prove::render(&matrix),
+                VerdictFormat::Json => format!("{:#}\n", matrix.json()),
+            })?;
+            if !args.output.quiet {
+                tell(&format!("evidence of every run: {}\n", out.display()));
+            }
+            Ok(matrix.exit())
+        }
+        Err(Unproven::NotGreen(run)) => {
+            let (evidence, verdict) = *run;
+            tell(&terminal::outcome(&evidence, &verdict));
+            tell("error: the unharmed run is not green, so that nothing can be proven by breaking it\n");
+            Ok(verdict.status)
+        }
+        Err(Unproven::Interrupted) => Ok(Exit::Interrupted),
+        Err(Unproven::Io(error)) => Err(internal(error)),
+    }
 }
 
 fn judge_again(args: &Judge) -> Result<Exit, Stop> {
@@ -642,6 +735,14 @@ fn print(text: &str) -> Result<(), Stop> {
 /// Standard error, likewise.
 fn tell(text: &str) {
     let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+fn faults() -> PossibleValuesParser {
+    PossibleValuesParser::new(prove::KINDS.iter().map(|(_, name)| *name))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    planc::units::parse_duration(text).map_err(|error| error.message)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -75,29 +75,7 @@ impl Web {
     /// A client with the target's TLS settings. No system proxy, a fresh connection each time, so that a
     /// check sees a worker that died and not the one it spoke to before.
     pub fn new(tls: &Tls, allow_hosts: &[String], timeout: Duration) -> Result<Web, String> {
-        install_crypto();
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .cookie_store(true)
-            .tls_danger_accept_invalid_certs(!tls.verify);
-        let read = |path: &String| std::fs::read(path).map_err(|e| format!("cannot read `{path}`: {e}"));
-        if let Some(ca) = &tls.ca {
-            let certificates = reqwest::Certificate::from_pem_bundle(&read(ca)?)
-                .map_err(|e| format!("`{ca}` holds no usable certificate: {e}"))?;
-            builder = builder.tls_certs_only(certificates);
-        }
-        if let Some(cert) = &tls.client_cert {
-            let mut pem = read(cert)?;
-            if let Some(key) = &tls.client_key {
-                pem.push(b'\n');
-                pem.extend(read(key)?);
-            }
-            let identity = reqwest::Identity::from_pem(&pem)
-                .map_err(|e| format!("`{cert}` holds no usable client certificate and key: {e}"))?;
-            builder = builder.identity(identity);
-        }
+        let builder = plain_client(tls)?.pool_max_idle_per_host(0).cookie_store(true);
         let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", seeders::chain(&e)))?;
         let server_name = tls.server_name.clone();
         Ok(Web { client, allow_hosts: allow_hosts.to_vec(), timeout, server_name })
@@ -171,6 +149,32 @@ impl Web {
             Err(WebError::Forbidden(host.to_owned()))
         }
     }
+}
+
+/// A client with the target's TLS settings, that follows no redirect and asks no system proxy.
+pub(crate) fn plain_client(tls: &Tls) -> Result<reqwest::ClientBuilder, String> {
+    install_crypto();
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_danger_accept_invalid_certs(!tls.verify);
+    let read = |path: &String| std::fs::read(path).map_err(|e| format!("cannot read `{path}`: {e}"));
+    if let Some(ca) = &tls.ca {
+        let certificates = reqwest::Certificate::from_pem_bundle(&read(ca)?)
+            .map_err(|e| format!("`{ca}` holds no usable certificate: {e}"))?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    if let Some(cert) = &tls.client_cert {
+        let mut pem = read(cert)?;
+        if let Some(key) = &tls.client_key {
+            pem.push(b'\n');
+            pem.extend(read(key)?);
+        }
+        let identity = reqwest::Identity::from_pem(&pem)
+            .map_err(|e| format!("`{cert}` holds no usable client certificate and key: {e}"))?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
 }
 
 /// Fills in a request's slots. A path is appended to `base`.

@@ -28,6 +28,7 @@ pub mod phases;
 pub mod plan;
 mod prepare;
 pub mod progress;
+mod prove;
 mod record;
 mod rehearse;
 pub mod report;

@@ -8,6 +8,7 @@ use crate::world::World;
 use planc::graph::ExecutionGraph;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What to do and with which liberties.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,30 @@ pub struct Options {
     pub mode: seeders::Mode,
     /// Folder of logs and exports.
     pub out: PathBuf,
+    /// What `runner prove` breaks on purpose.
+    pub harm: Harm,
+}
+
+/// Damage done on purpose, to see which gate notices. Nothing of it by default.
+#[derive(Debug, Clone, Default)]
+pub struct Harm {
+    /// Statements between seeding and preflight, on the plan's own database.
+    pub statements: Vec<String>,
+    /// What smoke and load talk to in place of the target.
+    pub detour: Option<Detour>,
+}
+
+/// Told the target's base URL, gives the one to talk to, or why there is none.
+#[derive(Clone)]
+pub struct Detour(pub Arc<Redirect>);
+
+/// The function of a [`Detour`].
+pub type Redirect = dyn Fn(&str) -> Result<String, String> + Send + Sync;
+
+impl std::fmt::Debug for Detour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Detour")
+    }
 }
 
 /// Guards, services, fixtures, tokens, preflight, smoke, set-up, load, teardown.
@@ -82,6 +107,7 @@ pub fn preflight(
 
 fn until_load(run: &mut Run<'_>) -> Result<(), Halt> {
     until_seeded(run)?;
+    run.harm()?;
     run.tokens()?;
     run.checks()?;
     run.rehearse()

@@ -198,3 +198,16 @@ pub(crate) fn trend(value: u64, count: u64, infinite: u64) -> Trend {
     let bounded = if count > 0 { value } else { 0 };
     Trend { buckets, infinite, sum: value * count, min: bounded, max: bounded }
 }
+
+/// The graph of a plan's text.
+pub(crate) fn compiled(text: &str) -> ExecutionGraph {
+    struct Text<'a>(&'a str);
+    impl planc::Files for Text<'_> {
+        fn read(&self, _: &str) -> Result<String, String> {
+            Ok(self.0.to_owned())
+        }
+    }
+    let done = planc::compile(&Text(text), "plan.yaml", &planc::Options::default());
+    let told: Vec<String> = done.diagnostics.iter().map(|d| d.message.clone()).collect();
+    done.graph.unwrap_or_else(|| panic!("{}", told.join("\n")))
+}

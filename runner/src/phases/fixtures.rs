@@ -89,6 +89,25 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Runs the statements that break the plan's own database on purpose.
+    pub fn harm(&mut self) -> Part {
+        let Some(url) = self.database.clone().filter(|_| !self.options.harm.statements.is_empty()) else {
+            return Ok(());
+        };
+        let start = Instant::now();
+        let script = self.options.harm.statements.join(";\n");
+        let done = self.block(async {
+            let client = database::connect(&url).await?;
+            client.batch_execute(&script).await.map_err(|error| seeders::chain(&error))
+        })?;
+        let seen = match done {
+            Ok(()) => return Ok(()),
+            Err(why) => Seen::new(NodeOutcome::Failed, why),
+        };
+        self.note(record("fixture", "damage on purpose", seen, None, start));
+        Err(Halt(End::SeedingFailed))
+    }
+
     fn fixture(&mut self, fixture: &planc::graph::Fixture) -> Part {
         let start = Instant::now();
         let options = SeedOptions {

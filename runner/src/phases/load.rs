@@ -143,7 +143,22 @@ impl Run<'_> {
 
     fn play(&mut self, names: Vec<String>) -> Result<(LoadRecord, LoadEnd), Halt> {
         let start = Instant::now();
-        let input = self.input(names.clone(), Arc::clone(&self.world.signals.stop));
+        let mut input = self.input(names.clone(), Arc::clone(&self.world.signals.stop));
+        if let Some(detour) = &self.options.harm.detour {
+            input.base_url = match (detour.0)(&input.base_url) {
+                Ok(base_url) => base_url,
+                Err(why) => {
+                    self.note(record(
+                        "preflight",
+                        "detour",
+                        Seen::new(NodeOutcome::Failed, why),
+                        None,
+                        start,
+                    ));
+                    return Err(Halt(End::PreflightRefused));
+                }
+            };
+        }
         let listener = &mut *self.listener;
         match load::run(input, &mut |event| listener.event(&event)) {
             Ok(done) => Ok(done),

@@ -1,9 +1,9 @@
 //! Evidence to keep beside a plan: what judging needs and nothing else. Rows of fixtures, request bodies, headers and
 //! connection strings are no part of it, nor is the machine that the run was on.
 
-use crate::evidence::{Evidence, NodeOutcome, Samples};
+use crate::evidence::{Evidence, NodeOutcome, Samples, ViewRecord};
 use crate::judge::judge;
-use planc::graph::{ExecutionGraph, Gate, Report, Step, StepKind, Target, Template, Tls};
+use planc::graph::{ExecutionGraph, Gate, Over, Report, Step, StepKind, Target, Template, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a trimmed evidence says which graph was applied.
@@ -48,11 +48,27 @@ pub fn trimmed(evidence: &Evidence) -> Result<Evidence, String> {
     }
 }
 
-/// Why gates cannot be judged by this evidence: what they look at was trimmed away.
+/// Why gates cannot be judged by this evidence: what they look at was trimmed away, or was not cut into their windows
+/// or stages while the load ran.
 pub fn unanswerable(evidence: &Evidence, gates: &[Gate]) -> Option<String> {
-    let names = evidence.environment.get(LEFT_OUT)?;
-    let gate = gates.iter().find(|gate| names.split(' ').any(|name| name == gate.metric))?;
-    Some(format!("`{} {}` cannot be answered: `{}` was trimmed away", gate.metric, gate.text, gate.metric))
+    let names = evidence.environment.get(LEFT_OUT).map_or("", String::as_str);
+    let views = || evidence.load.iter().flat_map(|load| &load.views);
+    let cut = |gate: &Gate| {
+        let same = |view: &ViewRecord| {
+            view.metric == gate.metric && view.selector == gate.selector && view.over == gate.over
+        };
+        evidence.load.is_none() || gate.over == Over::Load || views().any(same)
+    };
+    gates.iter().find_map(|gate| {
+        let Gate { metric, text, .. } = gate;
+        if !cut(gate) {
+            return Some(format!(
+                "`{metric} {text}` cannot be answered: the run did not cut `{metric}` into its windows or stages"
+            ));
+        }
+        let trimmed = names.split(' ').any(|name| name == metric) && gate.over == Over::Load;
+        trimmed.then(|| format!("`{metric} {text}` cannot be answered: `{metric}` was trimmed away"))
+    })
 }
 
 /// Trends that no gate looks at, which are most of the bytes; the one that everybody asks for stays.
@@ -188,5 +204,22 @@ mod tests {
         assert!(told.contains("`http_req_waiting` was trimmed away"), "{told}");
         assert_eq!(unanswerable(&small, &[p95(), errors()]), None);
         assert_eq!(unanswerable(&full(), &[waiting]), None);
+    }
+
+    #[test]
+    fn windows_that_the_run_did_not_have_are_told() {
+        let over = Over::EveryWindow(std::time::Duration::from_secs(2));
+        let windowed = Gate { over: over.clone(), ..p95() };
+        let told = unanswerable(&full(), &[p95(), windowed.clone()]).expect("told");
+        assert!(told.contains("windows"), "{told}");
+        let mut cut = full();
+        cut.load.as_mut().expect("a load").views.push(ViewRecord {
+            metric: windowed.metric.clone(),
+            selector: windowed.selector.clone(),
+            over,
+            scenarios: BTreeMap::new(),
+            parts: BTreeMap::new(),
+        });
+        assert_eq!(unanswerable(&cut, &[windowed]), None);
     }
 }

@@ -70,7 +70,7 @@ mod tests {
             (vec!["http_req_duration p(95) < 21ms"], 0, "✓ http_req_duration p(95) < 21ms  20.00ms  n=1,000"),
             (vec!["http_req_duration p(95) < 19ms"], 99, "0 of 1 gates would have held"),
             (vec!["http_req_duration p(95) < 19ms", "http_req_failed: rate < 1%"], 99, "1 of 2 gates"),
-            (vec!["http_req_duration p(99.99) < 21ms"], 111, "1,000 samples, 29956 are needed"),
+            (vec!["http_req_duration p(99.99) < 21ms"], 111, "1000 samples, 29956 are needed"),
             (vec!["http_reqs count >= 1000", "http_reqs rate >= 100"], 0, "2 of 2 gates would have held"),
             (vec!["http_req_durations p(95) < 1s"], 2, "did you mean `http_req_duration`?"),
         ] {

@@ -133,7 +133,7 @@ pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -
         );
         return None;
     }
-    let mut repair = Repair { file, original: text, patches: Patches::new(), told: 0 };
+    let mut repair = Repair { file, original: text, patches: Patches::new(), told: 0, tab_told: false };
     let tree = match load::load(text) {
         Ok(tree) => tree,
         Err(first) if first.too_large => {
@@ -169,6 +169,7 @@ struct Repair<'a> {
 }
 
 impl Repair<'_> {
+    tab_told: bool,
     /// The text with the mistakes of each top-level block, parsed alone, mended or the block blanked.
     fn text(&mut self, diagnostics: &mut Diagnostics) -> String {
         let mut text = String::with_capacity(self.original.len());
@@ -231,6 +232,10 @@ impl Repair<'_> {
         self.told += 1;
         if self.told <= MAX_TOLD {
             diagnostics.push(diagnostic);
+        // Who indents with tabs does so everywhere: it is one mistake.
+        if diagnostic.code == TAB && std::mem::replace(&mut self.tab_told, true) {
+            return;
+        }
         }
     }
 

@@ -45,6 +45,17 @@ pub(super) fn iterations(demand: &Demand) -> Option<u64> {
 }
 
 /// HTTP requests of one pass over some steps; redirects are not counted.
+/// More than any run makes in a year, and few enough that the sums of all scenarios are still exact.
+const COUNTABLE: f64 = 1e14;
+
+/// Whether a scenario asks for more iterations or requests than figures about it could tell.
+pub(crate) fn beyond_counting(scenario: &Scenario) -> bool {
+    let iterations = iterations(&scenario.demand).unwrap_or(1) as f64;
+    let [setup, each] = [&scenario.setup, &scenario.steps].map(|steps| requests(steps));
+    let most = |requests: Requests| requests.most.unwrap_or(requests.least);
+    iterations.max(iterations * most(each)).max(most(setup)) > COUNTABLE
+}
+
 pub fn requests(steps: &[Step]) -> Requests {
     steps.iter().map(step).fold(Requests { least: 0.0, most: Some(0.0) }, |a, b| Requests {
         least: a.least + b.least,

@@ -127,10 +127,7 @@ impl Node {
 pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -> Option<Node> {
     let text = &sources.file(file).text;
     if text.len() > MAX_BYTES {
-        diagnostics.push(
-            Diagnostic::error(TOO_LARGE, Span::new(file, 0..0), "the file is larger than 4 MiB")
-                .help("keep generated data in a fixture, not in the plan"),
-        );
+        diagnostics.push(too_large(file));
         return None;
     }
     let mut repair = Repair { file, original: text, patches: Patches::new(), told: 0, tab_told: false };
@@ -156,6 +153,12 @@ pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -
     expand::expand(&tree, file, text, &repair.patches, diagnostics)
 }
 
+/// What is said of a text longer than [`MAX_BYTES`].
+pub(crate) fn too_large(file: FileId) -> Diagnostic {
+    Diagnostic::error(TOO_LARGE, Span::new(file, 0..0), "the file is larger than 4 MiB")
+        .help("keep generated data in a fixture, not in the plan")
+}
+
 /// Values that were replaced by quoted filler of the same length so that the rest could be parsed:
 /// from first byte to last byte and the text that was meant.
 type Patches = BTreeMap<usize, (usize, String)>;
@@ -166,10 +169,10 @@ struct Repair<'a> {
     original: &'a str,
     patches: Patches,
     told: usize,
+    tab_told: bool,
 }
 
 impl Repair<'_> {
-    tab_told: bool,
     /// The text with the mistakes of each top-level block, parsed alone, mended or the block blanked.
     fn text(&mut self, diagnostics: &mut Diagnostics) -> String {
         let mut text = String::with_capacity(self.original.len());
@@ -229,13 +232,13 @@ impl Repair<'_> {
     }
 
     fn tell(&mut self, diagnostic: Diagnostic, diagnostics: &mut Diagnostics) {
-        self.told += 1;
-        if self.told <= MAX_TOLD {
-            diagnostics.push(diagnostic);
         // Who indents with tabs does so everywhere: it is one mistake.
         if diagnostic.code == TAB && std::mem::replace(&mut self.tab_told, true) {
             return;
         }
+        self.told += 1;
+        if self.told <= MAX_TOLD {
+            diagnostics.push(diagnostic);
         }
     }
 

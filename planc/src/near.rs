@@ -27,14 +27,13 @@ where
 }
 
 /// What k6 and its users call a key, and the key to write in its place.
-const K6: [(&str, &str); 11] = [
+const K6: [(&str, &str); 10] = [
     ("sleep", "pause"),
     ("think_time", "pause"),
     ("thinkTime", "pause"),
     ("check", "expect"),
     ("checks", "expect"),
     ("requests", "steps"),
-    ("exec", "steps"),
     ("params", "headers"),
     ("baseUrl", "target"),
     ("base_url", "target"),

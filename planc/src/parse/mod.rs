@@ -149,6 +149,9 @@ impl<'a> Parser<'a> {
             diagnostic = match ours {
                 "target" => diagnostic.help("write `target: { url: \"…\" }`"),
                 "expect" => diagnostic.help("write `expect: { status: 200 }`"),
+                "headers" => {
+                    diagnostic.help("write what it holds beside the request, such as `headers: { … }`")
+                }
                 _ => diagnostic.help(format!("write `{ours}`")).suggest(key.span, ours),
             };
         } else if let Some(near) = nearest(name, known.iter().copied()) {

@@ -242,7 +242,11 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         database: None,
         guards: Vec::new(),
         services: Vec::new(),
-        fixtures: graph.fixtures.iter().map(|f| Fixture { span: nowhere, fixture: f.clone() }).collect(),
+        fixtures: graph
+            .fixtures
+            .iter()
+            .map(|f| Fixture { span: nowhere, columns: BTreeMap::new(), fixture: f.clone() })
+            .collect(),
         tokens: BTreeMap::new(),
         preflight: Vec::new(),
         endpoints: BTreeMap::new(),

@@ -263,11 +263,19 @@ fn main() -> ExitCode {
 
 fn check(args: &Check) -> Result<bool, Unusable> {
     let mut parts = Vec::new();
+    let mut unreadable = Vec::new();
     for plan in &args.plans {
-        readable(plan)?;
+        if let Err(Unusable(why)) = readable(plan) {
+            unreadable.push(why);
+            continue;
+        }
         // An empty environment: what a check says must not depend on the shell it runs in.
         let done = planc::check(&Disk, plan, &args.inputs.options(BTreeMap::new(), false));
         parts.push(Findings::of(plan, done));
+    }
+    // What cannot be read hides nothing of what can.
+    if parts.is_empty() && !unreadable.is_empty() {
+        return Err(Unusable(unreadable.join("\nerror: ")));
     }
     let findings = Findings::merge(parts);
     let summary = findings.summary();
@@ -276,6 +284,9 @@ fn check(args: &Check) -> Result<bool, Unusable> {
     }
     let format = render::format(&args.format).ok_or_else(|| Unusable("no such format".into()))?;
     print(&(format.render)(&findings, View { color: true, coverage: args.verbose }))?;
+    if !unreadable.is_empty() {
+        return Err(Unusable(unreadable.join("\nerror: ")));
+    }
     let denied = args.deny.contains(&Deny::Warnings) && summary.warnings > 0;
     Ok(summary.errors == 0 && !denied && covered(&findings, args.min_coverage))
 }

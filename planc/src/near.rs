@@ -26,6 +26,26 @@ where
     best.map(|(_, candidate)| candidate)
 }
 
+/// What k6 and its users call a key, and the key to write in its place.
+const K6: [(&str, &str); 10] = [
+    ("sleep", "pause"),
+    ("think_time", "pause"),
+    ("thinkTime", "pause"),
+    ("check", "expect"),
+    ("checks", "expect"),
+    ("requests", "steps"),
+    ("params", "headers"),
+    ("baseUrl", "target"),
+    ("base_url", "target"),
+    ("baseURL", "target"),
+];
+
+/// The key for a word of k6, where it can stand.
+pub(crate) fn of_k6<'a>(name: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (_, key) = K6.iter().find(|(word, _)| *word == name)?;
+    known.find(|known| known == key)
+}
+
 /// `preAllocatedVUs`, `pre-allocated-vus` and `pre_allocated_vus` are one name to a reader.
 fn flatten(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()

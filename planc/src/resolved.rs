@@ -109,6 +109,8 @@ pub(crate) struct Check {
 pub(crate) struct Fixture {
     /// Its name in the plan.
     pub(crate) span: Span,
+    /// Names of its columns.
+    pub(crate) columns: BTreeMap<String, Span>,
     pub(crate) fixture: graph::Fixture,
 }
 

@@ -127,13 +127,10 @@ impl Node {
 pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -> Option<Node> {
     let text = &sources.file(file).text;
     if text.len() > MAX_BYTES {
-        diagnostics.push(
-            Diagnostic::error(TOO_LARGE, Span::new(file, 0..0), "the file is larger than 4 MiB")
-                .help("keep generated data in a fixture, not in the plan"),
-        );
+        diagnostics.push(too_large(file));
         return None;
     }
-    let mut repair = Repair { file, original: text, patches: Patches::new(), told: 0 };
+    let mut repair = Repair { file, original: text, patches: Patches::new(), told: 0, tab_told: false };
     let tree = match load::load(text) {
         Ok(tree) => tree,
         Err(first) if first.too_large => {
@@ -156,6 +153,12 @@ pub fn parse(sources: &SourceMap, file: FileId, diagnostics: &mut Diagnostics) -
     expand::expand(&tree, file, text, &repair.patches, diagnostics)
 }
 
+/// What is said of a text longer than [`MAX_BYTES`].
+pub(crate) fn too_large(file: FileId) -> Diagnostic {
+    Diagnostic::error(TOO_LARGE, Span::new(file, 0..0), "the file is larger than 4 MiB")
+        .help("keep generated data in a fixture, not in the plan")
+}
+
 /// Values that were replaced by quoted filler of the same length so that the rest could be parsed:
 /// from first byte to last byte and the text that was meant.
 type Patches = BTreeMap<usize, (usize, String)>;
@@ -166,6 +169,7 @@ struct Repair<'a> {
     original: &'a str,
     patches: Patches,
     told: usize,
+    tab_told: bool,
 }
 
 impl Repair<'_> {
@@ -228,6 +232,10 @@ impl Repair<'_> {
     }
 
     fn tell(&mut self, diagnostic: Diagnostic, diagnostics: &mut Diagnostics) {
+        // Who indents with tabs does so everywhere: it is one mistake.
+        if diagnostic.code == TAB && std::mem::replace(&mut self.tab_told, true) {
+            return;
+        }
         self.told += 1;
         if self.told <= MAX_TOLD {
             diagnostics.push(diagnostic);

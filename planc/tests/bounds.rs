@@ -24,3 +24,36 @@ fn wildcards_are_not_multiplied_without_end() {
     assert!(told.contains("P0002 `*` stands for more than 10000 combinations of values"), "{told}");
     assert!(!check(&tagged(20, "http_req_failed{a:*,b:*}")).contains("P0002"));
 }
+
+/// A plan of one scenario that repeats its request a million times, so many times over.
+fn repeated(depth: usize) -> String {
+    let mut steps = "{ get: /, expect: { status: 200 } }".to_string();
+    for _ in 0..depth {
+        steps = format!("{{ repeat: 1000000, steps: [{steps}] }}");
+    }
+    format!(
+        "plan: x\ntarget: {{ url: \"http://127.0.0.1:1\" }}\nscenarios:\n  one:\n    executor: \
+         per-vu-iterations\n    vus: 1\n    iterations: 1\n    steps: [{steps}]\nthresholds:\n  \
+         http_req_failed: [\"rate < 1%\"]\n"
+    )
+}
+
+#[test]
+fn requests_beyond_counting_are_an_error() {
+    for depth in [3, 20] {
+        let told = check(&repeated(depth));
+        assert!(told.contains("`one` makes more requests than can be counted"), "{told}");
+    }
+    assert!(!check(&repeated(2)).contains("counted"));
+    let many = repeated(0).replace("    iterations: 1\n", "    iterations: 1000000000000000\n");
+    assert!(check(&many).contains("than can be counted"));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_told_so_and_not_kept() {
+    let text = format!("plan: x\n{}", "# comment\n".repeat(600_000));
+    let done = planc::check(&support::Text(&text), "plan.yaml", &support::options());
+    let told: Vec<&str> = done.diagnostics.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!(told, ["the file is larger than 4 MiB"]);
+    assert!(done.sources.files().all(|(_, file)| file.text.is_empty()));
+}

@@ -123,6 +123,18 @@ fn usage_and_unreadable_files_are_two() {
 }
 
 #[test]
+fn what_cannot_be_read_hides_nothing() {
+    let folder = Folder::new("hides");
+    let plan = folder.file("broken.yaml", BROKEN);
+    let done = folder.run(&["check", "absent.yaml", &plan, "missing.yaml"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(out(&done).contains("broken.yaml:2:9"), "{}", out(&done));
+    for name in ["absent.yaml", "missing.yaml"] {
+        assert!(err(&done).contains(&format!("error: cannot read `{name}`")), "{}", err(&done));
+    }
+}
+
+#[test]
 fn a_plan_with_errors_leaves_no_graph() {
     let folder = Folder::new("compile");
     let plan = folder.file("broken.yaml", BROKEN);

@@ -100,7 +100,9 @@ fn tell(fixture: &Fixture, tie: &Tie<'_>) -> Diagnostic {
     for (value, other) in pairs {
         message.push_str(&format!(", with `{value}` `{other}`"));
     }
-    Diagnostic::warning(LINT.code, fixture.span, message)
+    let place = |column: &str| fixture.columns.get(column).copied().unwrap_or(fixture.span);
+    Diagnostic::warning(LINT.code, place(right), message)
+        .also(place(left), "made from the same `n`")
         .note(format!(
             "{} or more of the first {} rows each: both columns are made from `n`",
             thousands(tie.rows as f64),

@@ -3,7 +3,6 @@
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{FixtureKind, Generator, OnConflict};
-use crate::near::listed;
 use crate::resolved::ResolvedPlan;
 
 pub(super) const LINT: Lint =
@@ -23,16 +22,14 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         };
         // What is `fresh_within` is moved before each load, whatever the policy.
         let rot = table.columns.iter().filter(|(_, c)| moves(&c.generator) && c.fresh_within.is_none());
-        let rot: Vec<&str> = rot.map(|(name, _)| name.as_str()).collect();
-        if rot.is_empty() {
-            continue;
+        for (name, _) in rot {
+            let message = format!("`{name}` of `{}` keeps the time of the first run", fixture.fixture.name);
+            let span = fixture.columns.get(name).copied().unwrap_or(fixture.span);
+            diagnostics.push(
+                Diagnostic::warning(LINT.code, span, message)
+                    .note("under `on_conflict: keep` a row that is there stays as it is, in every later run")
+                    .help("write `on_conflict: refresh`, or `fresh_within: 1h` in the column"),
+            );
         }
-        let message =
-            format!("{} of `{}` keep the time of the first run", listed(rot, "and"), fixture.fixture.name);
-        diagnostics.push(
-            Diagnostic::warning(LINT.code, fixture.span, message)
-                .note("under `on_conflict: keep` a row that is there stays as it is, in every later run")
-                .help("write `on_conflict: refresh`, or `fresh_within: 1h` in the column"),
-        );
     }
 }

@@ -4,9 +4,10 @@ use super::{Map, Parser};
 use crate::ast::{Allow, Quantity};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::placeholder::placeholder;
 use crate::source::{Span, Spanned};
 use crate::units::UnitError;
-use crate::yaml::Node;
+use crate::yaml::{Node, NodeKind};
 use jiff::civil::Date;
 
 /// Maps that take `allow`, as messages call them.
@@ -44,6 +45,15 @@ impl Quantity for Date {
     }
 }
 
+/// Words that stand where a reason is still to be written.
+const NO_REASONS: [&str; 6] = ["tbd", "fixme", "xxx", "wip", "reason", "because"];
+
+fn says_nothing(reason: &str) -> bool {
+    let word: String = reason.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    // One letter is none; two may be: `ok`, or a word of another script.
+    word.chars().count() < 2 || NO_REASONS.contains(&word.as_str()) || placeholder(reason).is_some()
+}
+
 impl Parser<'_> {
     /// Reads the `allow` of a map. What it allows, it allows from the map's key to its end.
     pub(super) fn allow(&mut self, map: &mut Map<'_>) {
@@ -63,13 +73,22 @@ impl Parser<'_> {
     }
 
     fn allowance(&mut self, node: &Node, owner: Span, places: &[Span]) -> Option<Allow> {
+        if let NodeKind::Scalar { text, .. } = &node.kind {
+            let message = "an `allow` is a map with a reason, not a name alone";
+            let form = format!("{{ lint: {text}, reason: \"…\" }}");
+            self.diagnostics.push(
+                Diagnostic::error(codes::WRONG_TYPE, node.span, message)
+                    .help(format!("write `{form}` with why the finding does no harm here")),
+            );
+            return None;
+        }
         let mut map = self.map(node, "an `allow`", None)?;
         let lint = self.require(&mut map, "lint").and_then(|node| self.word(node));
         let reason = self.require(&mut map, "reason").and_then(|node| self.word(node));
         let until = map.take("until").map(|node| self.typed_date(node));
         self.finish(map);
         let reason = reason?;
-        if reason.value.trim().chars().count() < 3 {
+        if says_nothing(&reason.value) {
             let diagnostic = Diagnostic::error(codes::BAD_VALUE, reason.span, "this reason says nothing");
             self.diagnostics.push(diagnostic.help("say in a few words why the finding does no harm here"));
             return None;

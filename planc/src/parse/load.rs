@@ -36,7 +36,7 @@ fn sort_of(node: &Node) -> Sort {
 
 /// Reads a plan file and what it names, or a fixture file as [`load_fixture`] does.
 pub(crate) fn load_any(files: &dyn Files, path: &str) -> Loaded {
-    let sort = files.read(path).ok().and_then(|text| {
+    let sort = files.read(path).ok().filter(|text| text.len() <= yaml::MAX_BYTES).and_then(|text| {
         let mut sources = SourceMap::default();
         let file = sources.add(path, text);
         yaml::parse(&sources, file, &mut Diagnostics::default()).map(|node| sort_of(&node))
@@ -138,7 +138,7 @@ impl<'a> Loader<'a> {
     /// Takes in the file that the command line names.
     pub(super) fn open(&mut self, path: &str) -> Option<FileId> {
         match self.files.read(path) {
-            Ok(text) => Some(self.sources.add(path, text)),
+            Ok(text) => self.take_in(path, text),
             Err(error) => {
                 let file = self.sources.add(path, "");
                 let message = format!("cannot read `{path}`: {error}");
@@ -150,6 +150,16 @@ impl<'a> Loader<'a> {
                 None
             }
         }
+    }
+
+    /// Keeps a text that is not larger than any plan; none is shown of one that is.
+    fn take_in(&mut self, path: &str, text: String) -> Option<FileId> {
+        let large = text.len() > yaml::MAX_BYTES;
+        let file = self.sources.add(path, if large { String::new() } else { text });
+        if large {
+            self.diagnostics.push(yaml::too_large(file));
+        }
+        (!large).then_some(file)
     }
 
     /// The tree of a file that has anything in it.
@@ -177,8 +187,8 @@ impl<'a> Loader<'a> {
                 if !self.fixtures.contains_key(&path) {
                     let definition = match self.files.read(&path) {
                         Ok(text) => {
-                            let file = self.sources.add(&path, text);
-                            self.fixture_file(&path, file, Some(from.span))
+                            let file = self.take_in(&path, text);
+                            file.and_then(|file| self.fixture_file(&path, file, Some(from.span)))
                         }
                         Err(error) => {
                             let message = format!("cannot read `{path}`: {error}");

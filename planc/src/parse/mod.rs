@@ -22,7 +22,7 @@ use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expr::{self, Expr, Parsed, Segment};
 use crate::graph::{Json, JsonTemplate};
-use crate::near::{listed, nearest};
+use crate::near::{listed, nearest, of_k6};
 use crate::source::{SourceMap, Span, Spanned};
 use crate::units::{self, UnitError};
 use crate::yaml::{Entry, Node, NodeKind};
@@ -64,7 +64,10 @@ impl<'n> Map<'n> {
 
     /// Whether a key is there that looks like a misspelling of `key`.
     fn has_near(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| nearest(&entry.key.value, [key]).is_some())
+        self.entries.iter().any(|entry| {
+            let name = &entry.key.value;
+            nearest(name, [key]).is_some() || of_k6(name, [key].into_iter()).is_some()
+        })
     }
 }
 
@@ -142,7 +145,16 @@ impl<'a> Parser<'a> {
         let name = &key.value;
         let mut diagnostic =
             Diagnostic::error(codes::UNKNOWN_KEY, key.span, format!("unknown key `{name}` in {what}"));
-        if let Some(near) = nearest(name, known.iter().copied()) {
+        if let Some(ours) = of_k6(name, known.iter().copied()) {
+            diagnostic = match ours {
+                "target" => diagnostic.help("write `target: { url: \"…\" }`"),
+                "expect" => diagnostic.help("write `expect: { status: 200 }`"),
+                "headers" => {
+                    diagnostic.help("write what it holds beside the request, such as `headers: { … }`")
+                }
+                _ => diagnostic.help(format!("write `{ours}`")).suggest(key.span, ours),
+            };
+        } else if let Some(near) = nearest(name, known.iter().copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?")).suggest(key.span, near);
         } else if !known.is_empty() && known.len() <= 14 {
             diagnostic = diagnostic.help(format!("{what} takes {}", listed(known.iter().copied(), "and")));

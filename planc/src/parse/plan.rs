@@ -74,6 +74,19 @@ impl Parser<'_> {
         }
         if let Some(node) = map.take("thresholds") {
             for entry in self.named(node, "`thresholds`") {
+                if entry.key.value == "allow"
+                    && !plan.metrics.iter().any(|metric| metric.name.value == "allow")
+                {
+                    self.diagnostics.push(
+                        Diagnostic::error(
+                            codes::UNKNOWN_KEY,
+                            entry.key.span,
+                            "an `allow` stands on one threshold",
+                        )
+                        .help("write it beside the condition: `- { threshold: …, allow: […] }`"),
+                    );
+                    continue;
+                }
                 let found = self.thresholds(entry);
                 plan.thresholds.extend(found);
             }

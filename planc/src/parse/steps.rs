@@ -7,7 +7,7 @@ use crate::ast::{Asked, Branch, HttpStep, Pause, Record, Step, StepKind, Tag, Te
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::graph::{CaptureFrom, OnFailure};
-use crate::near::nearest;
+use crate::near::{nearest, of_k6};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Node, NodeKind};
 
@@ -67,7 +67,8 @@ impl Parser<'_> {
     fn no_kind(&mut self, map: &Map<'_>) {
         let kinds: Vec<&str> = METHODS.iter().map(|(key, _)| *key).chain(KINDS).collect();
         for entry in map.entries {
-            if let Some(near) = nearest(&entry.key.value, kinds.iter().copied()) {
+            let ours = of_k6(&entry.key.value, kinds.iter().copied());
+            if let Some(near) = ours.or_else(|| nearest(&entry.key.value, kinds.iter().copied())) {
                 self.diagnostics.push(
                     Diagnostic::error(
                         codes::UNKNOWN_KEY,

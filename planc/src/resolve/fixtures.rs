@@ -107,6 +107,7 @@ impl Resolver<'_> {
         let own_name = definition.name.as_ref().map_or(name.clone(), |own| own.value.clone());
         Some(Fixture {
             span: written.name.span,
+            columns: definition.columns.iter().map(|c| (c.name.value.clone(), c.name.span)).collect(),
             fixture: graph::Fixture {
                 name,
                 fixture: own_name,

@@ -10,7 +10,9 @@ use crate::executors::{Kind, Options, Value};
 use crate::graph::{self, Connections, Demand, Draw, DrawOrder, Template};
 use crate::near::listed;
 use crate::resolved::{Flow, Scenario, StagePlace};
+use crate::show;
 use crate::source::Span;
+use crate::yaml::TOO_LARGE;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -93,6 +95,12 @@ impl Resolver<'_> {
             steps,
             tags,
         };
+        if show::beyond_counting(&resolved) {
+            let message = format!("`{name}` makes more requests than can be counted");
+            let diagnostic = Diagnostic::error(TOO_LARGE, scenario.name.span, message);
+            self.diagnostics
+                .push(diagnostic.help("lower the rate, the iterations or the counts of its `repeat`"));
+        }
         let options = scenario.options.iter().map(|setting| (setting.key.value, setting.key.span)).collect();
         let stages = scenario.options.iter().flat_map(|setting| stage_places(&setting.value)).collect();
         Scenario { span: scenario.name.span, scenario: resolved, sound, options, stages, draws }

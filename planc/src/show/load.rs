@@ -3,6 +3,7 @@
 use crate::eval::truthy;
 use crate::expr::{Expr, Function};
 use crate::graph::{Demand, Json, Scenario, Step, StepKind};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many points a shape is sampled at.
@@ -42,6 +43,17 @@ pub(super) fn iterations(demand: &Demand) -> Option<u64> {
             Some(iterations.saturating_mul(u64::from(*vus)))
         }
     }
+}
+
+/// More than any run makes in a year, and few enough that the sums of all scenarios are still exact.
+const COUNTABLE: f64 = 1e14;
+
+/// Whether a scenario asks for more iterations or requests than figures about it could tell.
+pub(crate) fn beyond_counting(scenario: &Scenario) -> bool {
+    let iterations = iterations(&scenario.demand).unwrap_or(1) as f64;
+    let [setup, each] = [&scenario.setup, &scenario.steps].map(|steps| requests(steps));
+    let most = |requests: Requests| requests.most.unwrap_or(requests.least);
+    iterations.max(iterations * most(each)).max(most(setup)) > COUNTABLE
 }
 
 /// HTTP requests of one pass over some steps; redirects are not counted.
@@ -163,16 +175,20 @@ pub(crate) fn schedule(
     scenarios: &[&Scenario],
     lasts: &dyn Fn(&Demand) -> Duration,
 ) -> Vec<(Duration, Duration)> {
+    let places: BTreeMap<&str, usize> =
+        scenarios.iter().enumerate().map(|(at, scenario)| (scenario.name.as_str(), at)).collect();
     let mut times = vec![(Duration::ZERO, Duration::ZERO); scenarios.len()];
-    // As many rounds as there are scenarios settle any chain of `needs`; a cycle just stops changing.
+    // As many rounds as there are scenarios settle any chain of `needs`, and most are settled in two. A cycle never is.
     for _ in 0..scenarios.len() {
+        let mut settled = true;
         for (i, scenario) in scenarios.iter().enumerate() {
-            let after = scenario.needs.iter().filter_map(|need| {
-                scenarios.iter().position(|other| &other.name == need).map(|at| times[at].1)
-            });
+            let after = scenario.needs.iter().filter_map(|need| Some(times[*places.get(need.as_str())?].1));
             let start = after.max().unwrap_or(Duration::ZERO).saturating_add(scenario.start_time);
             let end = start.saturating_add(lasts(&scenario.demand));
-            times[i] = (start, end);
+            settled &= std::mem::replace(&mut times[i], (start, end)) == (start, end);
+        }
+        if settled {
+            break;
         }
     }
     times

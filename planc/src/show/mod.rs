@@ -10,7 +10,7 @@ mod tree;
 use crate::graph::ExecutionGraph;
 
 pub use load::{Requests, arrivals, requests};
-pub(crate) use load::{constant, least_duration, length, schedule};
+pub(crate) use load::{beyond_counting, constant, least_duration, length, schedule};
 pub use outline::{Outline, Phase, ScenarioOutline, outline};
 
 /// A view of the graph.

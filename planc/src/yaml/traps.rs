@@ -307,8 +307,8 @@ fn plain_length(rest: &str) -> usize {
 /// A line that is wrong in its first bytes, so that nothing around it parses.
 #[derive(Debug)]
 pub(super) enum Slip {
-    /// Indentation with a tab in it, and the blanks that are meant.
-    Tab { indentation: Range<usize>, width: usize },
+    /// Indentation with a tab in it, and the blanks that are likely meant.
+    Tab { indentation: Range<usize>, width: usize, alone: bool },
     /// `-post:` where `- post:` is meant: the dash.
     Dash(Range<usize>),
 }
@@ -316,12 +316,18 @@ pub(super) enum Slip {
 impl Slip {
     pub(super) fn diagnostic(&self, file: FileId, text: &str) -> Diagnostic {
         match self {
-            Slip::Tab { indentation, width } => {
+            Slip::Tab { indentation, width, alone } => {
                 let tab =
                     text[indentation.clone()].find('\t').map_or(indentation.start, |i| indentation.start + i);
-                Diagnostic::error(TAB, Span::new(file, tab..tab + 1), "a tab where YAML wants blanks")
-                    .help("indent with blanks, two for each level")
-                    .suggest(Span::new(file, indentation.clone()), " ".repeat(*width))
+                let span = Span::new(file, tab..tab + 1);
+                let diagnostic = Diagnostic::error(TAB, span, "a tab where YAML wants blanks");
+                match alone {
+                    true => diagnostic
+                        .help("indent with blanks, two for each level")
+                        .suggest(Span::new(file, indentation.clone()), " ".repeat(*width)),
+                    // How deep the lines are meant to be, the lines around them do not tell.
+                    false => diagnostic.help("indent every line with blanks, two for each level"),
+                }
             }
             Slip::Dash(dash) => {
                 let word = text[dash.end..].split([':', ' ', '\n', '\r']).next().unwrap_or("");
@@ -346,7 +352,7 @@ pub(super) fn slips(text: &str, block: Range<usize>, piece: &str) -> Vec<Slip> {
         let mut mended = piece.to_string();
         for slip in found.iter().rev() {
             match slip {
-                Slip::Tab { indentation, width } => {
+                Slip::Tab { indentation, width, .. } => {
                     mended.replace_range(indentation.clone(), &" ".repeat(*width));
                 }
                 Slip::Dash(dash) => mended.replace_range(dash.clone(), "- "),
@@ -355,6 +361,12 @@ pub(super) fn slips(text: &str, block: Range<usize>, piece: &str) -> Vec<Slip> {
         let tab_first = matches!(found.first(), Some(Slip::Tab { .. })) && load(piece).is_err_and(|p| p.tab);
         if !found.is_empty() && (tab_first || reached(&mended) > before + mended.len().abs_diff(piece.len()))
         {
+            // One tab that explains all that is wrong can be mended; of many, the first stands for them.
+            let mends = load(&mended).is_ok();
+            if let [Slip::Tab { alone, .. }, rest @ ..] = found.as_mut_slice() {
+                *alone = rest.is_empty() && mends;
+                found.truncate(1);
+            }
             for slip in &mut found {
                 match slip {
                     Slip::Tab { indentation: range, .. } | Slip::Dash(range) => {
@@ -386,7 +398,7 @@ fn tabs(piece: &str) -> Vec<Slip> {
         let mut width = indent;
         if line[..indent].contains('\t') {
             width = inner;
-            out.push(Slip::Tab { indentation: at..at + indent, width });
+            out.push(Slip::Tab { indentation: at..at + indent, width, alone: false });
         }
         let dash = if content.starts_with("- ") { 2 } else { 0 };
         inner = width + dash + if content.ends_with(':') { 2 } else { 0 };

@@ -57,3 +57,23 @@ fn a_file_that_is_too_large_is_told_so_and_not_kept() {
     assert_eq!(told, ["the file is larger than 4 MiB"]);
     assert!(done.sources.files().all(|(_, file)| file.text.is_empty()));
 }
+
+#[test]
+fn a_line_beyond_reading_is_named_and_not_drawn() {
+    // Each of the mistakes would draw the whole line.
+    let line = (0..3000).map(|i| format!("k{i}: {{ a: 1, a: 2 }}")).collect::<Vec<_>>().join(", ");
+    let compilation =
+        planc::check(&support::Text(&format!("x: {{ {line} }}\n")), "plan.yaml", &planc::Options::default());
+    let findings = planc::render::Findings::of("plan.yaml", compilation);
+    let told = (planc::render::FORMATS[0].render)(&findings, planc::render::View::default());
+    assert!(told.contains("error[P0003]: the key `a` is there already\n--> plan.yaml:1:18\n"), "{told}");
+    assert!(told.len() < 100_000, "{}", told.len());
+}
+
+#[test]
+fn a_name_that_is_nowhere_is_told_a_few_times_in_one_text() {
+    let plan =
+        tagged(1, "http_req_failed").replace("get: /", &format!("get: \"/{}\"", "{{ nope }}".repeat(1000)));
+    let told = check(&plan).lines().filter(|line| line.contains("`nope`")).count();
+    assert_eq!(told, 20);
+}

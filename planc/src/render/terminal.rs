@@ -5,9 +5,14 @@ use crate::diagnostic::{Diagnostic, Label};
 use crate::source::{FileId, SourceFile, SourceMap, Span};
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{
-    Annotation, AnnotationKind, Group, Level, Patch, Renderer, Snippet, normalize_untrusted_str,
+    Annotation, AnnotationKind, Element, Group, Level, Origin, Patch, Renderer, Snippet,
+    normalize_untrusted_str,
 };
 use std::ops::Range;
+
+/// More bytes than anyone reads of the lines around a place; drawing them all, once for each finding in them, would take
+/// seconds.
+const LONGEST: usize = 8 << 10;
 
 pub(super) fn render(findings: &Findings, view: View) -> String {
     let renderer =
@@ -78,6 +83,10 @@ fn report<'a>(sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Vec<Group<'
             let file = sources.file(suggestion.span.file);
             let window = window(file, [suggestion.span].iter());
             let range = clamp(file, suggestion.span);
+            if window.len() > LONGEST {
+                let text = help.clone().unwrap_or_else(|| format!("write `{}`", suggestion.replacement));
+                return vec![group.element(Level::HELP.message(one_line(&text)))];
+            }
             let patch = Patch::new(
                 range.start - window.start..range.end - window.start,
                 one_line(&suggestion.replacement),
@@ -90,27 +99,47 @@ fn report<'a>(sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Vec<Group<'
     }
 }
 
-/// One snippet for each file that has labels, the primary's first.
-fn snippets<'a>(sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Vec<Snippet<'a, Annotation<'a>>> {
+/// One snippet for each file that has labels, the primary's first. What lies far apart gets snippets of its own, and what
+/// lies on a line beyond reading its place alone.
+fn snippets<'a>(sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Vec<Element<'a>> {
     let mut files: Vec<FileId> = vec![diagnostic.primary.span.file];
     for label in &diagnostic.secondary {
         if !files.contains(&label.span.file) {
             files.push(label.span.file);
         }
     }
-    let snippet = |id: &FileId| {
-        let file = sources.file(*id);
-        let labels = || std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
-        let window = window(file, labels().map(|l| &l.span).filter(|span| span.file == *id));
-        labels().enumerate().filter(|(_, label)| label.span.file == *id).fold(
-            source(file, &window),
-            |snippet, (i, label)| {
-                let kind = if i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-                snippet.annotation(annotation(kind, file, label, window.start))
-            },
-        )
+    let labels = std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary).enumerate();
+    let labels: Vec<(usize, &Label)> = labels.collect();
+    let mut out = Vec::new();
+    for id in files {
+        let file = sources.file(id);
+        let of_file: Vec<_> = labels.iter().filter(|(_, label)| label.span.file == id).copied().collect();
+        match snippet(file, &of_file) {
+            Some(all) => out.push(all),
+            None => out.extend(of_file.iter().map(|label| {
+                snippet(file, std::slice::from_ref(label)).unwrap_or_else(|| place(file, label.1))
+            })),
+        }
+    }
+    out
+}
+
+/// Some labels in the lines around them, unless these are too long.
+fn snippet<'a>(file: &'a SourceFile, labels: &[(usize, &'a Label)]) -> Option<Element<'a>> {
+    let window = window(file, labels.iter().map(|(_, label)| &label.span));
+    let annotated = || {
+        labels.iter().fold(source(file, &window), |snippet, (i, label)| {
+            let kind = if *i == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            snippet.annotation(annotation(kind, file, label, window.start))
+        })
     };
-    files.iter().map(snippet).collect()
+    (window.len() <= LONGEST).then(|| annotated().into())
+}
+
+/// Where a label is, without its line.
+fn place<'a>(file: &'a SourceFile, label: &Label) -> Element<'a> {
+    let (line, column) = file.line_column(label.span.start as usize);
+    Origin::path(file.name.as_str()).line(line).char_column(column).into()
 }
 
 fn annotation<'a>(

@@ -26,6 +26,9 @@ pub(super) struct Scope {
     pub(super) unset: BTreeMap<String, Span>,
 }
 
+/// So many names of one text are told to be unknown; the rest are likely the same mistake.
+const MAX_TOLD: usize = 20;
+
 impl Scope {
     pub(super) fn with(mut self, name: &str, shape: Shape) -> Self {
         self.names.insert(name.to_string(), shape);
@@ -39,13 +42,9 @@ impl Scope {
 
     /// Reports every name that is not here; true when all are.
     pub(super) fn check(&self, uses: &[NameUse], diagnostics: &mut Diagnostics) -> bool {
-        let mut all = true;
-        for name_use in uses {
-            if let Some(diagnostic) = self.misfit(name_use) {
-                diagnostics.push(diagnostic);
-                all = false;
-            }
-        }
+        let mut misfits = uses.iter().filter_map(|name_use| self.misfit(name_use)).take(MAX_TOLD).peekable();
+        let all = misfits.peek().is_none();
+        diagnostics.extend(misfits);
         all
     }
 

@@ -113,6 +113,14 @@ fn first_leaf(node: &Node<'_>) -> usize {
     first.map_or(node.leaves.start, first_leaf)
 }
 
+/// Whether the first line of a block ends in the middle of a text, where no comment can stand.
+fn goes_on(node: &Node<'_>) -> bool {
+    match entries(node).and_then(|entries| entries.first().copied()) {
+        Some((_, first)) => goes_on(first),
+        None => matches!(node.kind, Kind::Text { raw, .. } if raw.contains('\n')),
+    }
+}
+
 /// Properties and text with one blank between them.
 fn joined(properties: &str, text: &str) -> String {
     let blank = if properties.is_empty() || text.is_empty() { "" } else { " " };
@@ -223,25 +231,36 @@ impl Printer<'_, '_> {
         let inline = self.inline(value, WIDTH.saturating_sub(indent + 2));
         let block = inline.is_none() && entries(value).is_some();
         let from = if block { first_leaf(value) } else { value.leaves.start };
-        // Behind brackets that become a block: above it, where it cannot be taken for the last entry's.
-        if block && has_brackets(value) && self.upcoming(from) == 0 && self.is_behind(value.leaves.end) {
-            self.comments(self.comment + 1, indent, first);
+        // What stands behind brackets that become a block goes behind its first line, where the block is read from.
+        let closing = block
+            && has_brackets(value)
+            && self.upcoming(value.leaves.end - 1) == 0
+            && self.is_behind(value.leaves.end);
+        let moved = closing.then(|| self.written.comments[self.comment].text);
+        self.comment += usize::from(closing);
+        if let Some(text) = moved.filter(|_| goes_on(value)) {
+            self.line(indent, text);
         }
         let until = if block { from } else { value.leaves.end - 1 };
         let behind = self.open(from, until, value.leaves.end, indent, first);
         if !compact {
             self.indent(indent);
         }
+        let start = self.out.len();
         self.out.push('-');
-        if block && value.properties.is_empty() {
-            self.out.push(' ');
-            return self.container(value, indent + 2, next, true);
+        if !block {
+            return self.value(value, inline, indent, behind);
         }
-        if block {
-            self.end(&format!(" {}", value.properties));
-            return self.container(value, indent + 2, next, false);
+        let compact = value.properties.is_empty();
+        match compact {
+            true => self.out.push(' '),
+            false => self.end(&format!(" {}", value.properties)),
         }
-        self.value(value, inline, indent, behind);
+        self.container(value, indent + 2, next, compact);
+        if let Some(text) = moved.filter(|_| !goes_on(value)) {
+            let end = self.out[start..].find('\n').map_or(self.out.len(), |i| start + i);
+            self.out.insert_str(end, &format!(" {text}"));
+        }
     }
 
     /// Writes what stands above an entry: comments before its first leaf and those on the way to `until`, unless one

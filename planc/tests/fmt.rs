@@ -109,6 +109,10 @@ fn what_is_too_long_becomes_a_block() {
     let wanted =
         format!("a: # why\n  b: 1\n  c: {{ d: {long} }}\ne:\n  - - f\n    - {long}\n    - ghijklm\n");
     assert_eq!(stable(&given), wanted);
+    // A comment behind a list's entry that becomes a block.
+    let given = format!("- {{ b: 1, c: {long}, d: 1234 }}   # why\n- {{ e: \"f\n  {long}\" }} # how\n");
+    let wanted = format!("- b: 1 # why\n  c: {long}\n  d: 1234\n# how\n- e: \"f\n    {long}\"\n");
+    assert_eq!(stable(&given), wanted);
     let given = format!("a: {long}{long}\nb: {{ c: 1 }}\n");
     assert_eq!(stable(&given), given);
     let key = "k".repeat(1100);

@@ -218,6 +218,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         kind: None,
         value: InputValue::Closed(value.clone()),
         value_span: None,
+        outside: None,
         told_by: None,
         literal_secret: None,
         placeholder: None,

@@ -60,6 +60,8 @@ pub(crate) struct Input {
     pub(crate) value: InputValue,
     /// Where the value was written, when it was in the plan.
     pub(crate) value_span: Option<Span>,
+    /// Who gives or may change the value when the plan is run, in words: `` `SHOP_RATE` ``.
+    pub(crate) outside: Option<String>,
     /// How a value that was not written in the plan came in: `--set rate=50`.
     pub(crate) told_by: Option<String>,
     /// Place of a secret's value, as default or in this profile, that is not said to be for tests only.
@@ -213,6 +215,8 @@ pub(crate) struct Gate {
     pub(crate) counted: bool,
     /// Whether anything can emit into it.
     pub(crate) reachable: bool,
+    /// Inputs behind its bound and its rules.
+    pub(crate) hangs: BTreeSet<Hang>,
 }
 
 /// One thing that happens to the names of an iteration.
@@ -235,6 +239,19 @@ pub(crate) enum Flow {
     LoopEnd,
 }
 
+/// A part of the plan that hangs on an input which the plan alone does not decide. The graph holds the value alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hang {
+    /// `guards.the shop is a test shop`, `steps.3`.
+    pub(crate) place: String,
+    /// Which part of it: `expect json $.env`, `rate`; empty for those without a name.
+    pub(crate) part: String,
+    /// Who gives the value.
+    pub(crate) by: String,
+    /// The part as the plan writes it.
+    pub(crate) words: String,
+}
+
 /// Names that something refers to.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
@@ -245,6 +262,8 @@ pub(crate) struct Used {
     pub(crate) metrics: BTreeSet<String>,
     /// What steps capture and read, in the order of play.
     pub(crate) flow: Vec<Flow>,
+    /// What hangs on inputs that the plan alone does not decide.
+    pub(crate) hangs: BTreeSet<Hang>,
     /// Where inputs are used whose value is not in the plan, and where it is from.
     pub(crate) told: BTreeSet<(Span, String)>,
 }

@@ -165,3 +165,86 @@ fn what_the_old_side_allowed_has_not_expired() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].ends_with("is allowed until 2027-01-31, it was until 2026-01-31"), "{lines:?}");
 }
+
+/// The same texts with an input that the environment sets, and what is told of it. The value is the same.
+#[test]
+fn what_the_environment_may_set_is_told() {
+    let cases = [
+        ("$.env: test", "$.env: \"{{ inputs.it }}\"", "type: string, default: test", "guard-weakened"),
+        (
+            "database: \"*_test\"",
+            "database: \"{{ inputs.it }}\"",
+            "type: string, default: \"*_test\"",
+            "guard-weakened",
+        ),
+        ("at_most: 100 }", "at_most: \"{{ inputs.it }}\" }", "type: integer, default: 100", "guard-weakened"),
+        ("at_least: 60", "at_least: \"{{ inputs.it }}\"", "type: integer, default: 60", "guard-weakened"),
+        ("p(95) < 300ms", "p(95) < {{ inputs.it }}", "type: duration, default: 300ms", "gate-loosened"),
+        ("rate < 1%", "rate < {{ inputs.it }}", "type: share, default: 1%", "gate-loosened"),
+        ("rows: 5000", "rows: \"{{ inputs.it }}\"", "type: integer, default: 5000", "seed-reduced"),
+        ("vus: 5\n", "vus: \"{{ inputs.it }}\"\n", "type: integer, default: 5", "load-reduced"),
+        ("max_vus: 1000", "max_vus: \"{{ inputs.it }}\"", "type: integer, default: 1000", "pool-reduced"),
+        (
+            "duration: 5m\n    pre",
+            "duration: \"{{ inputs.it }}\"\n    pre",
+            "type: duration, default: 5m",
+            "duration-cut",
+        ),
+        ("pause: 1s", "pause: \"{{ inputs.it }}\"", "type: duration, default: 1s", "load-reduced"),
+        (
+            "timeout: 5s",
+            "timeout: \"{{ inputs.it }}\"",
+            "type: duration, default: 5s",
+            "expectation-weakened",
+        ),
+        ("limit: 500/s", "limit: \"{{ inputs.it }}\"", "type: rate, default: 500/s", "limit-raised"),
+    ];
+    let mut problems = Vec::new();
+    for (from, to, input, code) in cases {
+        let declared = |plan: &str, more: &str| {
+            plan.replace("inputs:\n", &format!("inputs:\n  it: {{ {input}{more} }}\n"))
+        };
+        let (fixed, open) = (edited(&[(from, to)]), edited(&[(from, to)]));
+        let (fixed, open) = (declared(&fixed, ""), declared(&open, ", env: SHOP_IT"));
+        for old in [PLAN, fixed.as_str()] {
+            let lines = told(old, &open);
+            let fine = matches!(lines.as_slice(), [line] if line.starts_with(code)
+                && line.contains("{{ inputs.it }}`, which `SHOP_IT` sets"));
+            if !fine {
+                problems.push(format!("{to}: {lines:#?}"));
+            }
+        }
+        for (old, new) in [(PLAN, fixed.as_str()), (open.as_str(), fixed.as_str()), (&open, &open)] {
+            let weaker: Vec<String> =
+                told(old, new).into_iter().filter(|line| !line.starts_with(['+', '~'])).collect();
+            if !weaker.is_empty() {
+                problems.push(format!("{to}, not weaker: {weaker:#?}"));
+            }
+        }
+        let renamed = open.replace("SHOP_IT", "OTHER_IT");
+        let lines = told(&open, &renamed);
+        if !matches!(lines.as_slice(), [line] if line.starts_with('~') && line.ends_with("`OTHER_IT` sets; `SHOP_IT` did"))
+        {
+            problems.push(format!("{to}, renamed: {lines:#?}"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn a_late_guard_is_told_once() {
+    let late = |more: &str| {
+        edited(&[
+            ("$.env: test", "$.env: \"{{ inputs.it }}\""),
+            ("inputs:\n", &format!("inputs:\n  it: {{ type: string, default: test{more} }}\n")),
+        ])
+    };
+    let lines = told(PLAN, &late(", late: true"));
+    let weaker = lines.iter().filter(|line| line.starts_with("guard-weakened")).count();
+    assert_eq!(
+        (weaker, lines.len()),
+        (1, if lines.iter().any(|l| l.starts_with("~ inputs")) { 2 } else { 1 }),
+        "{lines:#?}"
+    );
+    assert_eq!(told(PLAN, &late(", env: IT, one_of: [test]")), [""; 0]);
+}

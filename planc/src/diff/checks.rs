@@ -73,7 +73,7 @@ fn known(old: &[Check], new: &Check) -> bool {
 }
 
 /// Whether two checks look at the same thing. All facts about the database are one place.
-fn same_place(old: &Probe, new: &Probe) -> bool {
+pub(super) fn same_place(old: &Probe, new: &Probe) -> bool {
     match (old, new) {
         (Probe::Postgres(o), Probe::Postgres(n)) => {
             let both = |o: bool, n: bool| o && n;

@@ -3,6 +3,7 @@
 use super::change::{Change, count, quoted, some_of};
 use super::codes;
 use super::gate_pairs::{GatePairs, pair_gates};
+use super::outside;
 use super::pairs::Pairs;
 use super::sight;
 use super::strength::{implies, position, scale};
@@ -22,6 +23,7 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
         sight::compare(pairs, *old, *new, out);
         one(pairs, *old, *new, out);
         vacuous(pairs, *old, *new, out);
+        outside::gate(pairs, *old, *new, out);
     }
     let gone = pairs.gone();
     for (_, old) in removed {

@@ -41,7 +41,28 @@ fn differences(old: &Json, new: &Json, path: &str, out: &mut Vec<String>) {
                 differences(o, n, &format!("{path}[{at}]"), out);
             }
         }
+        (Json::Array(o), Json::Array(n)) if named(o, n).is_some() => {
+            out.extend(named(o, n).into_iter().flatten())
+        }
+        _ if path.is_empty() => out.push("the steps are others".into()),
         _ => out.push(said(path, Some(old), Some(new))),
+    }
+}
+
+/// The named things that only one of two lists has, when the other differs in nothing else.
+fn named(old: &[Json], new: &[Json]) -> Option<Vec<String>> {
+    let same = old.iter().zip(new).take_while(|(o, n)| o == n).count();
+    let (o, n) = (&old[same..], &new[same..]);
+    let end = o.iter().rev().zip(n.iter().rev()).take_while(|(o, n)| o == n).count();
+    let (gone, come) = (&o[..o.len() - end], &n[..n.len() - end]);
+    let told = |items: &[Json], what: &str| -> Option<Vec<String>> {
+        let name = |item: &Json| Some(format!("{} {what}", quoted(item.get("name")?.as_str()?)));
+        items.iter().map(name).collect()
+    };
+    match (gone.is_empty(), come.is_empty()) {
+        (false, true) => told(gone, "is gone"),
+        (true, false) => told(come, "is new"),
+        _ => None,
     }
 }
 

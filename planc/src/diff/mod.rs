@@ -13,6 +13,7 @@ mod gate_pairs;
 mod gates;
 mod leaves;
 mod load;
+mod outside;
 mod pairs;
 mod reach;
 pub mod render;
@@ -154,8 +155,9 @@ fn compare(old: &[Side], new: &[Side]) -> Vec<Change> {
 fn graphs(old: &Side, new: &Side) -> Vec<Change> {
     let mut out = Vec::new();
     let pairs = Pairs::of(old, new);
+    // Which inputs a gate hangs on is not in the graph.
+    gates::compare(&pairs, &mut out);
     if old.graph.id() != new.graph.id() {
-        gates::compare(&pairs, &mut out);
         checks::compare(&pairs, &mut out);
         load::compare(&pairs, &mut out);
         steps::compare(&pairs, &mut out);
@@ -164,6 +166,7 @@ fn graphs(old: &Side, new: &Side) -> Vec<Change> {
     }
     // The catalogue of endpoints is not in the graph.
     reach::compare(&pairs, &mut out);
+    outside::compare(&pairs, &mut out);
     let mut seen: Vec<Change> = Vec::new();
     for change in out {
         if !seen.contains(&change) {

@@ -5,7 +5,7 @@ use crate::diagnostic::Diagnostics;
 use crate::graph::{ExecutionGraph, Report, StepId};
 use crate::lints::expected_samples;
 use crate::lower::lower;
-use crate::resolved::ResolvedPlan;
+use crate::resolved::{Hang, ResolvedPlan};
 use crate::source::{SourceMap, Span};
 use crate::units::Rate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,9 @@ pub(crate) struct Side {
     /// Samples that the whole load is expected to give each gate, where the plan alone decides it.
     pub(super) expected: Vec<Option<f64>>,
     pub(super) endpoints: BTreeMap<String, Endpoint>,
+    /// What hangs on inputs that the plan alone does not decide; of gates by their number.
+    pub(super) hangs: BTreeSet<Hang>,
+    pub(super) gate_hangs: Vec<BTreeSet<Hang>>,
     origins: BTreeMap<String, Span>,
     gates: Vec<Span>,
     steps: Vec<Span>,
@@ -46,12 +49,14 @@ impl Side {
             .map(|(name, e)| (name.clone(), Endpoint { scopes: e.scopes.clone(), limit: e.limit }))
             .collect();
         let origins = std::mem::take(&mut resolved.origins);
+        let hangs = std::mem::take(&mut resolved.used.hangs);
+        let gate_hangs = resolved.gates.iter_mut().map(|gate| std::mem::take(&mut gate.hangs)).collect();
         let gates = resolved.gates.iter().map(|gate| gate.span).collect();
         let steps = resolved.places.iter().map(|place| place.span).collect();
         let mut graph = lower(resolved);
         // What is told may end in a pull request.
         graph.hide_secrets();
-        Side { graph, expected, endpoints, origins, gates, steps }
+        Side { graph, expected, endpoints, hangs, gate_hangs, origins, gates, steps }
     }
 
     /// What was there before a plan that is new: the same world, and nothing done or judged in it.

@@ -19,7 +19,9 @@ impl Resolver<'_> {
         let scope = self.world_scope().plain(["run_id"]);
         let mut out: Vec<Check> = Vec::new();
         for check in checks {
-            let Some(resolved) = self.plan_check(check, &scope, section) else { continue };
+            let resolved = self.at(super::UNNAMED, |it| it.plan_check(check, &scope, section));
+            let Some(resolved) = resolved else { continue };
+            self.settle(&format!("{section}.{}", resolved.check.name));
             if out.iter().any(|other| other.check.name == resolved.check.name) {
                 let span = check.name.as_ref().map_or(check.span, |name| name.span);
                 let message = format!("two checks of `{section}` are named `{}`", resolved.check.name);
@@ -50,8 +52,9 @@ impl Resolver<'_> {
         name: Option<&str>,
     ) -> Option<graph::Check> {
         let mut expect = self.expectations(&check.expect, scope);
-        let within = check.within.as_ref().and_then(|within| self.typed(within));
-        let probe = self.probe(check.probe.as_ref()?, scope);
+        let within = self.part("within", |it| check.within.as_ref().and_then(|within| it.typed(within)));
+        let probe = check.probe.as_ref()?;
+        let probe = self.part("probe", |it| it.probe(probe, scope));
         fill_expectations(&probe, &mut expect);
         let own = check.name.as_ref().map(|name| name.value.clone());
         Some(graph::Check {
@@ -99,7 +102,8 @@ impl Resolver<'_> {
             query: self.texts(&request.query, scope),
             headers: self.texts(&request.headers, scope),
             body: request.body.as_ref().and_then(|body| self.body(body, scope)),
-            timeout: request.timeout.as_ref().and_then(|timeout| self.typed(timeout)),
+            timeout: self
+                .part("timeout", |it| request.timeout.as_ref().and_then(|timeout| it.typed(timeout))),
             redirects: self.typed_or(request.redirects.as_ref(), REDIRECTS),
         }
     }
@@ -118,11 +122,16 @@ impl Resolver<'_> {
         let mut out = Vec::new();
         for one in expect {
             let what = match &one.what {
-                ast::ExpectWhat::Plain(parsed) => self.expected(parsed, scope),
-                ast::ExpectWhat::Duration(limit) => match self.typed(limit) {
-                    Some(limit) => Expected::Duration(limit),
-                    None => continue,
-                },
+                ast::ExpectWhat::Plain(parsed) => self.part(&looked_at(&parsed.value), |it| {
+                    it.at.words = Some(one.name.clone());
+                    it.expected(parsed, scope)
+                }),
+                ast::ExpectWhat::Duration(limit) => {
+                    match self.part("expect duration", |it| it.typed(limit)) {
+                        Some(limit) => Expected::Duration(limit),
+                        None => continue,
+                    }
+                }
             };
             let name = match &what {
                 Expected::Duration(limit) => format!("duration < {}", crate::units::show_duration(*limit)),
@@ -153,6 +162,23 @@ impl Resolver<'_> {
             Expected::Stdout(matcher) => Expected::Stdout(fold(matcher)),
             Expected::Status(_) | Expected::Duration(_) | Expected::FileExists(_) => parsed.value.clone(),
         }
+    }
+}
+
+/// Where an expectation looks.
+fn looked_at(expected: &Expected) -> String {
+    match expected {
+        Expected::Status(_) => "expect status".into(),
+        Expected::Header { name, .. } => format!("expect header {name}"),
+        Expected::Json { path, .. } => format!("expect json {path}"),
+        Expected::Body(_) => "expect body".into(),
+        Expected::Cookie { name, .. } => format!("expect cookie {name}"),
+        Expected::Duration(_) => "expect duration".into(),
+        Expected::Rows(_) => "expect rows".into(),
+        Expected::Value(_) => "expect value".into(),
+        Expected::ExitCode(_) => "expect exit code".into(),
+        Expected::Stdout(_) => "expect stdout".into(),
+        Expected::FileExists(_) => "expect file".into(),
     }
 }
 

@@ -52,7 +52,9 @@ impl Resolver<'_> {
         order
             .iter()
             .filter_map(|name| plan.fixtures.iter().find(|fixture| fixture.name.value == *name))
-            .filter_map(|fixture| self.fixture(fixture))
+            .filter_map(|fixture| {
+                self.at(&format!("fixtures.{}", fixture.name.value), |it| it.fixture(fixture))
+            })
             .collect()
     }
 
@@ -64,14 +66,15 @@ impl Resolver<'_> {
         let name = written.name.value.clone();
         let origin = format!("fixtures.{name}");
         self.origins.insert(origin.clone(), written.name.span);
-        let rows = self.rows(written, definition);
+        let rows = self.part("rows", |it| it.rows(written, definition));
         let columns = self.columns_of(definition, &origin);
         let verify_scope = self.inputs_scope().plain(["rows", "seed"]);
         let verify = definition
             .verify
             .iter()
             .filter_map(|check| {
-                let resolved = self.check_of(check, &verify_scope, None)?;
+                let resolved = self.at(super::UNNAMED, |it| it.check_of(check, &verify_scope, None))?;
+                self.settle(&format!("{origin}.verify.{}", resolved.name));
                 self.origins.insert(format!("{origin}.verify.{}", resolved.name), check.span);
                 Some(resolved)
             })
@@ -92,7 +95,7 @@ impl Resolver<'_> {
                     table: table.value.clone(),
                     identity: identity.iter().map(|column| column.value.clone()).collect(),
                     on_conflict: on_conflict.map_or(OnConflict::Refresh, |policy| policy.value),
-                    adopt: self.typed_or(adopt.as_ref(), false),
+                    adopt: self.part("adopt", |it| it.typed_or(adopt.as_ref(), false)),
                     columns,
                 })
             }

@@ -15,7 +15,7 @@ use crate::resolved::{Gate, ResolvedPlan};
 use crate::source::Span;
 use crate::units::{self, Fixed, UnitError};
 use crate::yaml::TOO_LARGE;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A condition, read.
@@ -42,12 +42,13 @@ pub(crate) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
     for threshold in &plan.thresholds {
         let inputs = std::mem::take(&mut resolved.inputs);
         let mut resolver = Resolver::new(plan, inputs, diagnostics);
+        resolver.at.place = "gate".into();
         let read = resolver.threshold(threshold, &resolved.metrics);
         let part = resolver.part_asked(threshold);
         let Resolver { inputs, used, .. } = resolver;
         resolved.inputs = inputs;
         resolved.used.inputs.extend(used.inputs);
-        resolved.used.told.extend(used.told);
+        resolved.used.told.extend(used.told.iter().cloned());
         let (Some((gate, needed)), Some(part), Some(selector), Some(text)) =
             (read, part, &threshold.selector, &threshold.text)
         else {
@@ -60,6 +61,7 @@ pub(crate) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
         resolved.lost.thresholds |= selectors.is_empty();
         for selector in selectors {
             let mut gate = reach(&written, graph::Gate { selector, ..gate.clone() }, &index, resolved);
+            gate.hangs.clone_from(&used.hangs);
             match over::part(threshold, &part, &gate, resolved, diagnostics) {
                 Some(part) => gate.gate.over = part,
                 None => {
@@ -428,6 +430,7 @@ fn reach(written: &Written<'_>, mut gate: graph::Gate, index: &Index<'_>, plan: 
         .and_then(|text| text.rsplit(['<', '>', '=', '!']).next())
         .is_some_and(|bound| units::parse_fixed(bound).is_ok());
     Gate {
+        hangs: BTreeSet::new(),
         reachable: !sources.is_empty(),
         counted: sources.iter().all(|source| source.counted),
         gate,

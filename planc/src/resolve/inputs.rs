@@ -34,6 +34,7 @@ pub(super) fn resolve(
         let found = find(input, written, options);
         let name = input.name.value.clone();
         let given = found.as_ref().map(|found| (found.span, found.told_by.clone()));
+        let outside = outside(input, written);
         let value = value(input, found, options, diagnostics);
         let (value_span, told_by) = given.unwrap_or((None, None));
         let written = written.and_then(|p| p.values.iter().find(|(key, _)| key.value == name));
@@ -47,6 +48,7 @@ pub(super) fn resolve(
                 kind: input.kind,
                 value,
                 value_span,
+                outside,
                 told_by,
                 literal_secret,
                 placeholder,
@@ -54,6 +56,21 @@ pub(super) fn resolve(
         );
     }
     out
+}
+
+/// Who gives or may change the value when the plan is run. `--set` could change any: it is said where the run is started.
+fn outside(input: &ast::Input, profile: Option<&ast::Profile>) -> Option<String> {
+    let name = &input.name.value;
+    let written = input.default.is_some()
+        || profile.is_some_and(|profile| profile.values.iter().any(|(key, _)| key.value == *name));
+    match &input.env {
+        // Of one value there is no choice.
+        Some(_) if written && !input.late && input.one_of.len() == 1 => None,
+        Some(env) => Some(format!("`{}`", env.value)),
+        None if input.late => Some("whoever starts the run".into()),
+        None if !written => Some(format!("`--set {name}`")),
+        None => None,
+    }
 }
 
 /// The place of a written value that a run would refuse.

@@ -29,12 +29,15 @@ use crate::expr::{self, Expr, Parsed};
 use crate::graph::{HealthLimits, Json, JsonTemplate, Strains, Template};
 use crate::near::nearest;
 use crate::parse::unit_diagnostic;
-use crate::resolved::{Flow, HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
+use crate::resolved::{Flow, Hang, HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
 use crate::source::{Span, Spanned};
 use crate::units::PartsPerMillion;
 use scope::{Scope, Shape};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// The place of what gets its name from what it looks at.
+const UNNAMED: &str = "?";
 
 /// Resolves one profile of a plan. What is wrong goes to `diagnostics`; the rest is resolved all the same.
 pub(crate) fn resolve(
@@ -46,19 +49,20 @@ pub(crate) fn resolve(
     needs::check(plan, diagnostics);
     let inputs = inputs::resolve(plan, profile, options, diagnostics);
     let mut resolver = Resolver::new(plan, inputs, diagnostics);
-    let seed = resolver.typed_or(plan.seed.as_ref(), 1);
-    let target = resolver.target();
-    let database = resolver.database();
-    let services = resolver.services();
+    let seed = resolver.at("seed", |resolver| resolver.typed_or(plan.seed.as_ref(), 1));
+    let target = resolver.at("target", Resolver::target);
+    let database = resolver.at("database", Resolver::database);
+    let services = resolver.at("services", Resolver::services);
     let fixtures = resolver.fixtures();
     let tokens = resolver.tokens();
     let endpoints = resolver.endpoints();
     let guards = resolver.plan_checks(&plan.guards, "guards");
     let preflight = resolver.plan_checks(&plan.preflight, "preflight");
     let metrics = resolver.metrics();
-    let setup = resolver.outer_steps(&plan.setup, "setup");
+    let setup = resolver.at("setup", |resolver| resolver.outer_steps(&plan.setup, "setup"));
     let scenarios = resolver.scenarios();
-    let teardown = resolver.outer_steps(&plan.teardown, "teardown");
+    let teardown = resolver.at("teardown", |resolver| resolver.outer_steps(&plan.teardown, "teardown"));
+    resolver.at = At { place: "health".into(), ..At::default() };
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
     let strains = resolver.strains();
@@ -102,6 +106,14 @@ pub(crate) fn resolve(
     resolved
 }
 
+/// What is being resolved, for what hangs on inputs.
+#[derive(Clone, Default)]
+struct At {
+    place: String,
+    part: String,
+    words: Option<String>,
+}
+
 /// What resolving needs to know and what it gathers on the way.
 struct Resolver<'a> {
     plan: &'a ast::Plan,
@@ -114,6 +126,7 @@ struct Resolver<'a> {
     origins: BTreeMap<String, Span>,
     /// Columns of each fixture, by the fixture's name in the plan; filled before scenarios are resolved.
     columns: BTreeMap<String, Shape>,
+    at: At,
 }
 
 impl<'a> Resolver<'a> {
@@ -128,7 +141,46 @@ impl<'a> Resolver<'a> {
             idle: Vec::new(),
             origins: BTreeMap::new(),
             columns: BTreeMap::new(),
+            at: At::default(),
         }
+    }
+
+    /// Resolves one place of the plan.
+    fn at<R>(&mut self, place: &str, run: impl FnOnce(&mut Self) -> R) -> R {
+        let before = std::mem::replace(&mut self.at, At { place: place.to_string(), ..At::default() });
+        let done = run(self);
+        self.at = before;
+        done
+    }
+
+    /// Resolves one part of the place that is being resolved.
+    fn part<R>(&mut self, part: &str, run: impl FnOnce(&mut Self) -> R) -> R {
+        let inner = At { place: self.at.place.clone(), part: part.to_string(), words: None };
+        let before = std::mem::replace(&mut self.at, inner);
+        let done = run(self);
+        self.at = before;
+        done
+    }
+
+    /// Gives what was resolved at `UNNAMED` its place.
+    fn settle(&mut self, place: &str) {
+        let unnamed = |hang: &Hang| hang.place == UNNAMED;
+        let (found, rest) = std::mem::take(&mut self.used.hangs).into_iter().partition(unnamed);
+        self.used.hangs = rest;
+        let found: BTreeSet<Hang> = found;
+        self.used.hangs.extend(found.into_iter().map(|hang| Hang { place: place.to_string(), ..hang }));
+    }
+
+    /// Notes that the place hangs on an input that the plan alone does not decide.
+    fn hangs(&mut self, name: &str) {
+        let Some(Input { outside: Some(by), kind, .. }) = self.inputs.get(name) else { return };
+        // A secret is never in the plan; only what is expected must not hang on it.
+        if *kind == Some(InputType::Secret) && !self.at.part.starts_with("expect") {
+            return;
+        }
+        let At { place, part, words } = self.at.clone();
+        let words = words.unwrap_or_else(|| format!("{{{{ inputs.{name} }}}}"));
+        self.used.hangs.insert(Hang { place, part, by: by.clone(), words });
     }
 
     fn error(&mut self, code: Code, span: Span, message: impl Into<String>) {
@@ -185,6 +237,7 @@ impl<'a> Resolver<'a> {
                     false => nearest(name, self.inputs.keys().map(String::as_str)),
                 };
                 self.used.inputs.extend(meant.map(str::to_string));
+                self.hangs(name);
                 if let Some(told_by) = self.inputs.get(name).and_then(|input| input.told_by.clone()) {
                     self.used.told.insert((name_use.span, told_by));
                 }
@@ -242,7 +295,10 @@ impl<'a> Resolver<'a> {
     /// Renders a template that must be known before the run starts.
     fn known_text(&mut self, text: &Text, what: &str) -> Option<String> {
         let scope = self.inputs_scope();
-        if !self.check(&text.parsed, &scope) {
+        let before = self.at.words.replace(crate::parse::show_template(&text.parsed.value));
+        let sound = self.check(&text.parsed, &scope);
+        self.at.words = before;
+        if !sound {
             return None;
         }
         let mut open = None;

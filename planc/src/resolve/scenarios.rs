@@ -27,7 +27,8 @@ impl Resolver<'_> {
     pub(super) fn scenarios(&mut self) -> Vec<Scenario> {
         let plan = self.plan;
         self.needs_misfits();
-        plan.scenarios.iter().map(|scenario| self.scenario(scenario)).collect()
+        let place = |scenario: &ast::Scenario| format!("scenarios.{}", scenario.name.value);
+        plan.scenarios.iter().map(|one| self.at(&place(one), |it| it.scenario(one))).collect()
     }
 
     fn needs_misfits(&mut self) {
@@ -154,7 +155,7 @@ impl Resolver<'_> {
         for setting in &scenario.options {
             let kind = keys.iter().find(|key| key.name == setting.key.value).map(|key| key.kind);
             let users = setting.key.value.ends_with("vus");
-            match self.setting(&setting.value, kind, users) {
+            match self.part(setting.key.value, |it| it.setting(&setting.value, kind, users)) {
                 Some(value) => {
                     options.values.insert(setting.key.value, value);
                 }

@@ -45,13 +45,13 @@ impl Resolver<'_> {
     pub(super) fn target(&mut self) -> Option<Target> {
         let target = self.plan.target.as_ref()?;
         let tls = Tls {
-            verify: self.typed_or(target.tls.verify.as_ref(), true),
+            verify: self.part("verify", |it| it.typed_or(target.tls.verify.as_ref(), true)),
             ca: target.tls.ca.as_ref().and_then(|path| self.typed(path)),
             client_cert: target.tls.client_cert.as_ref().and_then(|path| self.typed(path)),
             client_key: target.tls.client_key.as_ref().and_then(|path| self.typed(path)),
             server_name: target.tls.server_name.as_ref().and_then(|name| self.typed(name)),
         };
-        let timeout = self.typed_or(target.timeout.as_ref(), TIMEOUT);
+        let timeout = self.part("timeout", |it| it.typed_or(target.timeout.as_ref(), TIMEOUT));
         let timeout_span = target.timeout.as_ref().map(ast::Typed::span);
         let text = target.url.as_ref()?;
         let scope = self.world_scope();

@@ -64,7 +64,16 @@ impl Resolver<'_> {
     }
 
     pub(super) fn steps(&mut self, steps: &[ast::Step], scope: &mut Scope, around: &Around) -> Vec<Step> {
-        steps.iter().filter_map(|step| self.step(step, scope, around)).collect()
+        let numbered = |it: &mut Self, step: &ast::Step, scope: &mut Scope| match &step.kind {
+            StepKind::Http(_) => {
+                let place = format!("steps.{}", it.places.len());
+                it.at(&place, |it| it.step(step, scope, around))
+            }
+            // How often others are played and how long a user rests is the scenario's.
+            StepKind::Pause(_) => it.part("pauses", |it| it.step(step, scope, around)),
+            _ => it.part("steps", |it| it.step(step, scope, around)),
+        };
+        steps.iter().filter_map(|step| numbered(self, step, scope)).collect()
     }
 
     fn step(&mut self, step: &ast::Step, scope: &mut Scope, around: &Around) -> Option<Step> {

@@ -15,7 +15,8 @@ impl Resolver<'_> {
         let plan = self.plan;
         let mut out = BTreeMap::new();
         for token in &plan.tokens {
-            if let Some(resolved) = self.token(token) {
+            let place = format!("tokens.{}", token.name.value);
+            if let Some(resolved) = self.at(&place, |it| it.token(token)) {
                 out.insert(token.name.value.clone(), Token { span: token.name.span, token: resolved });
             }
         }
@@ -40,7 +41,7 @@ impl Resolver<'_> {
         let (header, header_value) = self.header(token, &with_token);
         let verify = token.verify.as_ref().and_then(|check| {
             let alive = format!("token {name} is alive");
-            self.check_of(check, &with_token, Some(&alive))
+            self.part("expect", |it| it.check_of(check, &with_token, Some(&alive)))
         });
         let scopes: BTreeSet<String> = token.scopes.iter().map(|scope| scope.value.clone()).collect();
         Some(graph::Token {
@@ -88,7 +89,9 @@ impl Resolver<'_> {
         let mut out = BTreeMap::new();
         for endpoint in &plan.endpoints {
             self.origins.insert(format!("endpoints.{}", endpoint.name.value), endpoint.name.span);
-            let limit = endpoint.limit.as_ref().and_then(|limit| self.typed(limit));
+            let place = format!("endpoints.{}", endpoint.name.value);
+            let limit = endpoint.limit.as_ref();
+            let limit = self.at(&place, |it| it.part("limit", |it| limit.and_then(|limit| it.typed(limit))));
             let scopes = endpoint.scopes.iter().map(|scope| scope.value.clone()).collect();
             let address = endpoint.request.as_ref().and_then(|request| {
                 let url = super::fold(&self.inputs, &request.url.parsed.value);

@@ -27,8 +27,9 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         if rot.is_empty() {
             continue;
         }
+        let keep = if rot.len() == 1 { "keeps" } else { "keep" };
         let message =
-            format!("{} of `{}` keep the time of the first run", listed(rot, "and"), fixture.fixture.name);
+            format!("{} of `{}` {keep} the time of the first run", listed(rot, "and"), fixture.fixture.name);
         diagnostics.push(
             Diagnostic::warning(LINT.code, fixture.span, message)
                 .note("under `on_conflict: keep` a row that is there stays as it is, in every later run")

@@ -13,8 +13,10 @@ const SHOWN: [&str; 14] = [
 #[test]
 fn numbers_are_the_plans_own() {
     let mut out = String::new();
-    let names = ["contradiction", "ends", "redundant", "samples", "slack", "unreachable"];
-    for name in names.into_iter().chain(["answers", "identities", "limits", "pool", "token-times"]) {
+    let names = ["contradiction", "ends", "impossible", "redundant", "samples", "slack", "unreachable"];
+    for name in
+        names.into_iter().chain(["answers", "identities", "limits", "pool", "pool-decides", "token-times"])
+    {
         let path = format!("tests/ui/{name}.yaml");
         let compilation = planc::check(&Disk, &path, &planc::Options::default());
         for found in compilation.diagnostics.into_sorted() {

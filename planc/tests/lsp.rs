@@ -357,7 +357,7 @@ async fn what_is_unused_is_grey_and_what_explains_is_linked() {
     let related = pool.related_information.as_ref().expect("places");
     assert_eq!(related[0].message, "the bound");
     assert_eq!(related[0].location.range.start.line, 23);
-    assert!(pool.message.contains("note: 20 virtual users ÷ 100 iterations/s = 200ms"), "{}", pool.message);
+    assert!(pool.message.contains("note: 20 virtual users ÷ 100/s = 200ms"), "{}", pool.message);
     assert_eq!(editor.stop().await.code(), Some(0));
 }
 

@@ -1,7 +1,7 @@
 //! Gates that no run can meet.
 
 use super::order::{ceiling, floor, never_above, reason, related, subject};
-use super::{Lint, decides, iterations, thousands};
+use super::{Lint, decides, iterations, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Aggregate, Bound, Demand, RatePiece, Step, StepKind};
 use crate::resolve::{Family, family};
@@ -30,7 +30,11 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 
 /// A gate that does not hold, whatever the others say.
 fn by_itself(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
-    out_of_range(gate).or_else(|| slower_than_timeout(plan, gate)).or_else(|| too_many(plan, gate))
+    out_of_range(gate)
+        .or_else(|| slower_than_timeout(plan, gate))
+        .or_else(|| too_many(plan, gate))
+        .or_else(|| too_fast(plan, gate))
+        .or_else(|| too_many_users(plan, gate))
 }
 
 /// Whether this lint has something to say of a gate by itself, so that others need not.
@@ -121,6 +125,73 @@ fn too_many(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
                 show_duration(gate.gate.delay_abort_eval)
             ))
             .help("leave out `abort_on_fail`: a floor under a count holds at the end at the earliest"),
+    )
+}
+
+/// More a second than the load can give, which lasts at least as long as the longest of its scenarios.
+fn too_fast(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
+    let Bound::Number(bound) = gate.gate.bound else { return None };
+    let of_answers = matches!(gate.gate.metric.as_str(), "http_reqs" | "iterations");
+    let smoke = plan.scenarios.iter().any(|scenario| scenario.scenario.smoke || !scenario.sound);
+    let of_rate = gate.gate.aggregate == Aggregate::Rate && floor(&gate.gate).is_some();
+    if !of_answers || !of_rate || smoke || !gate.counted || plan.lost.steps || !gate.gate.over.is_load() {
+        return None;
+    }
+    let timed = plan.scenarios.iter().map(|scenario| &scenario.scenario.demand);
+    let timed = timed.filter(|demand| !matches!(demand, Demand::Iterations { .. }));
+    let lasts = timed.map(Demand::duration).max().filter(|lasts| !lasts.is_zero())?;
+    let most = most(plan, gate, None)?;
+    let rate = most.sum / lasts.as_secs_f64();
+    // The last arrival may end the load a little before its time is up.
+    if bound.as_f64() <= rate * 1.1 {
+        return None;
+    }
+    let asked = bound.to_string();
+    let found = most.terms.into_iter().fold(impossible(gate), Diagnostic::note);
+    Some(
+        found
+            .note(format!(
+                "at most {} in all ÷ {} or more = {}/s, and {asked}/s are asked for",
+                thousands(most.sum),
+                show_duration(lasts),
+                short(rate)
+            ))
+            .help("lower the bound, or raise the rate"),
+    )
+}
+
+/// `33.3`, `2,200`.
+fn short(rate: f64) -> String {
+    if rate >= 100.0 || rate.fract() == 0.0 { thousands(rate) } else { format!("{rate:.1}") }
+}
+
+/// More virtual users than all scenarios have together.
+fn too_many_users(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
+    let Bound::Number(bound) = gate.gate.bound else { return None };
+    let end = floor(&gate.gate)?;
+    let of_users = matches!(gate.gate.metric.as_str(), "vus" | "vus_max")
+        && matches!(gate.gate.aggregate, Aggregate::Value | Aggregate::Min | Aggregate::Max);
+    if !of_users || plan.scenarios.iter().any(|scenario| !scenario.sound) {
+        return None;
+    }
+    let had: u64 = plan.scenarios.iter().map(|scenario| u64::from(scenario.scenario.demand.max_vus())).sum();
+    let had_parts = i128::from(had) * 1_000_000;
+    if had_parts > end.value || (had_parts == end.value && !end.strict) {
+        return None;
+    }
+    let parts = plan.scenarios.iter().map(|scenario| {
+        format!("`{}` {}", scenario.scenario.name, thousands(f64::from(scenario.scenario.demand.max_vus())))
+    });
+    let parts: Vec<String> = parts.collect();
+    Some(
+        impossible(gate)
+            .note(format!(
+                "at most {} in all ({}), and {} are asked for",
+                users(had as f64),
+                parts.join(", "),
+                thousands(bound.as_f64())
+            ))
+            .help("lower the bound, or write a larger pool"),
     )
 }
 

@@ -291,6 +291,8 @@ fn seeding(fixture: &Fixture, name: &str, endpoint: &Endpoint, limit: Rate) -> O
         Diagnostic::warning(LINT.code, fixture.span, message)
             .also(endpoint.span, "the limit")
             .note(format!("{} rows at {limit} take {lasts}", thousands(rows)))
-            .help(format!("write `pace: {limit}`, or raise the service's limit for the seeding")),
+            .help(format!(
+                "write `create: {{ pace: {limit}, … }}`, or raise the service's limit for the seeding"
+            )),
     )
 }

@@ -169,3 +169,8 @@ pub(crate) fn thousands(number: f64) -> String {
     }
     out
 }
+
+/// `1 virtual user`, `1,200 virtual users`.
+pub(crate) fn users(number: f64) -> String {
+    format!("{} virtual user{}", thousands(number), if number == 1.0 { "" } else { "s" })
+}

@@ -1,6 +1,6 @@
 //! A gate on the time to connect over connections that stay open.
 
-use super::{Lint, decides, iterations, thousands};
+use super::{Lint, decides, iterations, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Aggregate, Comparison, Connections};
 use crate::resolved::{Gate, ResolvedPlan};
@@ -43,13 +43,14 @@ fn blind(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     if samples <= 0.0 || opened >= above {
         return None;
     }
-    let (all, opened, above) = (thousands(samples), thousands(opened), thousands(above.floor()));
+    let (all, above) = (thousands(samples), thousands(above.floor()));
     let message = format!("`{}` sees requests over connections that are open already", gate.gate.text);
     Some(
         Diagnostic::warning(LINT.code, gate.span, message)
             .also(place?, "its connections are kept")
             .note(format!(
-                "{opened} virtual users open {opened} connections for {all} requests; all other samples are 0"
+                "{} open as many connections for {all} requests; all other samples are 0",
+                users(opened)
             ))
             .note(format!("{above} samples may lie above the bound: it holds however long a handshake takes"))
             .help("write `connections: per_iteration` or `per_request` in the scenario"),

@@ -1,6 +1,6 @@
 //! More virtual users at once than accounts to log in with.
 
-use super::{Lint, thousands};
+use super::{Lint, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Body, Demand, Draw, DrawOrder, HttpStep, StepKind};
 use crate::resolved::{ResolvedPlan, Scenario, walk};
@@ -24,7 +24,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 
 /// Only closed models are sure to have all their users under way at once; in an open one that hangs on the target.
 fn shared(plan: &ResolvedPlan, scenario: &Scenario, draw: &Draw) -> Option<Diagnostic> {
-    let users = match &scenario.scenario.demand {
+    let needed = match &scenario.scenario.demand {
         Demand::Arrivals { .. } => return None,
         demand => u64::from(demand.max_vus()),
     };
@@ -34,18 +34,18 @@ fn shared(plan: &ResolvedPlan, scenario: &Scenario, draw: &Draw) -> Option<Diagn
     }
     let fixture = plan.fixture(&draw.fixture)?;
     let rows = fixture.fixture.rows;
-    if users <= rows || !logs_in(scenario, &draw.binding) {
+    if needed <= rows || !logs_in(scenario, &draw.binding) {
         return None;
     }
     let span = scenario.draws.get(&draw.binding).copied().unwrap_or(scenario.span);
-    let (shown, had) = (thousands(users as f64), thousands(rows as f64));
+    let (shown, had) = (thousands(needed as f64), thousands(rows as f64));
     let message = format!("{shown} virtual users log in at once, and `{}` has {had} rows", draw.fixture);
-    let over = thousands((users - rows) as f64);
+    let over = thousands((needed - rows) as f64);
     Some(
         Diagnostic::warning(LINT.code, span, message)
             .also(fixture.span, format!("{had} rows"))
             .note(format!("{shown} − {had} = {over}: so many at least use an account that another is using"))
-            .help(format!("seed `rows: {users}`, or play with {had} virtual users")),
+            .help(format!("seed `rows: {needed}`, or play with {}", users(rows as f64))),
     )
 }
 

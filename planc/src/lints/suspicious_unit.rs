@@ -1,8 +1,8 @@
-//! `p(95)<0.5`: half a millisecond, where half a second was likely meant.
+//! `p(95)<0.5`: half a millisecond, where half a second was likely meant; and `p(95)<2`, two of them.
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::Bound;
+use crate::graph::{self, Aggregate, Bound, Comparison};
 use crate::resolved::ResolvedPlan;
 use crate::units::show_duration;
 use std::time::Duration;
@@ -13,10 +13,14 @@ pub(super) const LINT: Lint = Lint {
     check,
 };
 
+/// Few services answer in less over a network, and none of those that do minds to be written with its unit.
+const LEAST: Duration = Duration::from_millis(10);
+
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for gate in plan.gates.iter().filter(|gate| gate.bare) {
         let Bound::Duration(bound) = gate.gate.bound else { continue };
-        if bound.is_zero() || bound >= Duration::from_millis(1) {
+        let least = if is_ceiling_on_answers(&gate.gate) { LEAST } else { Duration::from_millis(1) };
+        if bound.is_zero() || bound >= least {
             continue;
         }
         let condition =
@@ -28,4 +32,12 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             show_duration(bound)
         )));
     }
+}
+
+/// Whether a whole answer has to be that quick, rather than a part of it that takes next to no time, or the best of all.
+fn is_ceiling_on_answers(gate: &graph::Gate) -> bool {
+    let whole = ["http_req_duration", "http_req_service_time", "iteration_duration", "group_duration"];
+    whole.contains(&gate.metric.as_str())
+        && matches!(gate.op, Comparison::Lt | Comparison::Le)
+        && gate.aggregate != Aggregate::Min
 }

@@ -4,7 +4,7 @@ use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{self, Aggregate, Bound, Comparison};
 use crate::resolve::is_latency;
-use crate::resolved::{Gate, ResolvedPlan, blind};
+use crate::resolved::{Gate, ResolvedPlan, blind, decides};
 use crate::source::Span;
 
 pub(super) const LINT: Lint =
@@ -17,7 +17,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 }
 
 fn explain(gate: &Gate) -> Option<Diagnostic> {
-    selected_away(gate).or_else(|| always(gate)).or_else(|| nearly_always(gate))
+    selected_away(gate).or_else(|| always(gate)).or_else(|| nearly_always(gate)).or_else(|| inverted(gate))
 }
 
 /// Whether this lint has something to say of a gate, so that others need not.
@@ -84,6 +84,26 @@ fn example(metric: &str, bound: Bound) -> Option<&'static str> {
 
 fn is_error_rate(metric: &str) -> bool {
     matches!(metric, "http_req_failed" | "http_server_errors" | "http_rate_limited")
+}
+
+/// A ceiling on the share of checks that hold: green while they fail. Of one check alone it may be meant.
+fn inverted(gate: &Gate) -> Option<Diagnostic> {
+    let graph = &gate.gate;
+    let Bound::Share(share) = graph.bound else { return None };
+    let below = matches!(graph.op, Comparison::Lt | Comparison::Le) && share.as_f64() >= 0.5;
+    if graph.metric != "checks" || !below || !decides(graph) || graph.selector.contains_key("check") {
+        return None;
+    }
+    let message =
+        format!("`{}` of `checks` holds while checks fail, and breaks once they all hold", graph.text);
+    Some(
+        Diagnostic::warning(LINT.code, gate.span, message)
+            .note("`checks` is the share of expectations that hold")
+            .help(format!(
+                "write `rate > {}`",
+                if share.0 < 1_000_000 { share.to_string() } else { "99%".into() }
+            )),
+    )
 }
 
 fn nearly_always(gate: &Gate) -> Option<Diagnostic> {

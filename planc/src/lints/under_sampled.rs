@@ -1,11 +1,13 @@
 //! A gate that the load cannot give enough samples to.
 
 use super::lengths::pauses;
-use super::{Lint, decides, iterations, parts, thousands};
+use super::{Lint, decides, iterations, parts, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Aggregate, Bound, Demand, Over, UserPiece};
+use crate::graph::{self, Aggregate, Bound, Demand, Expected, Over, StatusPattern, StepKind, UserPiece};
+use crate::near::listed;
 use crate::resolved::{Gate, ResolvedPlan, Scenario};
 use crate::units::show_duration;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) const LINT: Lint =
@@ -17,12 +19,56 @@ const PERCENTILES: [(&str, f64); 6] =
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
+        if let Some(found) = unexpected(plan, gate) {
+            diagnostics.push(found);
+            continue;
+        }
         let Some(terms) = terms(plan, gate) else { continue };
         let expected = terms.iter().map(Term::samples).sum();
         if expected < gate.gate.min_samples as f64 {
             diagnostics.push(explain(gate, &terms, expected));
         }
     }
+}
+
+/// A gate on answers of a status that no step of it takes for good: where all is well it has no sample.
+fn unexpected(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
+    let graph = &gate.gate;
+    let text = graph.selector.get("status")?;
+    let status: u16 = text.parse().ok()?;
+    if graph.min_samples == 0 || graph.steps.is_empty() || plan.lost.steps {
+        return None;
+    }
+    let steps = plan.all_steps().into_iter().filter(|step| graph.steps.contains(&step.id));
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    for step in steps {
+        let StepKind::Http(http) = &step.kind else { return None };
+        // What is followed on the way is a sample too.
+        if (300..400).contains(&status) && http.request.redirects > 0 {
+            return None;
+        }
+        let mut of_status = http.expect.iter().filter_map(|expect| match &expect.what {
+            Expected::Status(statuses) => Some(statuses),
+            _ => None,
+        });
+        let statuses = of_status.next()?;
+        if statuses.iter().any(|pattern| pattern.matches(status)) {
+            return None;
+        }
+        wanted.extend(statuses.iter().map(|pattern| match pattern {
+            StatusPattern::Exact(status) => status.to_string(),
+            StatusPattern::Class(class) => format!("{class}xx"),
+        }));
+    }
+    let span = gate.tag_spans.get("status").map_or(gate.metric_span, |spans| spans.1);
+    let message =
+        format!("a run in which all is well has no answer of status {text}, and this gate needs some");
+    Some(
+        Diagnostic::warning(LINT.code, span, message)
+            .note(format!("its steps expect {}", listed(wanted.iter().map(String::as_str), "or")))
+            .note("a gate on fewer samples makes the run invalid")
+            .help("select a status that is expected, or leave `status` out"),
+    )
 }
 
 /// Samples that the load, or the emptiest part of it that the gate judges, is expected to give a gate; `None` when that
@@ -113,7 +159,7 @@ fn count(scenario: &Scenario) -> Option<(f64, Option<String>)> {
             );
             Some((most, Some(how)))
         }
-        Demand::Iterations { .. } => Some((iterations(&graph.demand)?, None)),
+        Demand::Iterations { .. } => Some(limited(graph)?),
         Demand::Arrivals { start_rate, pieces, .. } => {
             let how = match pieces.as_slice() {
                 [piece] if piece.target == *start_rate => {
@@ -124,6 +170,29 @@ fn count(scenario: &Scenario) -> Option<(f64, Option<String>)> {
             Some((iterations(&graph.demand)?, how))
         }
     }
+}
+
+/// Iterations that are asked for, less those that pauses alone put behind `max_duration`.
+fn limited(graph: &graph::Scenario) -> Option<(f64, Option<String>)> {
+    let asked = iterations(&graph.demand)?;
+    let Demand::Iterations { vus, max_duration, .. } = &graph.demand else { return None };
+    let pauses = pauses(&graph.steps);
+    if pauses.is_zero() {
+        return Some((asked, None));
+    }
+    let each = max_duration.as_nanos().div_ceil(pauses.as_nanos()) as f64;
+    let fit = f64::from(*vus) * each;
+    if fit >= asked {
+        return Some((asked, None));
+    }
+    let how = format!(
+        "{} × {} that can start within {} at pauses of {}",
+        users(f64::from(*vus)),
+        thousands(each),
+        show_duration(*max_duration),
+        show_duration(pauses)
+    );
+    Some((fit, Some(how)))
 }
 
 /// Virtual users times how long each is there.
@@ -211,7 +280,7 @@ fn wayout(gate: &Gate, terms: &[Term<'_>], expected: f64) -> String {
     if let (Aggregate::Percentile(percent), false) = (gate.gate.aggregate, gate.own_min_samples) {
         let lower = PERCENTILES.iter().filter(|(_, share)| *share < percent.as_f64() / 100.0);
         let carried = lower.into_iter().find(|(_, share)| share.powf(expected.floor()) <= 0.05);
-        ways.extend(carried.map(|(text, _)| format!("`{text}`, the highest that this load carries")));
+        ways.extend(carried.map(|(text, _)| format!("`{text}`, the highest of p(50), p(75), p(90), p(95), p(99) and p(99.9) that this load carries")));
     }
     match ways.split_last() {
         None => "raise the rate or the duration, or claim less".into(),

@@ -1,7 +1,7 @@
 //! Load and steps that are written and never come.
 
 use super::lengths::pauses;
-use super::{Lint, peak, thousands};
+use super::{Lint, peak, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::Demand;
 use crate::resolved::{Idle, ResolvedPlan, Scenario};
@@ -135,7 +135,7 @@ fn left_over(scenario: &Scenario) -> Option<Diagnostic> {
     }
     let fit = max_duration.as_nanos().div_ceil(pauses.as_nanos());
     let per_user = match shared {
-        true => format!("{iterations} iterations ÷ {vus} virtual users = {each} each"),
+        true => format!("{iterations} iterations ÷ {} = {each} each", users(f64::from(*vus))),
         false => format!("{each} iterations each"),
     };
     let needed = Duration::from_secs(last_start.as_secs().saturating_add(1));

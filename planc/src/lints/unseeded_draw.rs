@@ -1,6 +1,6 @@
 //! A draw that needs more rows than are seeded, or an id that no row has.
 
-use super::{Lint, iterations, thousands, wants_success};
+use super::{Lint, iterations, thousands, users, wants_success};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expr::{BinaryOp, Expr, Filter, Function, Segment, Template};
 use crate::graph::{
@@ -54,7 +54,7 @@ fn misfit(plan: &ResolvedPlan, scenario: &Scenario, draw: &Draw) -> Option<Diagn
 fn sum(demand: &Demand) -> String {
     match demand {
         Demand::Iterations { vus, iterations, shared: false, .. } => {
-            format!("{vus} virtual users × {iterations}")
+            format!("{} × {iterations}", users(f64::from(*vus)))
         }
         Demand::Arrivals { start_rate, pieces, .. } => {
             let mut from = *start_rate;

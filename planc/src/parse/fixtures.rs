@@ -100,11 +100,13 @@ impl Parser<'_> {
     }
 
     fn http_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {
-        let at = map.entry("create").map(|entry| entry.key.span);
+        let create = map.entry("create");
         let rows_from = self.word_key(map, "rows_from");
         let export = self.typed_key(map, "export");
-        let Some(node) = map.take("create") else { return FixtureKind::Broken };
-        let Some(mut inner) = self.map(node, "`create`", at) else { return FixtureKind::Broken };
+        let Some(create) = create else { return FixtureKind::Broken };
+        let Some(mut inner) = self.map(&create.value, "`create`", Some(create.key.span)) else {
+            return FixtureKind::Broken;
+        };
         let create = self.request(&mut inner);
         let created = inner.take("created").and_then(|node| self.statuses(node));
         let exists = inner.take("exists").and_then(|node| self.exists(node));

@@ -1,7 +1,7 @@
 //! What a change of a plan means: two sets of graphs in, a list of changes out. Text that moves means nothing; a gate that
 //! lets more through does, whatever the words.
 //!
-//! One file a noun. Each compares its part of [`Pairs`] and adds to one list; which part of the new plan is which part of
+//! One file a noun. Each compares its part of `Pairs` and adds to one list; which part of the new plan is which part of
 //! the old one is decided once, in `pairs` and `gate_pairs`.
 
 mod allowed;

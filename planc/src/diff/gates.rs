@@ -291,6 +291,15 @@ fn health(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
         let message = format!("{} of the planned load must be reached, not {}", new.achieved, old.achieved);
         tell(new.achieved < old.achieved, message, "a run that sends less than planned now counts");
     }
+    if old.strains != new.strains {
+        out.push(Change::neutral(
+            "the generator's health",
+            "other strains are warned of; none of them decides",
+        ));
+    }
+    if pairs.old.graph.pool != pairs.new.graph.pool {
+        out.push(Change::neutral("the database", "`pool` and `workers` of the service are others"));
+    }
 }
 
 /// What is filled in when the plan states no lateness.

@@ -2,10 +2,9 @@
 
 use super::side::Side;
 use super::visits::{Visit, visits};
-use crate::graph::{Branch, Fixture, Pause, Scenario, Step, StepId, StepKind};
+use crate::graph::{Branch, Fixture, Scenario, Step, StepId, StepKind};
 use crate::parse::show_template;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// The parts of two graphs that belong together.
 pub(super) struct Pairs<'a> {
@@ -203,15 +202,11 @@ pub(super) fn bare_steps(steps: &[Step]) -> Vec<Step> {
         .collect()
 }
 
-/// Steps whose pauses are all alike.
+/// Steps without their pauses.
 pub(super) fn restless(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.retain(|step| !matches!(step.kind, StepKind::Pause(_)));
     for step in &mut steps {
         match &mut step.kind {
-            StepKind::Pause(_) => {
-                step.name.clear();
-                step.tags.clear();
-                step.kind = StepKind::Pause(Pause::Fixed(Duration::ZERO));
-            }
             StepKind::Choose(branches) => {
                 branches.iter_mut().for_each(|b| b.steps = restless(std::mem::take(&mut b.steps)));
             }
@@ -219,7 +214,7 @@ pub(super) fn restless(mut steps: Vec<Step>) -> Vec<Step> {
             | StepKind::Each { steps, .. }
             | StepKind::When { steps, .. }
             | StepKind::Group { steps, .. } => *steps = restless(std::mem::take(steps)),
-            StepKind::Http(_) => {}
+            StepKind::Http(_) | StepKind::Pause(_) => {}
         }
     }
     steps

@@ -1,0 +1,208 @@
+//! Fixtures: rows and accounts, and where their values come from.
+
+use super::{Check, Json, JsonTemplate, Request, StatusPattern, Template};
+use crate::units::{Fixed, Rate};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Rows or accounts that must exist before the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixture {
+    /// Name under which scenarios draw from it.
+    pub name: String,
+    /// The fixture file's own name: key of ledger and row function, so that a file seeds the same rows under any alias.
+    pub fixture: String,
+    /// For people.
+    pub about: String,
+    /// Number of rows; row numbers run from 1 to this.
+    pub rows: u64,
+    /// How they come to be.
+    pub kind: FixtureKind,
+    /// Checks after seeding (in the same transaction for table fixtures). `{{ rows }}` is in scope.
+    pub verify: Vec<Check>,
+}
+
+/// How a fixture's rows come to be.
+#[allow(clippy::large_enum_variant)] // a plan has a handful of fixtures; a box would only be noise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FixtureKind {
+    /// Rows of a Postgres table.
+    Table(TableFixture),
+    /// Accounts made through the service's own API.
+    Http(HttpFixture),
+}
+
+/// Rows of a Postgres table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableFixture {
+    /// `schema.table` or `table`.
+    pub table: String,
+    /// Columns by which a row is known; the live table must have a unique index on exactly these.
+    pub identity: Vec<String>,
+    /// What to do with rows that are there already.
+    pub on_conflict: OnConflict,
+    /// Whether `refresh` and `exact` may take over rows that we did not make.
+    pub adopt: bool,
+    /// Row source.
+    pub columns: Columns,
+}
+
+/// What to do with rows that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// Any row already there is an error; nothing is written.
+    Fail,
+    /// Rows already there stay as they are.
+    Keep,
+    /// Rows already there get this fixture's values where they differ.
+    Refresh,
+    /// As refresh, and rows that this fixture made earlier but no longer has are deleted.
+    Exact,
+}
+
+/// Named columns with their generators, sorted by name.
+pub type Columns = BTreeMap<String, Column>;
+
+/// One column of a fixture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Where its values come from.
+    pub generator: Generator,
+    /// The load changes it: outside the fingerprint, not counted as drift.
+    pub volatile: bool,
+    /// Times relative to now: re-based by one UPDATE when the base time is older than this. Implies `volatile`.
+    pub fresh_within: Option<Duration>,
+}
+
+/// Where a column's values come from. Row `n` counts from 1; every draw is keyed by (seed, fixture, column, n).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Generator {
+    /// A value or text with slots over `n`, `rows`, `inputs` and the other columns of the row; objects and lists allowed
+    /// for json and array columns.
+    Value(JsonTemplate),
+    /// A weighted choice, drawn independently of every other column. Sorted by value's JSON text.
+    Weighted(Vec<WeightedValue>),
+    /// A whole number drawn uniformly from `from..=to`.
+    Integer {
+        /// Lowest.
+        from: i64,
+        /// Highest.
+        to: i64,
+    },
+    /// A decimal drawn uniformly from `from..=to` at six decimals.
+    Decimal {
+        /// Lowest.
+        from: Fixed,
+        /// Highest.
+        to: Fixed,
+    },
+    /// Run's base time minus a duration (text such as `12s`).
+    BeforeNow(Template),
+    /// Run's base time plus a duration.
+    AfterNow(Template),
+    /// Run's base time plus an offset drawn uniformly from `from..to` (half open, whole microseconds; `negative` flips it to before).
+    TimeWithin {
+        /// Smallest offset.
+        from: Duration,
+        /// Largest offset, excluded.
+        to: Duration,
+        /// Before the base time rather than after.
+        past: bool,
+    },
+    /// A version 4 shaped UUID from the row's key.
+    Uuid,
+    /// Lower-case hexadecimal of so many characters from the row's key.
+    Hex {
+        /// Number of characters.
+        length: u32,
+    },
+    /// A row of another table that must exist, given by value. The parent is verified before anything is written.
+    References {
+        /// Parent table.
+        table: String,
+        /// Parent column.
+        column: String,
+        /// Value, as for [`Generator::Value`].
+        value: JsonTemplate,
+    },
+    /// A row of another fixture of this plan: the value of one of its columns at row `((n-1) mod rows) + 1` or drawn at random.
+    Fixture {
+        /// The other fixture's name.
+        fixture: String,
+        /// Its column.
+        column: String,
+        /// Drawn at random (keyed by this column) rather than in turn.
+        random: bool,
+    },
+    /// The n-th record's field, from a JSON file read at compile time; records are held in [`Generator::Record`] as values.
+    Record(Vec<Json>),
+}
+
+/// One branch of a weighted choice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedValue {
+    /// The value.
+    pub value: Json,
+    /// Its weight; the weights need not sum to 100.
+    pub weight: u32,
+}
+
+/// Accounts made through the service's own API, one request a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpFixture {
+    /// What a row is made of; slots of `create` and scenarios see these by name.
+    pub columns: Columns,
+    /// The request that makes row n; columns of the row are in scope by their own names.
+    pub create: Request,
+    /// Statuses that mean it was made.
+    pub created: Vec<StatusPattern>,
+    /// How "it exists already" looks.
+    pub exists: Option<Exists>,
+    /// Highest rate of requests; none means as fast as `concurrency` allows.
+    pub pace: Option<Rate>,
+    /// Requests in flight at once.
+    pub concurrency: u32,
+    /// When to try again.
+    pub retry: Retry,
+    /// File to write all rows to, as a JSON list, atomically.
+    pub export: Option<String>,
+}
+
+/// How an account that exists already answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exists {
+    /// Its status.
+    pub status: StatusPattern,
+    /// Text that the body holds.
+    pub body_contains: Option<String>,
+}
+
+/// When to try again; `Retry-After` is honoured, else exponential from 100 ms to 10 s.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Statuses that are tried again.
+    pub statuses: Vec<u16>,
+    /// Attempts a row at most, the first included.
+    pub attempts: u32,
+}
+
+impl Fixture {
+    /// The named columns, whatever the kind.
+    pub fn columns(&self) -> &Columns {
+        match &self.kind {
+            FixtureKind::Table(table) => &table.columns,
+            FixtureKind::Http(http) => &http.columns,
+        }
+    }
+}

@@ -117,7 +117,7 @@ fn gates_by_step(plan: &ResolvedPlan) -> BTreeMap<StepId, (Vec<String>, Vec<Stri
         if !latency && !bounds_errors(&gate.gate) {
             continue;
         }
-        let shown = show(&gate.gate);
+        let shown = format!("{} {}", gate.gate.subject(), gate.gate.condition());
         let mut seen: Vec<StepId> = gate.gate.steps.clone();
         match gate.gate.metric.as_str() {
             // A group or an iteration takes as long as what is in it.
@@ -191,13 +191,4 @@ pub(crate) fn bounds_errors(gate: &Gate) -> bool {
 
 fn upper(gate: &Gate) -> bool {
     matches!(gate.op, Comparison::Lt | Comparison::Le | Comparison::Eq)
-}
-
-/// `http_req_duration{scenario:storm} p(95) < 500ms`.
-fn show(gate: &Gate) -> String {
-    let pairs: Vec<String> = gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    match pairs.is_empty() {
-        true => format!("{} {}", gate.metric, gate.condition()),
-        false => format!("{}{{{}}} {}", gate.metric, pairs.join(","), gate.condition()),
-    }
 }

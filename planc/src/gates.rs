@@ -62,12 +62,8 @@ pub fn move_gates(plan: &ExecutionGraph, onto: &ExecutionGraph) -> Result<Execut
             _ => {
                 let found = ground.diagnostics.into_sorted();
                 let why = found.iter().find(|d| d.level == Level::Error).map(|d| format!(": {}", d.message));
-                let Gate { metric, selector, text, .. } = gate;
-                let tags: Vec<String> =
-                    selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-                let tags = if tags.is_empty() { String::new() } else { format!("{{{}}}", tags.join(",")) };
-                missing
-                    .push(format!("`{metric}{tags} {text}` cannot be answered{}", why.unwrap_or_default()));
+                let why = why.unwrap_or_default();
+                missing.push(format!("`{} {}` cannot be answered{why}", gate.subject(), gate.text));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! lints need not (and do not) complain about it again.
 
 use crate::ast::{InputType, Lost};
+pub(crate) use crate::graph::walk;
 use crate::graph::{self, Json, StepId, Template};
 use crate::source::Span;
 use crate::units::Rate;
@@ -283,23 +284,6 @@ pub(crate) fn blind(gate: &graph::Gate) -> Option<(&'static str, &'static str)> 
     let upper = matches!(gate.op, graph::Comparison::Lt | graph::Comparison::Le | graph::Comparison::Eq);
     let is = |(tag, value): &&(&str, &str)| gate.selector.get(*tag).is_some_and(|known| known == value);
     tags.iter().find(is).copied().filter(|_| upper)
-}
-
-/// Every step under some steps, outer before inner.
-pub(crate) fn walk<'a>(steps: &'a [graph::Step], visit: &mut dyn FnMut(&'a graph::Step)) {
-    for step in steps {
-        visit(step);
-        match &step.kind {
-            graph::StepKind::Choose(branches) => {
-                branches.iter().for_each(|branch| walk(&branch.steps, visit))
-            }
-            graph::StepKind::Repeat { steps, .. }
-            | graph::StepKind::Each { steps, .. }
-            | graph::StepKind::When { steps, .. }
-            | graph::StepKind::Group { steps, .. } => walk(steps, visit),
-            graph::StepKind::Http(_) | graph::StepKind::Pause(_) => {}
-        }
-    }
 }
 
 impl Endpoint {

@@ -161,17 +161,8 @@ impl Verdict {
 impl GateResult {
     /// `http_req_duration{scenario:browse}`.
     pub fn subject(&self) -> String {
-        subject(&self.metric, &self.selector)
+        planc::graph::subject(&self.metric, &self.selector)
     }
-}
-
-/// `metric{tag:value,…}`.
-pub(crate) fn subject(metric: &str, selector: &BTreeMap<String, String>) -> String {
-    if selector.is_empty() {
-        return metric.to_owned();
-    }
-    let tags: Vec<String> = selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    format!("{metric}{{{}}}", tags.join(","))
 }
 
 /// Judges a run.

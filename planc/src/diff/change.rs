@@ -83,11 +83,6 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{words}`")
 }
 
-/// `1 step`, `1,200 steps`.
-pub(super) fn count(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", crate::lints::thousands(n as f64), if n == 1 { "" } else { "s" })
-}
-
 /// `` `a`, `b` and 3 more ``.
 pub(super) fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 4;

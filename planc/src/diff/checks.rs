@@ -196,7 +196,7 @@ fn postgres(old: &PostgresFacts, new: &[&PostgresFacts], asked: &mut expectation
             .filter(|after| after.table == before.table)
             .min_by_key(|after| after.at_most);
         let table = quoted(&before.table);
-        let rows = |n: u64| super::change::count(n, "row");
+        let rows = |n: u64| crate::units::count(n, "row");
         match after.map(|after| after.at_most) {
             None => asked.weaker.push(format!("rows of others in {table} are not counted any more")),
             Some(n) if n > before.at_most => asked.weaker.push(format!(

@@ -1,18 +1,17 @@
 //! Gates: which went, which let more through, which see something else.
 
-use super::change::{Change, count, quoted, some_of};
+use super::change::{Change, quoted, some_of};
 use super::codes;
 use super::gate_pairs::{GatePairs, pair_gates};
 use super::outside;
 use super::pairs::Pairs;
 use super::sight;
 use super::strength::{implies, position, scale};
-use crate::graph::{Aggregate, Bound, Comparison, Gate, GateLevel, Over};
+use crate::graph::{Aggregate, Bound, Gate, GateLevel, Over};
 use crate::lints::thousands;
-use crate::resolve::is_latency;
+use crate::units::count;
 use crate::units::{PartsPerMillion, show_duration};
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// A gate and its number in its graph.
 pub(super) type Numbered<'a> = (usize, &'a Gate);
@@ -53,15 +52,7 @@ fn lost_scenario(pairs: &Pairs<'_>, name: &str) -> bool {
 
 /// `` gate `http_reqs{name:a}` ``.
 pub(super) fn subject(gate: &Gate) -> String {
-    format!("gate {}", quoted(&selector(gate)))
-}
-
-pub(super) fn selector(gate: &Gate) -> String {
-    let tags: Vec<String> = gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    match tags.is_empty() {
-        true => gate.metric.clone(),
-        false => format!("{}{{{}}}", gate.metric, tags.join(",")),
-    }
+    format!("gate {}", quoted(&gate.subject()))
 }
 
 fn removal(pairs: &Pairs<'_>, old: &Gate) -> Change {
@@ -270,8 +261,9 @@ fn vacuous(pairs: &Pairs<'_>, old: Numbered<'_>, new: Numbered<'_>, out: &mut Ve
 /// Limits of the generator's health. A limit that was filled in follows the gates and is told with them.
 fn health(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     let (old, new) = (&pairs.old.graph.health, &pairs.new.graph.health);
-    let filled_in =
-        |side: &super::side::Side| side.graph.health.lateness_p99 == default_lateness(&side.graph.gates);
+    let filled_in = |side: &super::side::Side| {
+        side.graph.health.lateness_p99 == crate::resolve::default_lateness(&side.graph.gates)
+    };
     let mut tell = |weaker: bool, message: String, why: &str| {
         out.push(match weaker {
             true => Change::weaker(codes::GATE_LOOSENED, "the generator's health", message).note(why),
@@ -302,24 +294,10 @@ fn health(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     }
 }
 
-/// What is filled in when the plan states no lateness.
-fn default_lateness(gates: &[Gate]) -> Duration {
-    let bounds = gates.iter().filter_map(|gate| match gate.bound {
-        Bound::Duration(bound)
-            if is_latency(&gate.metric) && matches!(gate.op, Comparison::Lt | Comparison::Le) =>
-        {
-            Some(bound)
-        }
-        _ => None,
-    });
-    let tenth = bounds.min().map_or(Duration::MAX, |bound| bound / 10);
-    tenth.clamp(Duration::from_millis(1), Duration::from_millis(10))
-}
-
 /// Gates that go with steps or scenarios that went.
 pub(super) fn orphans(pairs: &Pairs<'_>, gone: &dyn Fn(&Gate) -> bool) -> Option<String> {
     let gates = pairs.old.graph.gates.iter().filter(|gate| gate.level == GateLevel::Required && gone(gate));
-    let names: Vec<String> = gates.map(|gate| format!("{}: {}", selector(gate), gate.text)).collect();
+    let names: Vec<String> = gates.map(|gate| format!("{}: {}", gate.subject(), gate.text)).collect();
     let went = if names.len() == 1 { "its gate goes" } else { "its gates go" };
     (!names.is_empty()).then(|| format!("{went} with it: {}", some_of(names.iter().map(String::as_str))))
 }
@@ -330,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_a_part_sees_of_another() {
-        let window = |seconds| Over::EveryWindow(Duration::from_secs(seconds));
+        let window = |seconds| Over::EveryWindow(std::time::Duration::from_secs(seconds));
         let stage = |number| Over::Stage { scenario: "ramp".into(), number };
         for (new, old, all) in [
             (window(30), Over::Load, true),

@@ -1,6 +1,6 @@
 //! Load: how long, how much, by how many, in which model.
 
-use super::change::{Change, count, quoted};
+use super::change::{Change, quoted};
 use super::codes;
 use super::gates::orphans;
 use super::leaves;
@@ -10,6 +10,7 @@ use crate::graph::{Bound, Comparison, Demand, Gate, Scenario};
 use crate::lints::{iterations, peak, thousands};
 use crate::resolve::is_latency;
 use crate::source::Span;
+use crate::units::count;
 use crate::units::show_duration;
 use std::time::Duration;
 

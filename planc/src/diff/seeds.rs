@@ -1,6 +1,6 @@
 //! Seeds: fewer rows, less variety, rows of others taken over.
 
-use super::change::{Change, count, quoted, some_of};
+use super::change::{Change, quoted, some_of};
 use super::checks;
 use super::codes;
 use super::leaves;
@@ -9,6 +9,7 @@ use super::strength::{Strength, statuses};
 use crate::graph::{Fixture, FixtureKind, Generator, HttpFixture, OnConflict, TableFixture};
 use crate::lints::thousands;
 use crate::source::Span;
+use crate::units::count;
 
 pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     for old in &pairs.fixtures.removed {

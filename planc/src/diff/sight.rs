@@ -1,15 +1,16 @@
 //! What a gate sees: which steps feed it, and which of their samples.
 
-use super::change::{Change, count, quoted, some_of};
+use super::change::{Change, quoted, some_of};
 use super::codes;
 use super::gate_pairs::followed;
-use super::gates::{Numbered, selector, subject};
+use super::gates::{Numbered, subject};
 use super::pairs::Pairs;
 use super::side::Side;
 use super::strength;
 use super::visits::visits;
 use crate::graph::{Aggregate, Gate, GateLevel, Step, StepId};
 use crate::lints::thousands;
+use crate::units::count;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tags that only the answer decides.
@@ -44,11 +45,11 @@ pub(super) fn compare(pairs: &Pairs<'_>, old: Numbered<'_>, new: Numbered<'_>, o
         Sight::Unrelated => return,
         Sight::Same if followed(pairs, o) == n.selector => return,
         Sight::Same => {
-            let message = format!("{} is selected in other words and sees the same", quoted(&selector(o)));
+            let message = format!("{} is selected in other words and sees the same", quoted(&o.subject()));
             Change::neutral(subject(n), message)
         }
         Sight::Narrower(lost) => {
-            let message = format!("{} now sees less than {}", quoted(&n.text), quoted(&selector(o)));
+            let message = format!("{} now sees less than {}", quoted(&n.text), quoted(&o.subject()));
             // Fewer samples than a floor asks for break it: a floor on less is a floor on the whole.
             if !decided || more_is_looser(n) == Some(true) {
                 Change::neutral(subject(n), message)
@@ -59,7 +60,7 @@ pub(super) fn compare(pairs: &Pairs<'_>, old: Numbered<'_>, new: Numbered<'_>, o
             }
         }
         Sight::Wider => {
-            let message = format!("{} now sees more than {}", quoted(&n.text), quoted(&selector(o)));
+            let message = format!("{} now sees more than {}", quoted(&n.text), quoted(&o.subject()));
             if !decided || more_is_looser(n) == Some(false) {
                 Change::neutral(subject(n), message)
             } else {

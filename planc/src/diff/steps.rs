@@ -1,6 +1,6 @@
 //! Steps: which went, which ask for less, which are played less often.
 
-use super::change::{Change, count, quoted, some_of};
+use super::change::{Change, quoted, some_of};
 use super::codes;
 use super::expectations;
 use super::gates::orphans;
@@ -8,6 +8,7 @@ use super::leaves;
 use super::pairs::{Pairs, StepLists, bare_steps, json, place, restless};
 use super::visits::{rest, visits};
 use crate::graph::{Demand, HttpStep, OnFailure, Step, StepId, StepKind};
+use crate::units::count;
 use crate::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

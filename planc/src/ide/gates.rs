@@ -5,8 +5,9 @@ use super::{Document, spot::Spot, spot::What};
 use crate::graph::{GateLevel, StepId};
 use crate::lower;
 use crate::resolved::{Gate, ResolvedPlan, walk};
-use crate::show::{self, ScenarioOutline, grouped};
+use crate::show::{self, ScenarioOutline};
 use crate::source::Span;
+use crate::units::grouped;
 use std::collections::BTreeMap;
 
 /// So many gates of one selector are told; `*` can stand for many.
@@ -104,11 +105,7 @@ const LINES: usize = 6;
 
 fn words(gate: &Gate, judged: &Judged) -> Words {
     let graph = &gate.gate;
-    let tags: Vec<String> = graph.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    let selector = match tags.is_empty() {
-        true => graph.metric.clone(),
-        false => format!("{}{{{}}}", graph.metric, tags.join(",")),
-    };
+    let selector = graph.subject();
     let level = if graph.level == GateLevel::Advisory { ", advisory" } else { "" };
     let needed = match graph.min_samples {
         0 | 1 => "- samples needed: 1; none makes the run invalid".to_string(),

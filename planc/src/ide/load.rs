@@ -1,7 +1,8 @@
 //! What the run will do with a part of the plan, in the words of `planc graph`.
 
 use super::Document;
-use crate::show::{self, ScenarioOutline, grouped};
+use crate::show::{self, ScenarioOutline};
+use crate::units::grouped;
 use crate::{lower, units};
 
 impl Document<'_> {

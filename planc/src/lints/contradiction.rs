@@ -1,6 +1,6 @@
 //! Gates that no run can meet.
 
-use super::order::{ceiling, floor, never_above, reason, related, subject};
+use super::order::{ceiling, floor, never_above, reason, related};
 use super::{Lint, decides, iterations, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Aggregate, Bound, Demand, RatePiece, Step, StepKind};
@@ -273,5 +273,5 @@ fn pair(plan: &ResolvedPlan, low: &Gate, high: &Gate) -> Option<Diagnostic> {
     if let Some(reason) = reason(&low.gate, &high.gate) {
         diagnostic = diagnostic.note(reason);
     }
-    Some(diagnostic.help(format!("keep the one that is meant for `{}`", subject(&second.gate))))
+    Some(diagnostic.help(format!("keep the one that is meant for `{}`", second.gate.subject())))
 }

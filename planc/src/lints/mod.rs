@@ -159,15 +159,7 @@ pub(crate) fn peak(start_rate: &Rate, pieces: &[crate::graph::RatePiece]) -> f64
 
 /// `12,345`.
 pub(crate) fn thousands(number: f64) -> String {
-    let digits = format!("{}", number.max(0.0).round() as u64);
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    crate::units::grouped(number.max(0.0).round() as u64)
 }
 
 /// `1 virtual user`, `1,200 virtual users`.

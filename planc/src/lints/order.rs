@@ -104,19 +104,10 @@ pub(super) fn reason(low: &Gate, high: &Gate) -> Option<String> {
         (true, true) => None,
         (_, true) => Some(format!("`{of_low}` is never above `{of_high}` of the same samples")),
         _ if within(&low.selector, &high.selector) => {
-            Some(format!("every sample of `{}` is one of `{}`", subject(low), subject(high)))
+            Some(format!("every sample of `{}` is one of `{}`", low.subject(), high.subject()))
         }
-        _ => Some(format!("every sample of `{}` is one of `{}`", subject(high), subject(low))),
+        _ => Some(format!("every sample of `{}` is one of `{}`", high.subject(), low.subject())),
     }
-}
-
-/// `http_req_duration{scenario:browse}`.
-pub(super) fn subject(gate: &Gate) -> String {
-    if gate.selector.is_empty() {
-        return gate.metric.clone();
-    }
-    let pairs: Vec<String> = gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    format!("{}{{{}}}", gate.metric, pairs.join(","))
 }
 
 /// Whether every sample under the first selector is one under the second.

@@ -3,9 +3,10 @@
 //! GitHub shows ten errors and ten warnings of a step and drops the rest without a word ("Workflow commands for GitHub
 //! Actions", limits of annotations). So no more than that are commands; the rest are lines of the log, and a notice says so.
 
-use super::{Findings, View, count};
+use super::{Findings, View};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::source::SourceMap;
+use crate::units::count;
 
 /// Annotations of one level that GitHub shows for a step.
 const LIMIT: usize = 10;

@@ -160,11 +160,6 @@ fn gist(page: &Page) -> String {
     body.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `1 error`, `2 errors`.
-fn count(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

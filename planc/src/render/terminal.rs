@@ -1,8 +1,9 @@
 //! For people: rustc's layout.
 
-use super::{Findings, Summary, View, count, coverage};
+use super::{Findings, Summary, View, coverage};
 use crate::diagnostic::{Diagnostic, Label};
 use crate::source::{FileId, SourceFile, SourceMap, Span};
+use crate::units::count;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Origin, Patch, Renderer, Snippet,

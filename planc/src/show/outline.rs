@@ -1,13 +1,13 @@
 //! The run in its order, as plain data that every view draws.
 
 use super::load::{self, Requests};
-use super::{count, grouped};
 use crate::expr::{Expr, Segment, Template};
 use crate::graph::{
     Check, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe, Scenario,
     Service, ServiceKind, Token, TokenSource,
 };
 use crate::units::show_duration;
+use crate::units::{count, grouped};
 use std::time::Duration;
 
 /// A run in its order.
@@ -303,9 +303,6 @@ fn users(demand: &Demand) -> String {
 }
 
 fn gate(gate: &Gate) -> (String, String, String) {
-    let tags: Vec<String> = gate.selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
-    let selector =
-        if tags.is_empty() { gate.metric.clone() } else { format!("{}{{{}}}", gate.metric, tags.join(",")) };
     let mut remarks = Vec::new();
     if gate.level == GateLevel::Advisory {
         remarks.push("advisory".to_string());
@@ -316,7 +313,7 @@ fn gate(gate: &Gate) -> (String, String, String) {
     if gate.abort_on_fail {
         remarks.push("ends the run".to_string());
     }
-    (selector, gate.condition(), remarks.join(", "))
+    (gate.subject(), gate.condition(), remarks.join(", "))
 }
 
 fn words(argv: &[Template]) -> String {

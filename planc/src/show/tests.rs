@@ -134,6 +134,6 @@ fn arrivals_are_the_integral_of_the_rate() {
 #[test]
 fn numbers_are_grouped() {
     for (n, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-        assert_eq!(grouped(n), expected);
+        assert_eq!(crate::units::grouped(n), expected);
     }
 }

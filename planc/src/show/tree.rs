@@ -1,9 +1,9 @@
 //! For people: the order of the run, line by line.
 
 use super::outline::{Outline, ScenarioOutline, outline};
-use super::{count, grouped};
 use crate::graph::ExecutionGraph;
 use crate::units::show_duration;
+use crate::units::{count, grouped};
 
 pub(super) fn render(graph: &ExecutionGraph) -> String {
     let outline = outline(graph);

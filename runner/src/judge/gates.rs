@@ -3,9 +3,8 @@
 use super::pool::{Ground, Pool, Seconds, weighted};
 use super::{Figure, GateResult, GateState};
 use crate::evidence::LoadRecord;
-use planc::graph::{
-    Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Over, Step, StepKind,
-};
+pub(crate) use planc::graph::walk;
+use planc::graph::{Aggregate, Bound, Comparison, ExecutionGraph, Gate, GateLevel, MetricKind, Over};
 use planc::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -259,21 +258,6 @@ pub(crate) fn kind_of(graph: &ExecutionGraph, metric: &str) -> MetricKind {
         }
         name if name.starts_with("http_req_") => MetricKind::TimeTrend,
         _ => MetricKind::Counter,
-    }
-}
-
-/// Calls `visit` for every step, inner ones included.
-pub(crate) fn walk<'a>(steps: &'a [Step], visit: &mut dyn FnMut(&'a Step)) {
-    for step in steps {
-        visit(step);
-        match &step.kind {
-            StepKind::Choose(branches) => branches.iter().for_each(|branch| walk(&branch.steps, visit)),
-            StepKind::Repeat { steps, .. }
-            | StepKind::Each { steps, .. }
-            | StepKind::When { steps, .. }
-            | StepKind::Group { steps, .. } => walk(steps, visit),
-            StepKind::Http(_) | StepKind::Pause(_) => {}
-        }
     }
 }
 

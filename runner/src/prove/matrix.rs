@@ -2,7 +2,6 @@
 
 use super::catalogue::Kind;
 use crate::exit::Exit;
-use crate::judge::subject;
 use planc::graph::{Gate, GateLevel};
 use planc::units::show_duration;
 use serde_json::{Value, json};
@@ -109,10 +108,8 @@ impl Matrix {
 
     /// For programs.
     pub(crate) fn json(&self) -> Value {
-        let gates = self
-            .gates
-            .iter()
-            .map(|gate| json!({ "subject": subject(&gate.metric, &gate.selector), "condition": gate.text }));
+        let gates =
+            self.gates.iter().map(|gate| json!({ "subject": gate.subject(), "condition": gate.text }));
         let rows = self.rows.iter().map(|row| {
             let (outcome, noticed, exit, other) = match &row.outcome {
                 Outcome::Noticed { gates, exit, other } => {
@@ -148,8 +145,7 @@ pub(crate) fn render(matrix: &Matrix) -> String {
             (_, true) => format!("{RED}broken by nothing that it is there for{RESET}"),
             (_, false) => String::new(),
         };
-        let line =
-            format!("  {:>3}  {} {}  {mark}", label(at), subject(&gate.metric, &gate.selector), gate.text);
+        let line = format!("  {:>3}  {} {}  {mark}", label(at), gate.subject(), gate.text);
         out.push_str(&format!("{}\n", line.trim_end()));
     }
     out.push_str(&format!(

@@ -1,7 +1,8 @@
 //! The metrics of a run as rows: every metric over all its samples, and under each selector that a gate uses.
 
 use crate::evidence::{Evidence, Population, Samples, Series};
-use crate::judge::{Distribution, Unit, kind_of, show, subject};
+use crate::judge::{Distribution, Unit, kind_of, show};
+use planc::graph::subject;
 use planc::graph::{ExecutionGraph, MetricKind};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -143,18 +143,7 @@ fn conserved(name: &str, record: &ScenarioRecord) -> String {
     )
 }
 
-/// A count with its thousands apart: `10,000`.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub(crate) use planc::units::grouped;
 
 /// The verdict with its causes.
 pub fn verdict_line(evidence: &Evidence, verdict: &Verdict) -> String {

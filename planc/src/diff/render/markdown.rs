@@ -1,6 +1,7 @@
 //! A comment on a pull request: a table of what weakens, the rest folded.
 
-use super::{Change, Effect, Report, count, mistakes, nothing, of, place, profiles};
+use super::{Change, Effect, Report, mistakes, nothing, of, place, profiles};
+use crate::units::count;
 
 pub(super) fn render(report: &Report, _: bool) -> String {
     if report.diagnostics.has_errors() {

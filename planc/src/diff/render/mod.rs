@@ -7,6 +7,7 @@ mod terminal;
 use super::{Change, Effect, Report};
 use crate::diagnostic::Level;
 use crate::render::Findings;
+use crate::units::count;
 
 /// How a comparison can be written.
 pub struct Format {
@@ -32,10 +33,6 @@ pub fn format(name: &str) -> Option<&'static Format> {
 
 fn of(report: &Report, effect: Effect) -> Vec<&Change> {
     report.changes.iter().filter(|change| change.effect == effect).collect()
-}
-
-fn count(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 /// `3 weakenings, 1 strengthening and 2 other changes`.

@@ -1,0 +1,95 @@
+//! `runner apply`: a plan, judged.
+
+use super::arguments::Apply;
+use super::{Stop, internal, load, print, tell};
+use crate::evidence::Evidence;
+use crate::exit::Exit;
+use crate::judge::{self, Verdict};
+use crate::listen::Both;
+use crate::live::Live;
+use crate::orchestrate::{self, Options};
+use crate::output;
+use crate::plan::Loaded;
+use crate::report::{self, terminal};
+use crate::world::World;
+use std::path::Path;
+
+pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
+    args.output.colour();
+    let Loaded { graph, written, warnings } = load(&args.plan, &args.inputs, world)?;
+    tell(&warnings);
+    for name in &args.only {
+        if !graph.scenarios.iter().any(|scenario| scenario.name == *name) {
+            let known: Vec<&str> = graph.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+            let message = format!("error: no scenario `{name}`; the plan has {}\n", known.join(", "));
+            return Err(Stop(Exit::Usage, message));
+        }
+    }
+    if args.dry_run {
+        print(&(planc::show::FORMATS[0].render)(&graph))?;
+        return Ok(Exit::Pass);
+    }
+    let out = args.output.folder(&graph, world);
+    // Told before anything is started, not after the load.
+    output::probe(&out)
+        .map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;
+    let options = Options {
+        set: args.inputs.set.iter().cloned().collect(),
+        only: args.only.clone(),
+        skip_seed: args.skip_seed,
+        workers: args.workers,
+        database_guard: args.database.database_guard.clone(),
+        trust_ledger: args.database.trust_ledger,
+        keep_stale: false,
+        mode: seeders::Mode::Apply,
+        out: out.clone(),
+        ..Options::default()
+    };
+    let mut listeners = Both(args.output.teller(written, &graph), Live::new(out.join("live.json")));
+    let evidence = orchestrate::apply(&graph, &options, world, &mut listeners).map_err(internal)?;
+    drop(listeners);
+    let verdict = judge::judge(&evidence.graph, &evidence);
+    let lost = write_all(&out, &evidence, &verdict);
+    let verdict = verdict.with_lost_outputs(&lost);
+    if !lost.is_empty() {
+        tell_lost(&out, &evidence, &verdict);
+    }
+    if args.output.out.is_none() {
+        output::point_latest(&out);
+    }
+    let text = match args.output.quiet {
+        true => terminal::verdict_line(&evidence, &verdict),
+        false => {
+            format!("{}  evidence and reports: {}\n", terminal::outcome(&evidence, &verdict), out.display())
+        }
+    };
+    match print(&text) {
+        Ok(()) => Ok(verdict.status),
+        Err(Stop(_, why)) => {
+            let verdict = verdict.with_lost_outputs(&["cannot write to standard output".to_owned()]);
+            tell_lost(&out, &evidence, &verdict);
+            // A worse verdict than a lost output stays what it is.
+            Err(Stop(verdict.status, format!("{why}{}", terminal::verdict_line(&evidence, &verdict))))
+        }
+    }
+}
+
+/// Evidence, and the reports that the plan asks for; why some could not be written.
+fn write_all(out: &Path, evidence: &Evidence, verdict: &Verdict) -> Vec<String> {
+    let mut lost: Vec<String> =
+        output::write_evidence(&out.join("evidence.json"), evidence).err().into_iter().collect();
+    for (path, report) in report::asked(&evidence.graph.report) {
+        let text = (report.render)(evidence, verdict);
+        lost.extend(output::write(&out.join(path), &text).err());
+    }
+    lost
+}
+
+/// What could be written says that something else could not.
+fn tell_lost(out: &Path, evidence: &Evidence, verdict: &Verdict) {
+    for (path, report) in report::asked(&evidence.graph.report) {
+        let text = (report.render)(evidence, verdict);
+        // Whatever is lost now was lost before, and that is told.
+        let _ = output::write(&out.join(path), &text);
+    }
+}

@@ -1,0 +1,341 @@
+//! What may be asked: every command and its flags.
+
+use crate::exit;
+use crate::prove;
+use crate::report::REPORTS;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use planc::render::FORMATS;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Load tests you can merge on: applies plans.
+#[derive(Parser)]
+#[command(
+    name = "runner",
+    version,
+    arg_required_else_help = true,
+    after_help = format!("\
+Examples:
+  runner apply plans/storm.yaml                     guards, services, fixtures, preflight, load, verdict
+  runner apply plans/storm.yaml --dry-run           what would be done
+  runner check --live plans/storm.yaml              do plan and database go together? nothing is written
+  runner seed plans/storm.yaml                      fixtures alone
+  runner judge .planc/runs/storm-20261121T134502    the verdict again, from the evidence
+  runner test plans                                 what the gates say about recorded runs
+
+{}", exit::table_text())
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Applies a plan or a compiled graph and judges it
+    #[command(after_help = "\
+Examples:
+  runner apply plans/storm.yaml --profile stress --set rate=300/s
+  runner apply storm.graph.json --out results/storm
+  runner apply plans/storm.yaml --only checkout --skip-seed")]
+    Apply(Apply),
+    /// Seeds the fixtures of plans, or fixtures alone
+    #[command(after_help = "\
+Examples:
+  runner seed plans/storm.yaml
+  runner seed fixtures/agents.yaml --database-url postgres://localhost/fleet_test
+  runner seed plans/storm.yaml --verify")]
+    Seed(Seed),
+    /// Guards, tokens and preflight checks alone: is everything ready for a run?
+    #[command(after_help = "Examples:\n  runner preflight plans/storm.yaml --profile stress")]
+    Preflight(Preflight),
+    /// Finds what is wrong with plans, as `planc check` does, and with --live what only the database can tell
+    #[command(after_help = "\
+Examples:
+  runner check --live plans/storm.yaml
+  runner check --live plans/*.yaml --deny warnings --format github
+  runner check --live plans/storm.yaml --profile stress --set agents=20_000
+  runner check --live plans/quickstart.yaml --database-url postgres://reader@db.test/fleet
+  runner check --live fixtures/agents.yaml --database-url postgres://localhost/fleet_test
+
+With --live the plan's own database is found as `apply` finds it, the environment included, and its guards hold: the
+name must be `*_test` unless the plan or --database-guard says otherwise. A database given by --database-url is yours to
+choose, and what its role may not do is not held against the plan. It is read in read-only transactions, in which no
+statement takes longer than 30 s. A plan that starts its own Postgres has none before a run: the one that an earlier run
+kept (`keep:`) is looked at, or give --database-url.
+
+Exit codes: 0 clean, 104 errors (or warnings under --deny warnings), 2 no database to look at, 113 a guard refused it,
+118 it could not be read.")]
+    Check(Check),
+    /// Gives the verdict of a run again, from its evidence; or the verdict it would have had
+    #[command(after_help = "\
+Examples:
+  runner judge .planc/runs/storm-20261121T134502
+  runner judge results --threshold 'http_req_duration{scenario:storm} p(95) < 300ms'
+  runner judge results --threshold 'http_req_failed: rate < 0.1%' --threshold 'http_req_duration{endpoint:*} p(99) < 1s'
+  runner judge results --trim plans/runs/storm-slow.evidence.json
+
+It exits as the run did, or as it would have done with the gates given here.")]
+    Judge(Judge),
+    /// Runs the unit tests of plans: recorded evidence under the gates that the plans have now
+    #[command(after_help = "\
+Examples:
+  runner judge .planc/runs/latest --trim plans/runs/storm-slow.evidence.json
+  runner test
+  runner test plans/storm.test.yaml
+  runner test --format junit > unit-tests.xml
+
+A file `storm.test.yaml` beside a plan:
+  plan: storm.yaml
+  cases:
+    - name: a slow service is red
+      evidence: runs/storm-slow.evidence.json
+      expect_verdict: fail
+      causes: [\"http_req_duration{scenario:storm} p(95) < 500ms\"]
+
+Exit codes: 0 every case holds, 99 one does not, 104 a file or its plan has errors, 2 there is no test.")]
+    Test {
+        /// Files of unit tests (*.test.yaml), or folders to search
+        #[arg(default_value = "plans")]
+        paths: Vec<PathBuf>,
+        /// For people or for programs
+        #[arg(long, value_enum, default_value = "terminal")]
+        format: TestFormat,
+    },
+    /// Tells a run again, from its evidence
+    #[command(after_help = "\
+Examples:
+  runner report results/evidence.json --format html -o report.html
+  runner report results --format markdown >> $GITHUB_STEP_SUMMARY")]
+    Report {
+        /// Evidence file, or the folder of a run
+        evidence: PathBuf,
+        /// How to tell it
+        #[arg(long, default_value = "terminal", value_parser = PossibleValuesParser::new(REPORTS.iter().map(|r| r.name)))]
+        format: String,
+        /// File to write; standard output without it
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Breaks the target on purpose and tells which gate notices what
+    #[command(after_help = "\
+Runs a short form of the plan unharmed, which must pass, then once for each fault, with a proxy in front of the target
+and the plan's private database broken where that is the fault. Every gate must break under a fault that it is there
+for, and every fault must be noticed, or be allowed with a reason.
+
+Examples:
+  runner prove plans/storm.yaml
+  runner prove plans/storm.yaml --load 20s --only slow --only errors
+  runner prove plans/storm.yaml --allow no-index=\"the tables are small\" --format json
+
+Exit codes: 0 proven, 99 a gate or a fault is open, else as `runner apply` for the unharmed run.")]
+    Prove(Prove),
+    /// Prints completions for a shell
+    #[command(after_help = "Examples:\n  runner completions bash > /etc/bash_completion.d/runner")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum VerdictFormat {
+    /// As `runner apply` prints it
+    Terminal,
+    /// The verdict alone, as JSON
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum TestFormat {
+    /// A line a case
+    Terminal,
+    /// JUnit XML
+    Junit,
+}
+
+#[derive(Args)]
+pub(super) struct Judge {
+    /// Evidence file, or the folder of a run
+    pub(super) evidence: PathBuf,
+    /// Judge by this gate in place of the plan's, all of which are left out; may be given several times
+    #[arg(long, value_name = "METRIC{TAG:VALUE} CONDITION")]
+    pub(super) threshold: Vec<String>,
+    /// Also write what judging needs, without fixture data and request bodies, to commit beside a plan
+    #[arg(long, value_name = "FILE", conflicts_with = "threshold")]
+    pub(super) trim: Option<PathBuf>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub(super) format: VerdictFormat,
+}
+
+#[derive(Args)]
+pub(super) struct Apply {
+    /// Plan (YAML) or graph (JSON of `planc compile`)
+    pub(super) plan: String,
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) database: Database,
+    /// Print what would be done, touch nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Run this scenario and those it needs; may be given several times
+    #[arg(long, value_name = "SCENARIO")]
+    pub(super) only: Vec<String>,
+    /// Leave the fixtures as they are
+    #[arg(long)]
+    pub(super) skip_seed: bool,
+    /// Worker threads (default: one a core)
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub(super) workers: usize,
+}
+
+#[derive(Args)]
+pub(super) struct Seed {
+    /// Plans or fixtures (YAML), or graphs (JSON)
+    #[arg(required = true, value_name = "PLAN|FIXTURE")]
+    pub(super) plans: Vec<String>,
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) database: Database,
+    /// Database to seed, in place of the plan's
+    #[arg(long, value_name = "URL")]
+    pub(super) database_url: Option<String>,
+    /// Delete the fixtures' rows, and no others
+    #[arg(long, conflicts_with = "verify")]
+    pub(super) reset: bool,
+    /// Compare and write nothing
+    #[arg(long)]
+    pub(super) verify: bool,
+    /// Move times that are older than their fresh_within to the present, as `apply` does before a load
+    #[arg(long)]
+    pub(super) fresh: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Preflight {
+    /// Plan (YAML) or graph (JSON)
+    pub(super) plan: String,
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) output: Output,
+    /// Name of a database that this run does not start, `*` for any run of characters
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) database_guard: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Check {
+    /// Plans, or fixture files, to check
+    #[arg(required = true, value_name = "PLAN")]
+    pub(super) plans: Vec<String>,
+    /// Read the database too: columns, keys, values, what stands in the way of a reset
+    #[arg(long)]
+    pub(super) live: bool,
+    /// Database to look at, in place of the plan's
+    #[arg(long, value_name = "URL", requires = "live")]
+    pub(super) database_url: Option<String>,
+    /// Name that the database must have, `*` for any run of characters
+    #[arg(long, value_name = "PATTERN", requires = "live")]
+    pub(super) database_guard: Option<String>,
+    /// Profile of the plan (default: all)
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// Value of an input; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(super) set: Vec<(String, String)>,
+    /// How to write what was found
+    #[arg(long, default_value = "terminal", value_parser = PossibleValuesParser::new(FORMATS.iter().map(|f| f.name)))]
+    pub(super) format: String,
+    /// What else makes the exit code 104
+    #[arg(long, value_enum)]
+    pub(super) deny: Vec<Deny>,
+    /// Also show which gates hold which step
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum Deny {
+    /// Warnings count as errors
+    Warnings,
+}
+
+#[derive(Args)]
+pub(super) struct Prove {
+    /// Plan (YAML) or graph (JSON)
+    pub(super) plan: String,
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    #[command(flatten)]
+    pub(super) output: Output,
+    /// Length of each load; longer by itself where a gate needs more samples
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(super) load: Duration,
+    /// Try this fault alone; may be given several times
+    #[arg(long, value_name = "FAULT", value_parser = faults())]
+    pub(super) only: Vec<String>,
+    /// A fault that nothing need notice, and why; may be given several times
+    #[arg(long, value_name = "FAULT=REASON", value_parser = pair)]
+    pub(super) allow: Vec<(String, String)>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub(super) format: VerdictFormat,
+}
+
+#[derive(Args)]
+pub(super) struct Inputs {
+    /// Profile of the plan
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// Value of an input; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(super) set: Vec<(String, String)>,
+}
+
+#[derive(Args)]
+pub(super) struct Output {
+    /// Folder for evidence, reports and logs (default: .planc/runs/<plan>-<time>)
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Print the verdict alone
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+    /// No colour (NO_COLOR in the environment does the same)
+    #[arg(long)]
+    pub(super) no_color: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Database {
+    /// Name of a database that this run does not start and would write to, `*` for any run of characters
+    /// (default: *_test, unless the plan has a guard on the name)
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) database_guard: Option<String>,
+    /// Believe the ledger: rows are not compared when it knows the fixture
+    #[arg(long)]
+    pub(super) trust_ledger: bool,
+}
+
+fn faults() -> PossibleValuesParser {
+    PossibleValuesParser::new(prove::KINDS.iter().map(|(_, name)| *name))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    planc::units::parse_duration(text).map_err(|error| error.message)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}

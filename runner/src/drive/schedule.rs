@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn piece(target: u64, seconds: f64) -> RatePiece {
-        RatePiece { target: rate(target), duration: Duration::from_secs_f64(seconds) }
+        RatePiece { target: rate(target), duration: Duration::from_secs_f64(seconds), hold: None }
     }
 
     #[test]
@@ -177,6 +177,7 @@ mod tests {
                 .map(|(target, seconds)| UserPiece {
                     target: *target,
                     duration: Duration::from_secs(*seconds),
+                    hold: None,
                 })
                 .collect()
         };

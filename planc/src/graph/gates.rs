@@ -149,6 +149,14 @@ impl Gate {
 }
 
 impl Over {
+    /// The scenario whose stages it goes by.
+    pub fn scenario(&self) -> Option<&str> {
+        match self {
+            Over::Stage { scenario, .. } | Over::EachStage(scenario) => Some(scenario),
+            Over::Load | Over::EveryWindow(_) => None,
+        }
+    }
+
     /// Whether it is the whole load.
     pub fn is_load(&self) -> bool {
         *self == Over::Load

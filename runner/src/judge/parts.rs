@@ -83,7 +83,7 @@ impl Facts<'_> {
         (end > judged).then(|| Duration::from_micros(end - judged))
     }
 
-    fn view(&self, gate: &Gate) -> Option<&ViewRecord> {
+    pub(super) fn view(&self, gate: &Gate) -> Option<&ViewRecord> {
         let is = |view: &&ViewRecord| {
             view.metric == gate.metric && view.selector == gate.selector && view.over == gate.over
         };

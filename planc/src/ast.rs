@@ -545,6 +545,21 @@ impl SettingValue {
 pub(crate) struct Stage<T> {
     pub(crate) target: Typed<T>,
     pub(crate) duration: Typed<Duration>,
+    pub(crate) hold: Option<Hold>,
+}
+
+/// `hold_until:` of a stage.
+#[derive(Debug, Clone)]
+pub(crate) struct Hold {
+    pub(crate) span: Span,
+    pub(crate) stable: Vec<MetricRef>,
+    pub(crate) window: Option<Typed<Duration>>,
+    pub(crate) tolerance: Option<Typed<PartsPerMillion>>,
+    /// By metric, as written.
+    pub(crate) floors: Vec<(Word, Text)>,
+    pub(crate) within: Option<Typed<Duration>>,
+    /// A part could not be read, which was reported.
+    pub(crate) broken: bool,
 }
 
 /// One entry of `draw:`.
@@ -678,6 +693,15 @@ pub(crate) struct Selector {
     pub(crate) metric: Word,
     /// Tag and value, sorted by tag.
     pub(crate) tags: Vec<(Word, Word)>,
+}
+
+/// `http_req_duration{name:signin}.p95`.
+#[derive(Debug, Clone)]
+pub(crate) struct MetricRef {
+    pub(crate) span: Span,
+    pub(crate) selector: Selector,
+    /// What is computed, when it is said.
+    pub(crate) aggregate: Option<Word>,
 }
 
 /// One entry under a key of `thresholds:`.

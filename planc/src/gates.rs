@@ -255,6 +255,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         places: vec![place; steps_of(graph)?],
         has_thresholds: true,
         gates: Vec::new(),
+        references: Vec::new(),
         health: graph.health.clone(),
         health_places: HealthPlaces::default(),
         report: graph.report.clone(),

@@ -8,7 +8,9 @@
 mod checks;
 mod fixtures;
 mod gates;
+mod holds;
 mod load;
+mod metric_refs;
 mod steps;
 
 use crate::units::PartsPerMillion;
@@ -20,7 +22,9 @@ pub use crate::expr::{Expr, Segment, Template};
 pub use checks::*;
 pub use fixtures::*;
 pub use gates::*;
+pub use holds::*;
 pub use load::*;
+pub use metric_refs::*;
 pub use steps::*;
 
 /// A JSON value. `serde_json`'s default map is sorted, which makes it canonical.

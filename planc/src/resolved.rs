@@ -45,6 +45,8 @@ pub(crate) struct ResolvedPlan {
     /// Whether the plan writes any threshold, sound or not.
     pub(crate) has_thresholds: bool,
     pub(crate) gates: Vec<Gate>,
+    /// Numbers that something waits for.
+    pub(crate) references: Vec<Reference>,
     pub(crate) health: graph::HealthLimits,
     pub(crate) health_places: HealthPlaces,
     pub(crate) report: graph::Report,
@@ -218,6 +220,20 @@ pub(crate) struct Gate {
     pub(crate) reachable: bool,
     /// Inputs behind its bound and its rules.
     pub(crate) hangs: BTreeSet<Hang>,
+}
+
+/// A reference to a number of the stream of samples.
+#[derive(Debug, Clone)]
+pub(crate) struct Reference {
+    pub(crate) number: graph::MetricRef,
+    /// All of it.
+    pub(crate) span: Span,
+    /// The metric in the selector.
+    pub(crate) metric_span: Span,
+    /// Tags and values in the selector, by tag.
+    pub(crate) tag_spans: BTreeMap<String, (Span, Span)>,
+    /// Whether anything can emit such samples.
+    pub(crate) reachable: bool,
 }
 
 /// One thing that happens to the names of an iteration.

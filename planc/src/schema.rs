@@ -587,6 +587,7 @@ fn scenario() -> Json {
         "ramping-arrival-rate",
         "shared-iterations",
         "per-vu-iterations",
+        "find-max",
     ];
     let orders = ["round_robin", "random", "shuffle", "per_vu", "exclusive"];
     let draw = allowing(object(
@@ -594,14 +595,37 @@ fn scenario() -> Json {
         &[("from", text("The fixture.")), ("order", word("Which row.", &orders))],
     ));
     let target = scalar("Rate (`50/s`) or virtual users at its end.");
-    let stage =
-        allowing(object(&["target", "duration"], &[("target", target), ("duration", local("duration"))]));
+    let hold = object(
+        &["stable", "window", "within"],
+        &[
+            (
+                "stable",
+                one_or_many("What must be flat: `metric{tag:value}.p95`.", json!({ "type": "string" })),
+            ),
+            ("window", local("duration")),
+            ("tolerance", local("share")),
+            ("floors", texts("By metric, a change that is none: `http_req_duration: 5ms`.")),
+            ("within", local("duration")),
+        ],
+    );
+    let stage = allowing(object(
+        &["target", "duration"],
+        &[
+            ("target", target),
+            ("duration", local("duration")),
+            ("hold_until", described("The next stage begins when this one has settled.", hold)),
+        ],
+    ));
     object(
         &["executor", "steps"],
         &[
             ("executor", word("Shape of the load, as in k6.", &executors)),
             ("rate", local("rate")),
             ("start_rate", local("rate")),
+            ("step", local("rate")),
+            ("max_rate", local("rate")),
+            ("at_least", local("rate")),
+            ("hold", local("duration")),
             ("duration", local("duration")),
             ("max_duration", local("duration")),
             ("stages", list("Pieces of a ramp.", stage)),

@@ -163,7 +163,7 @@ fn hover_tells_what_a_thing_is() {
         ("executor: constant-arr‸ival-rate", "Iterations start at a fixed rate"),
         ("executor: constant-arr‸ival-rate", "- needs `rate`, `duration`, `pre_allocated_vus`"),
         ("    max_‸vus: 800", "an arrival that finds none free is dropped"),
-        ("    max_‸vus: 800", "Taken by `constant-arrival-rate` and `ramping-arrival-rate`"),
+        ("    max_‸vus: 800", "Taken by `constant-arrival-rate`, `ramping-arrival-rate` and `find-max`"),
         (
             "inputs.ra‸te }}",
             "input **`rate`**\n\nheartbeats a second\n- type: rate\n- default: `100/s`\n- in profile stress: `400/s`",

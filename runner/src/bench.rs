@@ -1,5 +1,6 @@
 //! What `tests` measures of the engine's inside without a network: the recorder, fed as workers feed it.
 
+use crate::course::courses;
 use crate::record::{Bundle, Cell, Family, Key, Labels, Merger, Recorder, Second};
 use crate::views::{Moment, View};
 use planc::graph::ExecutionGraph;
@@ -17,9 +18,9 @@ const CYCLE: u64 = 20;
 /// many samples are in the evidence at the end.
 pub fn record(graph: &ExecutionGraph, seconds: u64) -> u64 {
     let scenario = &graph.scenarios[0];
-    let views = Arc::new(View::all(graph, &[scenario]));
+    let views = Arc::new(View::all(graph, &[scenario], &courses(&[scenario], &BTreeMap::new())));
     let mut recorder = Recorder::new(views.clone());
-    let mut merger = Merger::new(1, views);
+    let mut merger = Merger::new(1, views, Vec::new());
     for second in 0..seconds {
         let mut random = second % CYCLE + 1;
         for n in 0..RATE {

@@ -3,11 +3,12 @@
 use crate::clock::Watch;
 use crate::evidence::{HealthRecord, HealthSecond, LoadRecord, ScenarioRecord, Tick, ViewRecord};
 use crate::health::Health;
-use crate::load::{AbortCheck, Event, LoadEnd};
+use crate::load::{AbortCheck, Event, LoadEnd, SearchCheck};
 use crate::prepare::Program;
 use crate::record::{Buckets, Merger, Second};
 use crate::rows::coverage;
 use crate::shared::Shared;
+use crate::stages::{Stages, Standing};
 use crate::worker::{Message, TICK, WorkerTick};
 use planc::graph::Demand;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,11 +16,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
+/// What is asked about the load while it goes on.
+pub(crate) struct Asked {
+    /// Whether a gate ends it.
+    pub(crate) abort: Option<AbortCheck>,
+    /// Whether a step of a search holds.
+    pub(crate) search: Option<SearchCheck>,
+}
+
 /// Merges ticks until all workers are done.
 pub(crate) struct Coordinator {
     program: Arc<Program>,
     shared: Arc<Shared>,
-    abort: Option<AbortCheck>,
+    asked: Asked,
+    stages: Stages,
     merger: Merger,
     health: Health,
     seconds: Vec<HealthSecond>,
@@ -31,6 +41,8 @@ pub(crate) struct Coordinator {
     record: LoadRecord,
     scenarios: Vec<ScenarioRecord>,
     standing: Vec<u32>,
+    /// By scenario, arrivals of the newest second that the target had dropped.
+    dropped: Vec<u64>,
     played: Vec<u64>,
     lateness: Buckets,
     loop_delay: Buckets,
@@ -47,18 +59,21 @@ impl Coordinator {
         program: Arc<Program>,
         shared: Arc<Shared>,
         workers: usize,
-        abort: Option<AbortCheck>,
+        asked: Asked,
         watch: Watch,
     ) -> Self {
         let scenarios = program.scenarios.len();
+        let (stages, told) = Stages::new(&program);
         Coordinator {
             open_model: program.scenarios.iter().any(|s| matches!(s.demand, Demand::Arrivals { .. })),
             closed_model: program.scenarios.iter().any(|s| !matches!(s.demand, Demand::Arrivals { .. })),
             played: vec![0; program.steps],
-            merger: Merger::new(workers, program.views.clone()),
+            merger: Merger::new(workers, program.views.clone(), told),
+            stages,
+            dropped: vec![0; scenarios],
             program,
             shared,
-            abort,
+            asked,
             health: Health::new(workers),
             seconds: Vec::new(),
             watch,
@@ -122,7 +137,8 @@ impl Coordinator {
             let scenarios = self.progress();
             self.record.ticks.push(tick.clone());
             on_event(Event::Tick { tick, scenarios });
-            if let Some(abort) = &self.abort {
+            self.advance(on_event);
+            if let Some(abort) = &self.asked.abort {
                 let mut so_far = self.record.clone();
                 self.fill(&mut so_far);
                 if let Some(gate) = abort(&so_far) {
@@ -130,6 +146,43 @@ impl Coordinator {
                 }
             }
         }
+    }
+
+    /// Lets stages go on that have settled, and ends scenarios that did not.
+    fn advance(&mut self, on_event: &mut dyn FnMut(Event)) {
+        if self.stages.is_empty() {
+            return;
+        }
+        let second = self.merger.take_second();
+        let Some(tick) = self.record.ticks.last() else { return };
+        let (at_us, late) = (tick.at_us, tick.late);
+        let standings = self.standings();
+        let mut stages = std::mem::take(&mut self.stages);
+        stages.push((!late).then_some(second));
+        let mut so_far: Option<LoadRecord> = None;
+        let mut search = |scenario: &str, number: u32| {
+            let record = so_far.get_or_insert_with(|| {
+                let mut record = self.record.clone();
+                self.fill(&mut record);
+                record.stages = Vec::new();
+                record
+            });
+            self.asked.search.as_ref()?(record, scenario, number)
+        };
+        let (changed, halted) = stages.look(at_us, self.shared.now_us(), &standings, &mut search);
+        halted.into_iter().for_each(|scenario| self.shared.halt(scenario));
+        changed.into_iter().for_each(|stage| on_event(Event::Stage { stage }));
+        self.stages = stages;
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        let each = self.scenarios.iter().zip(&self.shared.scenarios).zip(&self.dropped);
+        each.map(|((record, state), drops)| Standing {
+            began_us: record.began_us,
+            ended_us: state.ended_us(),
+            drops: *drops,
+        })
+        .collect()
     }
 
     fn merge_one(&mut self, mut ticks: Vec<Option<Box<WorkerTick>>>) -> Tick {
@@ -146,6 +199,7 @@ impl Coordinator {
         let mut alive = vec![0; self.standing.len()];
         let mut most = vec![0; self.standing.len()];
         let mut health = HealthSecond::default();
+        self.dropped.fill(0);
         for (worker, tick) in ticks.iter_mut().enumerate() {
             let Some(tick) = tick else { continue };
             health.connections += u64::from(tick.connections);
@@ -164,6 +218,7 @@ impl Coordinator {
                 record.failed += deltas.failed;
                 record.interrupted += deltas.interrupted;
                 record.dropped_by_target += deltas.dropped_by_target;
+                self.dropped[index] += deltas.dropped_by_target;
                 record.dropped_by_generator += deltas.dropped_by_generator;
                 record.censored += deltas.censored;
                 record.began_us = record.began_us.or(deltas.began_us);
@@ -219,6 +274,7 @@ impl Coordinator {
         (record.on_time, record.late) = self.merger.populations();
         record.duration_us = self.shared.now_us();
         record.views = self.views();
+        record.stages = self.stages.records();
         record.steps_played =
             self.played.iter().enumerate().map(|(step, count)| (step as u32, *count)).collect();
         for (at, (program, scenario)) in self.program.scenarios.iter().zip(&self.scenarios).enumerate() {
@@ -226,6 +282,7 @@ impl Coordinator {
             let mut scenario = scenario.clone();
             scenario.planned = is_counted(&program.demand).then(|| scenario.planned.unwrap_or(0));
             scenario.ended_us = state.ended_us();
+            scenario.from_stage = (program.course.first > 1).then_some(program.course.first);
             scenario.rows_ran_out = state.rows_ran_out.load(Ordering::Relaxed);
             scenario.stopped_by_step =
                 state.stopped_by.lock().expect("no one panics while holding it").clone();
@@ -278,6 +335,7 @@ impl Coordinator {
 
     fn finish(mut self) -> LoadRecord {
         let mut record = std::mem::take(&mut self.record);
+        self.stages.finish(&self.standings(), self.shared.now_us());
         self.fill(&mut record);
         record
     }

@@ -137,6 +137,9 @@ pub struct LoadRecord {
     /// What gates with `window` or `stage` judge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub views: Vec<ViewRecord>,
+    /// How far the stages of each scenario came, in the order in which they began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRecord>,
     /// One a second.
     pub ticks: Vec<Tick>,
     /// By scenario name.
@@ -150,6 +153,119 @@ pub struct LoadRecord {
     /// An error of the engine's own that ended the load before its time.
     #[serde(default)]
     pub error: Option<String>,
+}
+
+/// One stage of a scenario, as it was played.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The scenario.
+    pub scenario: String,
+    /// Which of its stages, from 1, as in the plan.
+    pub number: u32,
+    /// What is asked at its end: `50/s`, `2000 VUs`.
+    pub target: String,
+    /// When it began, microseconds since the load's start.
+    pub began_us: u64,
+    /// When it was found to have settled, or its gates to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_us: Option<u64>,
+    /// When it ended; 0 while it has not.
+    pub ended_us: u64,
+    /// How it ended.
+    pub outcome: StageOutcome,
+    /// Arrivals that found no free virtual user in the window that was looked at last.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dropped: u64,
+    /// What was looked at last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineRecord>,
+}
+
+/// How a stage ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageOutcome {
+    /// It has not.
+    Running,
+    /// Its time was over.
+    Done,
+    /// It settled, or its gates held over it.
+    Held,
+    /// It did not settle in time: the scenario ended here.
+    NeverSettled,
+    /// Gates of a search broke over it: the scenario ended here.
+    Broke {
+        /// The first of them.
+        gate: String,
+    },
+    /// Nobody could tell whether it held: the scenario ended here.
+    Untold {
+        /// Why not.
+        why: String,
+    },
+    /// The scenario ended in it for another reason.
+    CutOff,
+    /// The run began at a later stage (`--from-stage`).
+    NotRun,
+}
+
+/// What a number did over the window that was looked at last. Times in millionths of a second, shares in millionths,
+/// others in millionths of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineRecord {
+    /// The number, as the plan writes it.
+    pub number: String,
+    /// What it counts.
+    pub unit: LineUnit,
+    /// The window, microseconds.
+    pub window_us: u64,
+    /// What could be told.
+    pub seen: LineSeen,
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineUnit {
+    /// Time.
+    Time,
+    /// A share.
+    Share,
+    /// A plain number.
+    Number,
+}
+
+/// What could be told of a number over a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineSeen {
+    /// A straight line.
+    Line {
+        /// Mean over the window.
+        mean: i64,
+        /// Rise over the window, a fall below zero.
+        change: i64,
+        /// How much of it noise alone explains.
+        noise: i64,
+        /// A change of so much is none.
+        limit: i64,
+        /// Whether it is flat.
+        flat: bool,
+    },
+    /// In so many points so many requests failed that it is above every bound.
+    Endless {
+        /// Points above every bound.
+        points: u64,
+        /// Of so many.
+        of: u64,
+    },
+    /// Nothing, for want of samples.
+    Untold {
+        /// Samples.
+        samples: u64,
+        /// Points that they make.
+        points: u64,
+    },
 }
 
 /// One metric under one selector, cut into the parts that gates judge by themselves.
@@ -327,6 +443,9 @@ pub struct ScenarioRecord {
     /// When it ended on all workers, its graceful stop included; microseconds since the load's start, 0 if it did not.
     #[serde(default)]
     pub ended_us: u64,
+    /// The first stage that was played, where the run did not begin with the first (`--from-stage`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_stage: Option<u32>,
     /// By draw binding.
     pub coverage: BTreeMap<String, Coverage>,
 }

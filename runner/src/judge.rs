@@ -8,6 +8,7 @@ mod parts;
 mod pool;
 mod reasons;
 mod silence;
+mod stages;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,8 @@ pub(crate) use gates::{Unit, kind_of, show, walk};
 use planc::graph::{ExecutionGraph, GateLevel, MetricKind, Scenario, StepKind};
 use planc::units::show_duration;
 use serde::{Serialize, Serializer};
+pub(crate) use stages::told as stage_told;
+pub use stages::{StageRow, search};
 pub(crate) use stats::Distribution;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -34,6 +37,12 @@ pub struct Verdict {
     pub causes: Vec<Cause>,
     /// Every gate, in the graph's order.
     pub gates: Vec<GateResult>,
+    /// Every stage that was played.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRow>,
+    /// How far each ramp that did not come to its end, and each search for the highest rate, came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ceilings: Vec<String>,
     /// What a reader may think was measured but was not.
     pub not_measured: Vec<String>,
     /// Strains on the generator that did not make it late.
@@ -170,24 +179,26 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
     let skipped = skipped_scenarios(evidence);
     let nothing = LoadRecord::default();
     let load = evidence.load.as_ref().unwrap_or(&nothing);
+    let graph = &*stages::as_ran(graph, load);
     let facts = Facts::new(graph, load, skipped.clone());
     let gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
     let not_measured = not_measured(graph, load, &gates, &skipped);
     let broken = load.error.is_some() || load.health.panicked > 0;
     let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
     let warnings = case.strains();
+    let (stages, ceilings) = (case.stage_rows(), case.ceilings());
     let (status, causes) = match stopped_before_load(evidence) {
         Some(decided) if !broken => decided,
         _ => case.decide(),
     };
-    Verdict { status, exit: status.code(), causes, gates, not_measured, warnings }
+    Verdict { status, exit: status.code(), causes, gates, stages, ceilings, not_measured, warnings }
 }
 
 /// Judges a run that was to send no load: guards, services, seeding, preflight.
 pub fn judge_preparation(evidence: &Evidence) -> Verdict {
     let (status, causes) = stopped_before_load(evidence).unwrap_or((Exit::Pass, Vec::new()));
-    let (gates, not_measured, warnings) = Default::default();
-    Verdict { status, exit: status.code(), causes, gates, not_measured, warnings }
+    let (gates, stages, ceilings, not_measured, warnings) = Default::default();
+    Verdict { status, exit: status.code(), causes, gates, stages, ceilings, not_measured, warnings }
 }
 
 /// Judges smoke scenarios alone: reasons not to go on to the load, empty when they hold. `aborted` says what
@@ -224,6 +235,7 @@ pub fn aborting_gate(graph: &ExecutionGraph, load: &LoadRecord) -> Option<String
     let elapsed = Duration::from_micros(load.duration_us);
     let mut due = graph.gates.iter().filter(|g| g.abort_on_fail && elapsed >= g.delay_abort_eval).peekable();
     due.peek()?;
+    let graph = &*stages::as_ran(graph, load);
     let in_flight = load.ticks.last().map_or(0, |tick| u64::from(tick.busy_vus));
     let facts = Facts::new(graph, load, BTreeSet::new()).amid(in_flight);
     // A part is looked at when it is over; windows that are not are left out anyway.
@@ -304,6 +316,7 @@ impl Case<'_> {
                 out.push(cause(CauseKind::Target, text));
             }
         }
+        out.extend(self.unsettled());
         out.extend(self.silences());
         if !out.is_empty() {
             out.extend(self.reasons());
@@ -333,6 +346,7 @@ impl Case<'_> {
     fn invalidities(&self) -> Vec<Cause> {
         let mut out = self.generator_health();
         out.extend(self.load_applied());
+        out.extend(self.untold_stages());
         for gate in self.required() {
             match gate.state {
                 GateState::NoData | GateState::TooFew | GateState::Refused => {
@@ -409,6 +423,7 @@ fn not_measured(
     let facts = Facts::new(graph, load, skipped.clone());
     let mut out: Vec<String> =
         skipped.iter().map(|name| format!("scenario `{name}` was left out on purpose")).collect();
+    out.extend(stages::not_run(load));
     for (gate, result) in graph.gates.iter().zip(gates) {
         if let Some(rest) = facts.beyond_windows(gate).filter(|_| result.state != GateState::Skipped) {
             out.push(format!(

@@ -5,8 +5,8 @@
 //! `report`; whoever listens gets [`Event`]s of low rate.
 
 use crate::clock::Watch;
-use crate::coordinator::Coordinator;
-use crate::evidence::{LoadRecord, Tick};
+use crate::coordinator::{Asked, Coordinator};
+use crate::evidence::{LoadRecord, StageOutcome, StageRecord, Tick};
 use crate::prepare::Program;
 use crate::rows::RowSources;
 use crate::shared::Shared;
@@ -22,6 +22,9 @@ const SPARE_FILES: u64 = 64;
 
 /// Says from all that was measured so far why the load must end: metric and condition of a gate that broke.
 pub type AbortCheck = Box<dyn Fn(&LoadRecord) -> Option<String> + Send>;
+
+/// Says of a scenario's stage why a search for the highest rate ends with it; `None` while it holds.
+pub type SearchCheck = Box<dyn Fn(&LoadRecord, &str, u32) -> Option<StageOutcome> + Send>;
 
 /// What the engine needs beside the graph.
 pub struct LoadInput {
@@ -48,6 +51,10 @@ pub struct LoadInput {
     /// Asked once a second with all that was measured so far, when any gate has `abort_on_fail`: tells metric and
     /// condition of a gate that broke, which ends the load.
     pub abort: Option<AbortCheck>,
+    /// By scenario, the stage to begin at (`--from-stage`).
+    pub from_stage: BTreeMap<String, u32>,
+    /// Asked when a step of a search for the highest rate is over, and again while its late samples come in.
+    pub search: Option<SearchCheck>,
 }
 
 /// Value of [`LoadInput::stop`]: iterations get their graceful stop.
@@ -69,6 +76,11 @@ pub enum Event {
         tick: Tick,
         /// By scenario: virtual users alive, iterations started so far, planned so far.
         scenarios: BTreeMap<String, (u32, u64, Option<u64>)>,
+    },
+    /// A stage of a scenario began, or ended.
+    Stage {
+        /// As it stands.
+        stage: StageRecord,
     },
     /// A scenario ended.
     ScenarioEnded {
@@ -146,7 +158,8 @@ pub(crate) fn run_with(
         }
     }
     drop(to);
-    let coordinator = Coordinator::new(program, shared, workers, input.abort.take(), Watch::new(input.clock));
+    let asked = Asked { abort: input.abort.take(), search: input.search.take() };
+    let coordinator = Coordinator::new(program, shared, workers, asked, Watch::new(input.clock));
     let told = coordinator.listen(&from, on_event);
     for thread in threads {
         // A worker tells of its own panic before it ends.

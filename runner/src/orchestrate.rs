@@ -17,6 +17,8 @@ pub struct Options {
     pub set: BTreeMap<String, String>,
     /// Scenarios to run, with those they need; empty means all.
     pub only: Vec<String>,
+    /// By scenario, the stage to begin at.
+    pub from_stage: BTreeMap<String, u32>,
     /// Fixtures stay as they are.
     pub skip_seed: bool,
     /// Worker threads; 0 means one a core.

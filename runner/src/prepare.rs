@@ -1,6 +1,7 @@
 //! From graph to what workers play: steps as a flat list of operations with jumps, requests as
 //! pre-rendered parts with slots. What can go wrong with a plan's texts goes wrong here, before any load.
 
+use crate::course::{Course, courses};
 use crate::expect::{PreparedExpectation, PreparedPath};
 use crate::http::origin::{AllowList, Origin};
 use crate::http::payload::Payload;
@@ -69,6 +70,8 @@ pub(crate) struct ScenarioProgram {
     pub(crate) tags: BTreeMap<String, String>,
     /// Shape of the load.
     pub(crate) demand: Demand,
+    /// When its stages end.
+    pub(crate) course: Arc<Course>,
     /// Start after the load's start (or after `needs` ended).
     pub(crate) start_time: Duration,
     /// Time that iterations get to end by themselves.
@@ -273,7 +276,8 @@ impl Program {
             let found = graph.scenarios.iter().find(|s| &s.name == name);
             wanted.push(found.ok_or_else(|| LoadError::new(format!("no scenario is named `{name}`")))?);
         }
-        program.views = Arc::new(View::all(graph, &wanted));
+        let courses = courses(&wanted, &input.from_stage);
+        program.views = Arc::new(View::all(graph, &wanted, &courses));
         let values = Arc::new(known_values(input));
         for scenario in &wanted {
             let mut names =
@@ -291,7 +295,8 @@ impl Program {
                 steps,
                 draws,
                 tags,
-                demand: scenario.demand.clone(),
+                demand: courses[&*scenario.name].demand().clone(),
+                course: courses[&*scenario.name].clone(),
                 start_time: scenario.start_time,
                 graceful_stop: scenario.graceful_stop,
                 needs: needs.collect(),
@@ -310,6 +315,7 @@ impl Program {
         let names = Names { scenario: what.to_owned(), bound: Vec::new(), values };
         let mut lowering = Lowering::new(input, names, what);
         let steps = lowering.program(steps, &format!("::{what}"))?;
+        let demand = Demand::Iterations { vus: 1, iterations: 1, shared: false, max_duration: Duration::MAX };
         program.scenarios.push(ScenarioProgram {
             name: what.to_owned(),
             names: lowering.names,
@@ -317,7 +323,8 @@ impl Program {
             steps,
             draws: Vec::new(),
             tags: BTreeMap::new(),
-            demand: Demand::Iterations { vus: 1, iterations: 1, shared: false, max_duration: Duration::MAX },
+            course: Arc::new(Course::new(&demand, None)),
+            demand,
             start_time: Duration::ZERO,
             graceful_stop: Duration::ZERO,
             needs: Vec::new(),

@@ -137,6 +137,7 @@ impl Listener for Teller {
         match event {
             Event::Tick { tick, .. } => self.tick(tick),
             Event::ScenarioStarted { name } => self.print(&format!("  ▶ {name}\n")),
+            Event::Stage { stage } => self.print(&format!("  ▸ {}\n", crate::judge::stage_told(stage))),
             Event::ScenarioEnded { name } => self.print(&format!("  ■ {name}\n")),
         }
     }

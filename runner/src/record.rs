@@ -397,7 +397,8 @@ impl Cell {
 }
 
 impl Delta {
-    fn merge(&mut self, other: &Delta) {
+    /// Adds the samples of another of the same series.
+    pub(crate) fn merge(&mut self, other: &Delta) {
         match (self, other) {
             (Delta::Request(a), Delta::Request(b)) => {
                 a.0.add(&b.0);
@@ -456,7 +457,28 @@ impl Delta {
         totals.of(metric)
     }
 
-    fn into_samples(self) -> Samples {
+    /// The one metric of a request; others have one anyway.
+    fn part(&self, metric: &str) -> Delta {
+        let Delta::Request(bundle) = self else { return self.clone() };
+        match TIMES.iter().position(|name| *name == metric) {
+            Some(at) => Delta::Trend(bundle.1[at].clone()),
+            None => bundle.0.of(metric),
+        }
+    }
+
+    /// Samples.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Delta::Request(bundle) => bundle.0.requests,
+            Delta::Trend(buckets) => buckets.total(),
+            Delta::Rate(_, total) => *total,
+            Delta::Counter(_, count) => *count,
+            Delta::Gauge(gauge) => gauge.count,
+        }
+    }
+
+    /// The samples as evidence has them.
+    pub(crate) fn into_samples(self) -> Samples {
         match self {
             Delta::Request(_) => unreachable!("taken apart by the caller"),
             Delta::Trend(buckets) => Samples::Trend(buckets.to_trend()),

@@ -178,6 +178,8 @@ impl LoadInput {
             stop: self.stop.clone(),
             clock: self.clock,
             abort: None,
+            from_stage: Default::default(),
+            search: None,
         }
     }
 }

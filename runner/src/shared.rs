@@ -170,6 +170,11 @@ impl Shared {
         scenario.stop.store(STOP_GRACEFUL, Ordering::Relaxed);
     }
 
+    /// Ends a scenario because of what was seen of its stages.
+    pub(crate) fn halt(&self, scenario: usize) {
+        self.scenarios[scenario].stop.store(STOP_GRACEFUL, Ordering::Relaxed);
+    }
+
     /// Ends a scenario for want of rows.
     pub(crate) fn ran_out(&self, scenario: usize) {
         let scenario = &self.scenarios[scenario];

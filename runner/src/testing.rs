@@ -60,7 +60,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             executor: "constant-arrival-rate".into(),
             demand: Demand::Arrivals {
                 start_rate: rate,
-                pieces: vec![RatePiece { target: rate, duration: 10 * second }],
+                pieces: vec![RatePiece { target: rate, duration: 10 * second, hold: None }],
                 pre_allocated_vus: 10,
                 max_vus: 100,
             },
@@ -74,6 +74,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             setup: Vec::new(),
             steps: vec![step],
             tags: BTreeMap::new(),
+            find_max: None,
         }],
         gates,
         health: HealthLimits {

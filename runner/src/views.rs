@@ -3,13 +3,15 @@
 //!
 //! Only what a gate asks for is kept apart: the samples of its metric under its selector, merged by part.
 
+use crate::course::Course;
 use crate::prepare::for_each_step;
 use crate::record::{COUNTED, TIMES};
 use planc::graph::{Demand, ExecutionGraph, Gate, Over, Scenario, Template};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One metric under one selector, cut into parts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The metric.
     pub(crate) metric: String,
@@ -21,9 +23,12 @@ pub(crate) struct View {
     pub(crate) clocks: BTreeMap<String, Clock>,
     /// Steps whose plays are counted, so that a counter without a sample can be a true zero.
     steps: BTreeSet<u32>,
-    /// Stage bounds, microseconds after the scenario's beginning.
-    stage: (u64, u64),
+    /// When the stages of its scenario end, where it is cut by these.
+    course: Option<Arc<Course>>,
 }
+
+/// What is kept of each stage of every scenario that has some.
+pub(crate) const TOLD_BY_STAGE: [&str; 2] = ["http_req_duration", "http_req_failed"];
 
 /// How a view reads the time of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,27 +60,49 @@ impl Clock {
 
 impl View {
     /// All views that the gates of the played scenarios need.
-    pub(crate) fn all(graph: &ExecutionGraph, played: &[&Scenario]) -> Vec<View> {
+    pub(crate) fn all(
+        graph: &ExecutionGraph,
+        played: &[&Scenario],
+        courses: &BTreeMap<&str, Arc<Course>>,
+    ) -> Vec<View> {
         let mut out: Vec<View> = Vec::new();
         for gate in graph.gates.iter().filter(|gate| !gate.over.is_load()) {
             let reached: Vec<&Scenario> = played.iter().copied().filter(|s| reaches(gate, s)).collect();
             if reached.is_empty() || out.iter().any(|view| view.is_of(gate)) {
                 continue;
             }
-            let stage = match &gate.over {
-                Over::Stage { number, .. } => reached[0].demand.stage(*number).unwrap_or_default(),
-                _ => Default::default(),
-            };
             out.push(View {
                 metric: gate.metric.clone(),
                 selector: gate.selector.clone(),
                 over: gate.over.clone(),
                 clocks: clocks(&reached),
                 steps: gate.steps.iter().map(|id| id.0).collect(),
-                stage: (stage.0.as_micros() as u64, stage.1.as_micros() as u64),
+                course: gate.over.scenario().and_then(|name| courses.get(name).cloned()),
             });
         }
+        for scenario in played.iter().filter(|scenario| has_stages(&scenario.demand)) {
+            for metric in TOLD_BY_STAGE {
+                let view = View::by_stage(metric, scenario, courses);
+                let same =
+                    |v: &View| v.metric == view.metric && v.selector == view.selector && v.over == view.over;
+                if !out.iter().any(same) {
+                    out.push(view);
+                }
+            }
+        }
         out
+    }
+
+    /// What reports tell of each stage of a scenario.
+    fn by_stage(metric: &str, scenario: &Scenario, courses: &BTreeMap<&str, Arc<Course>>) -> View {
+        View {
+            metric: metric.to_owned(),
+            selector: BTreeMap::from([("scenario".to_owned(), scenario.name.clone())]),
+            over: Over::EachStage(scenario.name.clone()),
+            clocks: BTreeMap::from([(scenario.name.clone(), Clock::Own(0))]),
+            steps: BTreeSet::new(),
+            course: courses.get(&*scenario.name).cloned(),
+        }
     }
 
     /// Whether it is what a gate judges.
@@ -100,7 +127,10 @@ impl View {
                 let width = (length.as_micros() as u64).max(1);
                 u32::try_from((clock.beginning(at.begun_us) + at.own_us) / width).ok()
             }
-            Over::Stage { .. } => (self.stage.0..self.stage.1).contains(&at.own_us).then_some(0),
+            Over::Stage { number, .. } => {
+                (self.course.as_ref()?.stage_at(at.own_us)? == *number).then_some(0)
+            }
+            Over::EachStage(_) => self.course.as_ref()?.stage_at(at.own_us),
         }
     }
 
@@ -129,6 +159,11 @@ fn clocks(reached: &[&Scenario]) -> BTreeMap<String, Clock> {
         false => Clock::Load(origin),
     };
     reached.iter().map(|scenario| (scenario.name.clone(), clock(scenario))).collect()
+}
+
+/// Whether a load goes by stages.
+pub(crate) fn has_stages(demand: &Demand) -> bool {
+    demand.piece(2).is_some() || demand.is_held()
 }
 
 /// Whether a scenario can emit into a gate.

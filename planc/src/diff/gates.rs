@@ -165,6 +165,7 @@ fn judges_all_of(new: &Over, old: &Over) -> bool {
 fn hidden(gate: &Gate) -> String {
     match gate.over {
         Over::Stage { .. } => "what comes before and after that stage is not judged by it".into(),
+        Over::EachStage(_) => "it decides how far the search goes, and no run fails by it".into(),
         Over::Load | Over::EveryWindow(_) => {
             "a short breach may now be hidden by what comes before and after it".into()
         }

@@ -3,6 +3,7 @@
 use super::change::{Change, quoted};
 use super::codes;
 use super::gates::orphans;
+use super::holds;
 use super::leaves;
 use super::pairs::Pairs;
 use super::visits::rest;
@@ -87,7 +88,8 @@ fn level(demand: &Demand) -> (f64, f64, &'static str) {
             let (mut from, mut sum) = (f64::from(*start_vus), 0.0);
             for piece in pieces {
                 let to = f64::from(piece.target);
-                sum += (from + to) / 2.0 * piece.duration.as_secs_f64();
+                let held = piece.hold.as_ref().map_or(0.0, |hold| hold.within.as_secs_f64());
+                sum += (from + to) / 2.0 * piece.duration.as_secs_f64() + to * held;
                 from = to;
             }
             (f64::from(demand.max_vus()), over(sum), "virtual users")
@@ -117,6 +119,7 @@ fn demand(old: &Scenario, new: &Scenario, span: Option<Span>, out: &mut Vec<Chan
         }
         out.push(change.at(span));
     }
+    holds::compare(o, n, &subject(new), span, out);
     let ((o_peak, o_mean, unit), (n_peak, n_mean, _)) = (level(o), level(n));
     let differs = |o: f64, n: f64| (o - n).abs() > o.abs() * 1e-6;
     let users = counted && o.max_vus() != n.max_vus();

@@ -11,6 +11,7 @@ mod codes;
 mod expectations;
 mod gate_pairs;
 mod gates;
+mod holds;
 mod leaves;
 mod load;
 mod outside;

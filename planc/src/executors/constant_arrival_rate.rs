@@ -34,7 +34,11 @@ fn lower(options: &Options) -> Demand {
     let (pre_allocated_vus, max_vus) = pool(options);
     Demand::Arrivals {
         start_rate: rate,
-        pieces: vec![RatePiece { target: rate, duration: options.duration("duration", Duration::ZERO) }],
+        pieces: vec![RatePiece {
+            target: rate,
+            duration: options.duration("duration", Duration::ZERO),
+            hold: None,
+        }],
         pre_allocated_vus,
         max_vus,
     }

@@ -16,7 +16,11 @@ fn lower(options: &Options) -> Demand {
     let vus = options.users("vus", 1);
     Demand::Users {
         start_vus: vus,
-        pieces: vec![UserPiece { target: vus, duration: options.duration("duration", Duration::ZERO) }],
+        pieces: vec![UserPiece {
+            target: vus,
+            duration: options.duration("duration", Duration::ZERO),
+            hold: None,
+        }],
         graceful_ramp_down: Duration::ZERO,
     }
 }

@@ -3,12 +3,13 @@
 
 mod constant_arrival_rate;
 mod constant_vus;
+mod find_max;
 mod per_vu_iterations;
 mod ramping_arrival_rate;
 mod ramping_vus;
 mod shared_iterations;
 
-use crate::graph::{Demand, RatePiece, UserPiece};
+use crate::graph::{Demand, HoldUntil, RatePiece, UserPiece};
 use crate::units::Rate;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) const EXECUTORS: &[Executor] = &[
     ramping_arrival_rate::EXECUTOR,
     shared_iterations::EXECUTOR,
     per_vu_iterations::EXECUTOR,
+    find_max::EXECUTOR,
 ];
 
 /// One executor.
@@ -82,8 +84,16 @@ pub(crate) enum Value {
     Count(u64),
     Rate(Rate),
     Duration(Duration),
-    UserStages(Vec<(u64, Duration)>),
-    RateStages(Vec<(Rate, Duration)>),
+    UserStages(Vec<Stage<u64>>),
+    RateStages(Vec<Stage<Rate>>),
+}
+
+/// A stage with its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stage<T> {
+    pub(crate) target: T,
+    pub(crate) duration: Duration,
+    pub(crate) hold: Option<HoldUntil>,
 }
 
 /// The values of an executor's keys that were written and are sound.
@@ -123,9 +133,10 @@ impl Options {
         match self.values.get("stages") {
             Some(Value::UserStages(stages)) => stages
                 .iter()
-                .map(|(target, duration)| UserPiece {
-                    target: u32::try_from(*target).unwrap_or(u32::MAX),
-                    duration: *duration,
+                .map(|stage| UserPiece {
+                    target: u32::try_from(stage.target).unwrap_or(u32::MAX),
+                    duration: stage.duration,
+                    hold: stage.hold.clone(),
                 })
                 .collect(),
             _ => Vec::new(),
@@ -136,7 +147,11 @@ impl Options {
         match self.values.get("stages") {
             Some(Value::RateStages(stages)) => stages
                 .iter()
-                .map(|(target, duration)| RatePiece { target: *target, duration: *duration })
+                .map(|stage| RatePiece {
+                    target: stage.target,
+                    duration: stage.duration,
+                    hold: stage.hold.clone(),
+                })
                 .collect(),
             _ => Vec::new(),
         }

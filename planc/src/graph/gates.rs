@@ -4,6 +4,7 @@ use super::StepId;
 use crate::units::{Fixed, PartsPerMillion, show_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// One threshold: a condition on one aggregate of one metric under one selector.
@@ -58,10 +59,13 @@ pub enum Over {
         /// Which of its stages, from 1.
         number: u32,
     },
+    /// Every stage of a scenario by itself, to find the highest that holds. A breach decides how far the scenario goes,
+    /// not the run.
+    EachStage(String),
 }
 
 /// What a gate computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregate {
     /// Percentile in millionths of a percent: p(95) is 95,000,000.
@@ -139,11 +143,20 @@ impl Gate {
             Over::Load => self.text.clone(),
             Over::EveryWindow(length) => format!("{} in every {}", self.text, show_duration(*length)),
             Over::Stage { number, .. } => format!("{} in stage {number}", self.text),
+            Over::EachStage(_) => format!("{} in each stage", self.text),
         }
     }
 }
 
 impl Over {
+    /// The scenario whose stages it goes by.
+    pub fn scenario(&self) -> Option<&str> {
+        match self {
+            Over::Stage { scenario, .. } | Over::EachStage(scenario) => Some(scenario),
+            Over::Load | Over::EveryWindow(_) => None,
+        }
+    }
+
     /// Whether it is the whole load.
     pub fn is_load(&self) -> bool {
         *self == Over::Load
@@ -183,4 +196,14 @@ pub fn subject(metric: &str, selector: &BTreeMap<String, String>) -> String {
     }
     let tags: Vec<String> = selector.iter().map(|(tag, value)| format!("{tag}:{value}")).collect();
     format!("{metric}{{{}}}", tags.join(","))
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Duration(time) => f.write_str(&show_duration(*time)),
+            Bound::Share(share) => share.fmt(f),
+            Bound::Number(number) => number.fmt(f),
+        }
+    }
 }

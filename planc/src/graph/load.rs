@@ -1,6 +1,6 @@
 //! The load: who does what, when and how much.
 
-use super::{Step, Template};
+use super::{FindMax, HoldUntil, Step, Template, Until};
 use crate::units::Rate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// Tags of all its samples (`scenario` is implied).
     pub tags: BTreeMap<String, Template>,
+    /// The load is raised until its own gates break, to learn what it can bear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find_max: Option<FindMax>,
 }
 
 /// When connections are opened.
@@ -88,23 +91,29 @@ pub enum Demand {
 }
 
 /// A piece of an open-model demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RatePiece {
     /// Rate at its end.
     pub target: Rate,
-    /// How long it takes.
+    /// How long it takes to get there.
     pub duration: Duration,
+    /// What it waits for there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldUntil>,
 }
 
 /// A piece of a closed-model demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserPiece {
     /// Users at its end.
     pub target: u32,
-    /// How long it takes.
+    /// How long it takes to get there.
     pub duration: Duration,
+    /// What it waits for there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldUntil>,
 }
 
 /// One row of a fixture for each iteration, bound to a name.
@@ -150,21 +159,93 @@ impl Demand {
     /// How long it lasts at most, without graceful stop.
     pub fn duration(&self) -> Duration {
         match self {
-            Demand::Arrivals { pieces, .. } => pieces.iter().map(|p| p.duration).sum(),
-            Demand::Users { pieces, .. } => pieces.iter().map(|p| p.duration).sum(),
             Demand::Iterations { max_duration, .. } => *max_duration,
+            _ => self.lengths().iter().fold(Duration::ZERO, |sum, more| sum.saturating_add(*more)),
         }
     }
 
-    /// When stage `number` (from 1) begins and ends, after the scenario's beginning.
+    /// When stage `number` (from 1) begins and ends at the latest, after the scenario's beginning.
     pub fn stage(&self, number: u32) -> Option<(Duration, Duration)> {
-        let lengths: Vec<Duration> = match self {
-            Demand::Arrivals { pieces, .. } => pieces.iter().map(|piece| piece.duration).collect(),
-            Demand::Users { pieces, .. } => pieces.iter().map(|piece| piece.duration).collect(),
-            Demand::Iterations { .. } => Vec::new(),
-        };
+        let lengths = self.lengths();
         let before = number.checked_sub(1)? as usize;
-        let begin = lengths.get(..before)?.iter().sum();
-        Some((begin, begin + *lengths.get(before)?))
+        let begin = lengths.get(..before)?.iter().fold(Duration::ZERO, |sum, more| sum.saturating_add(*more));
+        Some((begin, begin.saturating_add(*lengths.get(before)?)))
+    }
+
+    /// Climb and hold of each piece together.
+    fn lengths(&self) -> Vec<Duration> {
+        let length = |duration: Duration, hold: &Option<HoldUntil>| {
+            duration.saturating_add(hold.as_ref().map_or(Duration::ZERO, |hold| hold.within))
+        };
+        match self {
+            Demand::Arrivals { pieces, .. } => pieces.iter().map(|p| length(p.duration, &p.hold)).collect(),
+            Demand::Users { pieces, .. } => pieces.iter().map(|p| length(p.duration, &p.hold)).collect(),
+            Demand::Iterations { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether the run decides how long some stage lasts.
+    pub fn is_held(&self) -> bool {
+        (1..).map_while(|number| self.piece(number)).any(|(_, hold)| hold.is_some())
+    }
+
+    /// Time to climb and hold of stage `number` (from 1).
+    pub fn piece(&self, number: u32) -> Option<(Duration, Option<&HoldUntil>)> {
+        let at = number.checked_sub(1)? as usize;
+        match self {
+            Demand::Arrivals { pieces, .. } => pieces.get(at).map(|p| (p.duration, p.hold.as_ref())),
+            Demand::Users { pieces, .. } => pieces.get(at).map(|p| (p.duration, p.hold.as_ref())),
+            Demand::Iterations { .. } => None,
+        }
+    }
+
+    /// The same with other times for its stages: `change` is given the number of a stage (from 1), its time to climb and
+    /// its hold.
+    pub fn retimed(&self, change: &mut dyn FnMut(u32, &mut Duration, &mut Option<HoldUntil>)) -> Demand {
+        let mut demand = self.clone();
+        match &mut demand {
+            Demand::Arrivals { pieces, .. } => {
+                (1..).zip(pieces).for_each(|(number, p)| change(number, &mut p.duration, &mut p.hold));
+            }
+            Demand::Users { pieces, .. } => {
+                (1..).zip(pieces).for_each(|(number, p)| change(number, &mut p.duration, &mut p.hold));
+            }
+            Demand::Iterations { .. } => {}
+        }
+        demand
+    }
+
+    /// The same where each hold ends as soon as it can.
+    pub fn shortest(&self) -> Demand {
+        self.retimed(&mut |_, _, hold| {
+            if let Some(HoldUntil { until: Until::Flat { window, .. }, within }) = hold {
+                *within = *window;
+            }
+        })
+    }
+
+    /// The same with each hold as a flat piece of its own, which lasts as long as the hold may.
+    pub fn plain(&self) -> Demand {
+        let mut demand = self.clone();
+        match &mut demand {
+            Demand::Arrivals { pieces, .. } => {
+                let plain = |RatePiece { target, duration, hold }: &RatePiece| {
+                    let climb = RatePiece { target: *target, duration: *duration, hold: None };
+                    let flat = hold.as_ref().map(|hold| RatePiece { duration: hold.within, ..climb.clone() });
+                    [Some(climb), flat]
+                };
+                *pieces = pieces.iter().flat_map(plain).flatten().collect();
+            }
+            Demand::Users { pieces, .. } => {
+                let plain = |UserPiece { target, duration, hold }: &UserPiece| {
+                    let climb = UserPiece { target: *target, duration: *duration, hold: None };
+                    let flat = hold.as_ref().map(|hold| UserPiece { duration: hold.within, ..climb.clone() });
+                    [Some(climb), flat]
+                };
+                *pieces = pieces.iter().flat_map(plain).flatten().collect();
+            }
+            Demand::Iterations { .. } => {}
+        }
+        demand
     }
 }

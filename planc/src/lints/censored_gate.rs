@@ -31,7 +31,8 @@ fn cut_off(plan: &ResolvedPlan, scenario: &Scenario, gate: &Gate) -> Option<Diag
     let graph = &scenario.scenario;
     let target = plan.target.as_ref()?;
     let hang = last_hang(&graph.steps, target.target.timeout)?;
-    let (duration, grace) = (graph.demand.duration(), graph.graceful_stop);
+    // However soon its stages settle.
+    let (duration, grace) = (graph.demand.shortest().duration(), graph.graceful_stop);
     let limit = duration.saturating_add(grace);
     // A default that nobody chose is no claim, and what is cut off is above every bound all the same.
     let written = hang.own_timeout || target.timeout_span.is_some() || !hang.before.sum().is_zero();

@@ -210,7 +210,7 @@ fn most(plan: &ResolvedPlan, gate: &Gate, until: Option<Duration>) -> Option<Mos
         if !scenario.sound || lot {
             return None;
         }
-        let demand = &scenario.scenario.demand;
+        let demand = &scenario.scenario.demand.plain();
         let iterations = match (until, demand) {
             (None, _) => iterations(demand)?.ceil(),
             (Some(until), Demand::Arrivals { start_rate, pieces, .. }) => arrivals(start_rate, pieces, until),

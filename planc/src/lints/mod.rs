@@ -140,8 +140,9 @@ pub(crate) fn iterations(demand: &Demand) -> Option<f64> {
             let mut rate = start_rate.per_second();
             let mut sum = 0.0;
             for piece in pieces {
+                let held = piece.hold.as_ref().map_or(Duration::ZERO, |hold| hold.within);
                 let target = piece.target.per_second();
-                sum += (rate + target) / 2.0 * piece.duration.as_secs_f64();
+                sum += (rate + target) / 2.0 * piece.duration.as_secs_f64() + target * held.as_secs_f64();
                 rate = target;
             }
             Some(sum)

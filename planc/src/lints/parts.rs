@@ -34,7 +34,7 @@ pub(super) fn shown(demand: &Demand, number: u32) -> Option<String> {
 
 /// Arrivals until a moment after the beginning.
 fn by(demand: &Demand, moment: Duration) -> Option<f64> {
-    let Demand::Arrivals { start_rate, pieces, .. } = demand else { return None };
+    let Demand::Arrivals { start_rate, pieces, .. } = &demand.plain() else { return None };
     let (mut rate, mut sum, mut left) = (start_rate.per_second(), 0.0, moment.as_secs_f64());
     for piece in pieces {
         let (target, length) = (piece.target.per_second(), piece.duration.as_secs_f64());

@@ -121,12 +121,17 @@ fn terms<'a>(plan: &'a ResolvedPlan, gate: &Gate) -> Option<Vec<Term<'a>>> {
         if !scenario.sound {
             return None;
         }
-        let demand = &scenario.scenario.demand;
+        // What settles at once moves on at once: no more than that is sure to come.
+        let demand = &scenario.scenario.demand.shortest();
         let (iterations, how) = match &gate.gate.over {
-            Over::Load => count(scenario)?,
+            Over::Load => count(scenario, demand)?,
             Over::EveryWindow(length) => {
                 let part = format!("in the emptiest window of {}", show_duration(*length));
                 (parts::emptiest(demand, *length)?, Some(part))
+            }
+            Over::EachStage(_) => {
+                let part = format!("in the first step of {}", parts::shown(demand, 1)?);
+                (parts::of_stage(demand, 1)?, Some(part))
             }
             Over::Stage { number, .. } => {
                 let part = format!("in stage {number} of {}", parts::shown(demand, *number)?);
@@ -139,9 +144,9 @@ fn terms<'a>(plan: &'a ResolvedPlan, gate: &Gate) -> Option<Vec<Term<'a>>> {
 }
 
 /// Iterations of a scenario and how they come about. Of users that loop it is a ceiling, set by what they pause.
-fn count(scenario: &Scenario) -> Option<(f64, Option<String>)> {
+fn count(scenario: &Scenario, demand: &Demand) -> Option<(f64, Option<String>)> {
     let graph = &scenario.scenario;
-    match &graph.demand {
+    match &demand.plain() {
         Demand::Users { start_vus, pieces, .. } => {
             let pauses = pauses(&graph.steps);
             if pauses.is_zero() {
@@ -167,7 +172,7 @@ fn count(scenario: &Scenario) -> Option<(f64, Option<String>)> {
                 }
                 _ => None,
             };
-            Some((iterations(&graph.demand)?, how))
+            Some((iterations(demand)?, how))
         }
     }
 }
@@ -215,6 +220,7 @@ fn explain(gate: &Gate, terms: &[Term<'_>], expected: f64) -> Diagnostic {
         Over::Load => "the load gives",
         Over::EveryWindow(_) => "its emptiest window gets",
         Over::Stage { .. } => "the stage gives",
+        Over::EachStage(_) => "the first step gives",
     };
     let message =
         format!("`{}` needs {needed} samples, and {giver} {about} {}", graph.condition(), shown(expected));

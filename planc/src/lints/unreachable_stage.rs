@@ -70,9 +70,11 @@ fn no_load(scenario: &Scenario) -> Option<Diagnostic> {
 fn stages(scenario: &Scenario, diagnostics: &mut Diagnostics) {
     let pieces: Vec<(bool, bool)> = match &scenario.scenario.demand {
         Demand::Arrivals { pieces, .. } => {
-            pieces.iter().map(|p| (p.duration.is_zero(), p.target.count > 0)).collect()
+            pieces.iter().map(|p| (p.duration.is_zero() && p.hold.is_none(), p.target.count > 0)).collect()
         }
-        Demand::Users { pieces, .. } => pieces.iter().map(|p| (p.duration.is_zero(), p.target > 0)).collect(),
+        Demand::Users { pieces, .. } => {
+            pieces.iter().map(|p| (p.duration.is_zero() && p.hold.is_none(), p.target > 0)).collect()
+        }
         Demand::Iterations { .. } => return,
     };
     if pieces.len() != scenario.stages.len() || pieces.iter().all(|(jump, _)| *jump) {

@@ -52,7 +52,7 @@ fn misfit(plan: &ResolvedPlan, scenario: &Scenario, draw: &Draw) -> Option<Diagn
 
 /// Where a number of iterations comes from: `10/s × 5m`, `50 virtual users × 20`.
 fn sum(demand: &Demand) -> String {
-    match demand {
+    match &demand.plain() {
         Demand::Iterations { vus, iterations, shared: false, .. } => {
             format!("{} × {iterations}", users(f64::from(*vus)))
         }

@@ -2,9 +2,10 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::graph::{self, MetricRef};
 use crate::near::{listed, nearest};
 use crate::resolve::{Emitter, Family, TagValue, emitters, family};
-use crate::resolved::{Gate, ResolvedPlan};
+use crate::resolved::{Gate, Reference, ResolvedPlan};
 use crate::source::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,46 +16,59 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
-    if plan.lost.steps || plan.gates.iter().all(|gate| gate.reachable) {
+    let gates = plan.gates.iter().filter(|gate| !gate.reachable).map(reference);
+    let unreachable = gates.chain(plan.references.iter().filter(|of| !of.reachable).cloned());
+    let unreachable: Vec<Reference> = unreachable.collect();
+    if plan.lost.steps || unreachable.is_empty() {
         return;
     }
     let emitters = emitters(plan);
-    for gate in plan.gates.iter().filter(|gate| !gate.reachable) {
-        diagnostics.push(explain(gate, &emitters));
+    diagnostics.extend(unreachable.iter().map(|of| explain(of, &emitters)));
+}
+
+/// What a gate is on.
+fn reference(gate: &Gate) -> Reference {
+    let graph::Gate { metric, selector, aggregate, .. } = &gate.gate;
+    Reference {
+        number: MetricRef { metric: metric.clone(), selector: selector.clone(), aggregate: *aggregate },
+        span: gate.span,
+        metric_span: gate.metric_span,
+        tag_spans: gate.tag_spans.clone(),
+        reachable: gate.reachable,
     }
 }
 
-fn explain(gate: &Gate, emitters: &[Emitter]) -> Diagnostic {
-    let metric = &gate.gate.metric;
+fn explain(of: &Reference, emitters: &[Emitter]) -> Diagnostic {
+    let metric = &of.number.metric;
     let family = family(metric);
     let sources: Vec<&Emitter> = emitters.iter().filter(|emitter| emitter.family == family).collect();
     if sources.is_empty() {
         return Diagnostic::error(
             LINT.code,
-            gate.metric_span,
+            of.metric_span,
             format!("nothing in this plan emits `{metric}`"),
         )
         .note(source_of(&family, metric));
     }
-    for (tag, value) in &gate.gate.selector {
+    for (tag, value) in &of.number.selector {
         let known: Vec<&TagValue> = sources.iter().filter_map(|source| source.tags.get(tag)).collect();
         if known.is_empty() {
-            return no_such_tag(gate, tag, &sources, emitters);
+            return no_such_tag(of, tag, &sources, emitters);
         }
         if known.iter().all(|known| !known.can_be(value)) {
-            return no_such_value(gate, (tag, value), &known, &sources);
+            return no_such_value(of, (tag, value), &known, &sources);
         }
     }
-    never_together(gate, &sources)
+    never_together(of, &sources)
 }
 
-fn spans(gate: &Gate, tag: &str) -> (Span, Span) {
-    gate.tag_spans.get(tag).copied().unwrap_or((gate.span, gate.span))
+fn spans(of: &Reference, tag: &str) -> (Span, Span) {
+    of.tag_spans.get(tag).copied().unwrap_or((of.span, of.span))
 }
 
-fn no_such_tag(gate: &Gate, tag: &str, sources: &[&Emitter], emitters: &[Emitter]) -> Diagnostic {
-    let metric = &gate.gate.metric;
-    let span = spans(gate, tag).0;
+fn no_such_tag(of: &Reference, tag: &str, sources: &[&Emitter], emitters: &[Emitter]) -> Diagnostic {
+    let metric = &of.number.metric;
+    let span = spans(of, tag).0;
     let mut diagnostic =
         Diagnostic::error(LINT.code, span, format!("no sample of `{metric}` carries the tag `{tag}`"));
     let tags: BTreeSet<&str> =
@@ -72,13 +86,13 @@ fn no_such_tag(gate: &Gate, tag: &str, sources: &[&Emitter], emitters: &[Emitter
 }
 
 fn no_such_value(
-    gate: &Gate,
+    of: &Reference,
     (tag, value): (&str, &str),
     known: &[&TagValue],
     sources: &[&Emitter],
 ) -> Diagnostic {
-    let (tag_span, value_span) = spans(gate, tag);
-    let metric = &gate.gate.metric;
+    let (tag_span, value_span) = spans(of, tag);
+    let metric = &of.number.metric;
     let message = format!("no sample of `{metric}` can carry `{tag}:{value}`");
     let mut diagnostic = Diagnostic::error(LINT.code, value_span, message);
     for known in known {
@@ -94,7 +108,7 @@ fn no_such_value(
     let mut others = sources.iter().flat_map(|source| &source.tags);
     let under = others.find(|(other, values)| {
         *other != tag
-            && !gate.gate.selector.contains_key(*other)
+            && !of.number.selector.contains_key(*other)
             && matches!(values, TagValue::Plan(_))
             && values.can_be(value)
     });
@@ -109,15 +123,15 @@ fn no_such_value(
 }
 
 /// Every tag has its value somewhere, and no sample has them all: what each goes with is told.
-fn never_together(gate: &Gate, sources: &[&Emitter]) -> Diagnostic {
-    let selector = &gate.gate.selector;
+fn never_together(of: &Reference, sources: &[&Emitter]) -> Diagnostic {
+    let selector = &of.number.selector;
     let shown = pairs(selector);
     let message = format!(
         "no sample of `{}` carries {} together",
-        gate.gate.metric,
+        of.number.metric,
         listed(shown.iter().map(String::as_str), "and")
     );
-    let mut diagnostic = Diagnostic::error(LINT.code, gate.metric_span, message);
+    let mut diagnostic = Diagnostic::error(LINT.code, of.metric_span, message);
     let mut nearest_whole: Option<(&String, BTreeSet<&str>)> = None;
     for tag in selector.keys() {
         let mut rest = selector.clone();
@@ -142,11 +156,11 @@ fn never_together(gate: &Gate, sources: &[&Emitter]) -> Diagnostic {
     {
         let mut meant = selector.clone();
         meant.insert(tag.clone(), (*value).to_string());
-        let meant = format!("{}{{{}}}", gate.gate.metric, pairs(&meant).join(","));
+        let meant = format!("{}{{{}}}", of.number.metric, pairs(&meant).join(","));
         let unambiguous = diagnostic.notes.len() == 1;
         diagnostic = diagnostic.help(format!("the nearest that can be is `{meant}`"));
         if unambiguous {
-            diagnostic = diagnostic.suggest(spans(gate, tag).1, *value);
+            diagnostic = diagnostic.suggest(spans(of, tag).1, *value);
         }
     }
     diagnostic

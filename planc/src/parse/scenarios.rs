@@ -1,6 +1,6 @@
 //! Scenarios, their executors' options, thresholds.
 
-use super::{Map, Parser, not_yet};
+use super::{Map, Parser};
 use crate::ast::{Draw, Scenario, Selector, Setting, SettingValue, Stage, Threshold, Typed, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -68,10 +68,6 @@ impl Parser<'_> {
 
     fn executor(&mut self, node: &Node) -> Option<Spanned<&'static Executor>> {
         let word = self.word(node)?;
-        if word.value == "find-max" {
-            self.diagnostics.push(not_yet(word.span, "the executor `find-max`"));
-            return None;
-        }
         if let Some(executor) = executors::by_name(&word.value) {
             return Some(Spanned::new(executor, word.span));
         }
@@ -161,9 +157,9 @@ impl Parser<'_> {
             let Some(mut map) = self.map(item, "a stage", None) else { continue };
             let target = self.typed_required(&mut map, "target");
             let duration = self.typed_required(&mut map, "duration");
-            self.not_yet(&mut map, "hold_until", "`hold_until`");
+            let hold = map.entry("hold_until").and_then(|entry| self.hold(entry));
             self.finish(map);
-            out.push(Stage { target, duration });
+            out.push(Stage { target, duration, hold });
         }
         out
     }

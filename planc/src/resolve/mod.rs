@@ -1,11 +1,14 @@
 //! From [`crate::ast`] to [`crate::resolved`]: names are found, defaults filled in, inputs put in place.
 
 mod checks;
+mod conditions;
 mod emits;
 mod fixtures;
 mod gates;
+mod holds;
 mod index;
 mod inputs;
+mod metric_refs;
 mod metrics;
 mod needs;
 mod over;
@@ -29,7 +32,9 @@ use crate::expr::{self, Expr, Parsed};
 use crate::graph::{HealthLimits, Json, JsonTemplate, Strains, Template};
 use crate::near::nearest;
 use crate::parse::unit_diagnostic;
-use crate::resolved::{Flow, Hang, HealthPlaces, Idle, Input, InputValue, ResolvedPlan, StepPlace, Used};
+use crate::resolved::{
+    Flow, Hang, HealthPlaces, Idle, Input, InputValue, Reference, ResolvedPlan, StepPlace, Used,
+};
 use crate::source::{Span, Spanned};
 use crate::units::PartsPerMillion;
 use scope::{Scope, Shape};
@@ -66,7 +71,7 @@ pub(crate) fn resolve(
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
     let strains = resolver.strains();
-    let Resolver { places, idle, used, origins, inputs, diagnostics, lost, .. } = resolver;
+    let Resolver { places, idle, used, origins, inputs, diagnostics, lost, references, .. } = resolver;
     let mut resolved = ResolvedPlan {
         lost,
         seed_only: plan.seed_only,
@@ -91,6 +96,7 @@ pub(crate) fn resolve(
         places,
         has_thresholds: !plan.thresholds.is_empty(),
         gates: Vec::new(),
+        references,
         health: HealthLimits { lateness_p99: Duration::ZERO, achieved, strains },
         health_places: HealthPlaces {
             lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
@@ -124,6 +130,8 @@ struct Resolver<'a> {
     places: Vec<StepPlace>,
     idle: Vec<(Span, Idle)>,
     origins: BTreeMap<String, Span>,
+    /// Numbers that something waits for.
+    references: Vec<Reference>,
     /// Columns of each fixture, by the fixture's name in the plan; filled before scenarios are resolved.
     columns: BTreeMap<String, Shape>,
     at: At,
@@ -140,6 +148,7 @@ impl<'a> Resolver<'a> {
             places: Vec::new(),
             idle: Vec::new(),
             origins: BTreeMap::new(),
+            references: Vec::new(),
             columns: BTreeMap::new(),
             at: At::default(),
         }

@@ -53,6 +53,15 @@ pub(super) fn part(
     plan: &ResolvedPlan,
     diagnostics: &mut Diagnostics,
 ) -> Option<Over> {
+    if let Some(search) = search_of(gate, plan) {
+        return match of_search(threshold, asked, gate, search) {
+            Ok(part) => Some(part),
+            Err(problem) => {
+                diagnostics.push(*problem);
+                None
+            }
+        };
+    }
     let (span, what) = match asked {
         Asked::Load => return Some(Over::Load),
         Asked::Window(_, span) => (*span, "windows"),
@@ -91,6 +100,40 @@ pub(super) fn part(
     };
     diagnostics.push(problem);
     None
+}
+
+/// The scenario that a gate reaches and that is to break it.
+fn search_of<'p>(gate: &Gate, plan: &'p ResolvedPlan) -> Option<&'p Scenario> {
+    let mut reached = gate.expected.keys().filter_map(|name| plan.scenario(name));
+    reached.find(|scenario| scenario.scenario.find_max.is_some() && scenario.sound)
+}
+
+/// A gate of a search judges each of its steps by itself.
+fn of_search(
+    threshold: &ast::Threshold,
+    asked: &Asked,
+    gate: &Gate,
+    search: &Scenario,
+) -> Result<Over, Box<Diagnostic>> {
+    let name = &search.scenario.name;
+    let wrong = |span: Span, message: String| {
+        let diagnostic = Diagnostic::error(codes::BAD_THRESHOLD, span, message);
+        Box::new(diagnostic.also(search.span, "its executor is `find-max`"))
+    };
+    if let Some(other) = gate.expected.keys().find(|other| *other != name) {
+        let message = format!("this gate judges `{other}` together with `{name}`, which is to break it");
+        let help = format!("add `scenario:{name}` or `scenario:{other}` to the selector");
+        return Err(Box::new(wrong(gate.metric_span, message).help(help)));
+    }
+    if let Asked::Window(_, span) | Asked::Stage(_, span) = asked {
+        let message = format!("a gate of `{name}` judges each of its steps by itself");
+        return Err(Box::new(wrong(*span, message).help("leave it out")));
+    }
+    if let Some(abort) = threshold.abort_on_fail.as_ref().filter(|_| gate.gate.abort_on_fail) {
+        let message = format!("a breach ends the search of `{name}`, not the run");
+        return Err(Box::new(wrong(abort.span(), message).help("leave `abort_on_fail` out")));
+    }
+    Ok(Over::EachStage(name.clone()))
 }
 
 /// From the first beginning to the last end, at most.

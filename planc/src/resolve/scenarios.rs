@@ -6,8 +6,8 @@ use super::{Resolver, topological};
 use crate::ast::{self, SettingValue, Stage};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::executors::{Kind, Options, Value};
-use crate::graph::{self, Connections, Demand, Draw, DrawOrder, Template};
+use crate::executors::{self, Kind, Options, Value};
+use crate::graph::{self, Connections, Demand, Draw, DrawOrder, FindMax, Template, Until};
 use crate::near::listed;
 use crate::resolved::{Flow, Scenario, StagePlace};
 use crate::show;
@@ -63,7 +63,7 @@ impl Resolver<'_> {
     fn scenario(&mut self, scenario: &ast::Scenario) -> Scenario {
         let name = &scenario.name.value;
         self.origins.insert(format!("scenarios.{name}"), scenario.name.span);
-        let (demand, sound) = self.demand(scenario);
+        let (demand, sound, find_max) = self.demand(scenario);
         let (draw, draws) = self.draws(scenario);
         let mut scope = self.scenario_scope(scenario, |_| true);
         let mut around = Around::default();
@@ -95,6 +95,7 @@ impl Resolver<'_> {
             setup,
             steps,
             tags,
+            find_max,
         };
         if show::beyond_counting(&resolved) {
             let message = format!("`{name}` makes more requests than can be counted");
@@ -148,7 +149,7 @@ impl Resolver<'_> {
     }
 
     /// The shape of the load, and whether it can be trusted.
-    fn demand(&mut self, scenario: &ast::Scenario) -> (Demand, bool) {
+    fn demand(&mut self, scenario: &ast::Scenario) -> (Demand, bool, Option<FindMax>) {
         let mut options = Options::default();
         let mut sound = true;
         let keys = scenario.executor.map_or(&[] as &[_], |executor| executor.value.keys);
@@ -169,7 +170,7 @@ impl Resolver<'_> {
                 shared: true,
                 max_duration: Duration::from_secs(1),
             };
-            return (vus, false);
+            return (vus, false, None);
         };
         let required = |key: &&crate::executors::Key| key.need == crate::executors::Need::Required;
         sound &= keys.iter().filter(required).all(|key| options.values.contains_key(key.name));
@@ -203,7 +204,11 @@ impl Resolver<'_> {
             };
             self.diagnostics.push(diagnostic);
         }
-        (demand, sound)
+        let is_search = (1..)
+            .map_while(|number| demand.piece(number))
+            .any(|(_, hold)| hold.is_some_and(|hold| hold.until == Until::GatesHold));
+        let at_least = options.values.contains_key("at_least").then(|| options.rate("at_least"));
+        (demand, sound, is_search.then_some(FindMax { at_least }))
     }
 
     fn setting(&mut self, value: &SettingValue, kind: Option<Kind>, users: bool) -> Option<Value> {
@@ -226,16 +231,16 @@ impl Resolver<'_> {
             }
             SettingValue::Duration(duration) => Value::Duration(self.typed(duration)?),
             SettingValue::UserStages(stages) => {
-                let values = self.stages(stages)?;
-                for ((users, _), stage) in values.iter().zip(stages) {
-                    self.bearable_users(*users, stage.target.span())?;
+                let values = self.stages(stages, |users| *users > 0)?;
+                for (value, stage) in values.iter().zip(stages) {
+                    self.bearable_users(value.target, stage.target.span())?;
                 }
                 Value::UserStages(values)
             }
             SettingValue::RateStages(stages) => {
-                let values = self.stages(stages)?;
-                for ((rate, _), stage) in values.iter().zip(stages) {
-                    self.bearable(rate.per_second(), stage.target.span())?;
+                let values = self.stages(stages, |rate| rate.count > 0)?;
+                for (value, stage) in values.iter().zip(stages) {
+                    self.bearable(value.target.per_second(), stage.target.span())?;
                 }
                 Value::RateStages(values)
             }
@@ -258,12 +263,24 @@ impl Resolver<'_> {
         Some(())
     }
 
-    fn stages<T: ast::Quantity>(&mut self, stages: &[Stage<T>]) -> Option<Vec<(T, Duration)>> {
+    fn stages<T: ast::Quantity>(
+        &mut self,
+        stages: &[Stage<T>],
+        asks: impl Fn(&T) -> bool,
+    ) -> Option<Vec<executors::Stage<T>>> {
         let mut out = Vec::new();
         let mut sound = !stages.is_empty();
         for stage in stages {
-            match (self.typed(&stage.target), self.typed(&stage.duration)) {
-                (Some(target), Some(duration)) => out.push((target, duration)),
+            let (target, duration) = (self.typed(&stage.target), self.typed(&stage.duration));
+            let asks = target.as_ref().is_none_or(&asks);
+            let hold = stage.hold.as_ref().map(|hold| self.hold(hold, asks));
+            match (target, duration, hold) {
+                (Some(target), Some(duration), None) => {
+                    out.push(executors::Stage { target, duration, hold: None });
+                }
+                (Some(target), Some(duration), Some(Some(hold))) => {
+                    out.push(executors::Stage { target, duration, hold: Some(hold) });
+                }
                 _ => sound = false,
             }
         }

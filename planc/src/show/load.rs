@@ -2,7 +2,7 @@
 
 use crate::eval::truthy;
 use crate::expr::{Expr, Function};
-use crate::graph::{Demand, Json, Scenario, Step, StepKind};
+use crate::graph::{Demand, HoldUntil, Json, Scenario, Step, StepKind, Until};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Requests {
 
 /// Iterations that an open model asks for: the integral of its rate. `None` for closed models.
 pub fn arrivals(demand: &Demand) -> Option<u64> {
-    let Demand::Arrivals { start_rate, pieces, .. } = demand else { return None };
+    let Demand::Arrivals { start_rate, pieces, .. } = &demand.plain() else { return None };
     let mut from = start_rate.per_second();
     let mut total = 0.0;
     for piece in pieces {
@@ -137,7 +137,7 @@ pub(super) fn spark(demand: &Demand) -> String {
 
 /// Rate or users at a share of the duration.
 fn level_at(demand: &Demand, share: f64) -> f64 {
-    let (start, points): (f64, Vec<(f64, Duration)>) = match demand {
+    let (start, points): (f64, Vec<(f64, Duration)>) = match &demand.plain() {
         Demand::Arrivals { start_rate, pieces, .. } => {
             (start_rate.per_second(), pieces.iter().map(|p| (p.target.per_second(), p.duration)).collect())
         }
@@ -165,9 +165,16 @@ pub(super) fn peak_rate(demand: &Demand) -> Option<f64> {
     Some(pieces.iter().map(|p| p.target.per_second()).fold(start_rate.per_second(), f64::max))
 }
 
-/// How long a demand lasts at least: counted iterations may be done at once.
+/// How long a demand lasts at least: counted iterations may be done at once, and stages settle as soon as they can.
 pub(crate) fn least_duration(demand: &Demand) -> Duration {
-    if matches!(demand, Demand::Iterations { .. }) { Duration::ZERO } else { demand.duration() }
+    match demand {
+        Demand::Iterations { .. } => Duration::ZERO,
+        // A search may be over after its first step.
+        Demand::Arrivals { .. } | Demand::Users { .. } => match demand.piece(1) {
+            Some((_, Some(HoldUntil { until: Until::GatesHold, within }))) => *within,
+            _ => demand.shortest().duration(),
+        },
+    }
 }
 
 /// Start and end of each scenario, counted from the start of its stage (smoke or load).

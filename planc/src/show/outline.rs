@@ -67,6 +67,10 @@ pub struct ScenarioOutline {
     pub duration: Duration,
     /// Whether `duration` is only a ceiling.
     pub ceiling: bool,
+    /// How long it lasts when every stage settles at once; none where no stage waits.
+    pub soonest: Option<Duration>,
+    /// What its stages wait for.
+    pub holds: Vec<String>,
     /// Shape of rate or users as a line of characters.
     pub spark: String,
     /// The shape in words: `0/s to 400/s`.
@@ -84,7 +88,11 @@ pub struct ScenarioOutline {
 impl ScenarioOutline {
     /// Shape and duration in words: `0/s > 400/s in 3m`.
     pub fn words(&self) -> String {
-        let most = if self.ceiling { "at most " } else { "" };
+        let most = match self.soonest {
+            Some(soonest) => format!("{} to ", show_duration(soonest)),
+            None if self.ceiling => "at most ".into(),
+            None => String::new(),
+        };
         format!("{} in {most}{}", self.shape, show_duration(self.duration))
     }
 }
@@ -228,7 +236,7 @@ fn token(token: &Token) -> String {
 
 fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
     let demand = &scenario.demand;
-    let iterations = load::iterations(demand);
+    let iterations = load::iterations(demand).filter(|_| !demand.is_held());
     let each = load::requests(&scenario.steps);
     ScenarioOutline {
         name: scenario.name.clone(),
@@ -237,7 +245,9 @@ fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
         needs: scenario.needs.clone(),
         start,
         duration: demand.duration(),
-        ceiling: matches!(demand, Demand::Iterations { .. }),
+        ceiling: matches!(demand, Demand::Iterations { .. }) || demand.is_held(),
+        soonest: demand.is_held().then(|| load::least_duration(demand)),
+        holds: holds(scenario),
         spark: load::spark(demand),
         shape: shape(demand),
         iterations,
@@ -245,6 +255,19 @@ fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
         users: users(demand),
         draws: scenario.draw.iter().map(|d| format!("{} from {}", d.binding, d.fixture)).collect(),
     }
+}
+
+/// What its stages wait for, in words.
+fn holds(scenario: &Scenario) -> Vec<String> {
+    let stages = (1..).map_while(|number| Some((number, scenario.demand.piece(number)?.1)));
+    if let Some(search) = &scenario.find_max {
+        let steps = count(stages.count() as u64, "step");
+        let hold = scenario.demand.piece(1).and_then(|(_, hold)| hold);
+        let each = hold.map_or(String::new(), |hold| format!(", each held {hold}"));
+        let least = search.at_least.map_or(String::new(), |least| format!("; at least {least} must hold"));
+        return vec![format!("{steps} until a gate breaks{each}{least}")];
+    }
+    stages.filter_map(|(number, hold)| Some(format!("stage {number} holds {}", hold?))).collect()
 }
 
 fn scaled(each: Requests, iterations: u64) -> (u64, Option<u64>) {

@@ -124,6 +124,7 @@ fn arrivals_are_the_integral_of_the_rate() {
             .map(|(target, time)| RatePiece {
                 target: rate(target),
                 duration: parse_duration(time).expect("a duration"),
+                hold: None,
             })
             .collect();
         let demand = Demand::Arrivals { start_rate: rate(start), pieces, pre_allocated_vus: 1, max_vus: 1 };

@@ -58,9 +58,11 @@ fn scenario(out: &mut String, s: &ScenarioOutline) {
         (Some(iterations), Some(requests)) => {
             format!("{}, {}", count(iterations, "iteration"), requests_in_words(requests))
         }
+        _ if s.soonest.is_some() => "iterations and requests depend on when its stages settle".to_string(),
         _ => "iterations and requests depend on latency".to_string(),
     };
     out.push_str(&format!("     {amount}\n     {}\n", s.users));
+    s.holds.iter().for_each(|hold| out.push_str(&format!("     {hold}\n")));
     if !s.draws.is_empty() {
         out.push_str(&format!("     draws {}\n", s.draws.join(", ")));
     }

@@ -11,7 +11,10 @@ use crate::orchestrate::{self, Options};
 use crate::output;
 use crate::plan::Loaded;
 use crate::report::{self, terminal};
+use crate::views::has_stages;
 use crate::world::World;
+use planc::graph::ExecutionGraph;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
@@ -25,6 +28,7 @@ pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
             return Err(Stop(Exit::Usage, message));
         }
     }
+    let from_stage = from_stage(&args.from_stage, &graph)?;
     if args.dry_run {
         print(&(planc::show::FORMATS[0].render)(&graph))?;
         return Ok(Exit::Pass);
@@ -36,6 +40,7 @@ pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
     let options = Options {
         set: args.inputs.set.iter().cloned().collect(),
         only: args.only.clone(),
+        from_stage,
         skip_seed: args.skip_seed,
         workers: args.workers,
         database_guard: args.database.database_guard.clone(),
@@ -72,6 +77,45 @@ pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
             Err(Stop(verdict.status, format!("{why}{}", terminal::verdict_line(&evidence, &verdict))))
         }
     }
+}
+
+/// The stage to begin at, for each scenario that is named or, by a bare number, that has stages.
+fn from_stage(asked: &[String], graph: &ExecutionGraph) -> Result<BTreeMap<String, u32>, Stop> {
+    let wrong = |why: String| Stop(Exit::Usage, format!("error: --from-stage: {why}\n"));
+    let staged = || graph.scenarios.iter().filter(|scenario| has_stages(&scenario.demand));
+    let mut out = BTreeMap::new();
+    for text in asked {
+        let (name, number) = match text.rsplit_once(':') {
+            Some((name, number)) => (Some(name), number),
+            None => (None, text.as_str()),
+        };
+        let number: u32 = number
+            .parse()
+            .ok()
+            .filter(|number| *number > 0)
+            .ok_or_else(|| wrong(format!("`{text}` is no stage; write `3` or `ramp:3`")))?;
+        let meant: Vec<_> =
+            staged().filter(|scenario| name.is_none_or(|name| scenario.name == name)).collect();
+        if meant.is_empty() {
+            let known: Vec<&str> = staged().map(|scenario| scenario.name.as_str()).collect();
+            return Err(wrong(match (name, known.is_empty()) {
+                (_, true) => "no scenario of the plan has stages".into(),
+                (Some(name), false) => {
+                    format!("no scenario `{name}` with stages; there is {}", known.join(", "))
+                }
+                (None, false) => "no scenario has stages".into(),
+            }));
+        }
+        for scenario in meant {
+            let count = (1..).take_while(|number| scenario.demand.piece(*number).is_some()).count();
+            if scenario.demand.piece(number).is_none() {
+                return Err(wrong(format!("`{}` has {count} stages, and no stage {number}", scenario.name)));
+            }
+            out.insert(scenario.name.clone(), number);
+        }
+    }
+    out.retain(|_, number| *number > 1);
+    Ok(out)
 }
 
 /// Evidence, and the reports that the plan asks for; why some could not be written.

@@ -186,6 +186,9 @@ pub(super) struct Apply {
     /// Run this scenario and those it needs; may be given several times
     #[arg(long, value_name = "SCENARIO")]
     pub(super) only: Vec<String>,
+    /// Begins staged scenarios at this stage; the load goes there within half a minute. Stages before are not measured
+    #[arg(long, value_name = "N|SCENARIO:N")]
+    pub(super) from_stage: Vec<String>,
     /// Leave the fixtures as they are
     #[arg(long)]
     pub(super) skip_seed: bool,

@@ -2,11 +2,10 @@
 
 use super::run::{Order, ScenarioRun};
 use super::schedule::Arrivals;
-use super::wait;
+use super::{Waited, wait_on};
 use crate::pace::Pacer;
 use crate::shared::Places;
 use crate::worker::Worker;
-use planc::graph::Demand;
 use std::rc::Rc;
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -56,29 +55,29 @@ pub(crate) async fn drive(
     pacer: &Pacer,
     begin: Instant,
 ) -> std::io::Result<()> {
-    let Demand::Arrivals { start_rate, pieces, .. } = &worker.program.scenarios[run.index].demand else {
-        unreachable!("the demand chose this driver");
-    };
-    let schedule = Arrivals::new(*start_rate, pieces);
+    let course = &worker.program.scenarios[run.index].course;
+    let mut known = course.fixed();
+    let mut schedule = Arrivals::of(&course.so_far());
     let mut k = run.shard as u64;
-    while let Some(due) = schedule.due(k) {
-        let due = begin + due;
-        let goes_on = match Instant::now() < due {
-            true => wait(worker, run, pacer, due).await?,
-            false => worker.shared.stop_level(run.index) == 0,
-        };
-        if !goes_on {
-            return Ok(());
+    loop {
+        let due = schedule.due(k);
+        let until = begin + due.unwrap_or(schedule.duration());
+        match wait_on(worker, run, pacer, until, known).await? {
+            Waited::Stop => return Ok(()),
+            Waited::Changed => {
+                known = course.fixed();
+                schedule = Arrivals::of(&course.so_far());
+                continue;
+            }
+            Waited::Due if due.is_none() => return Ok(()),
+            Waited::Due => release(worker, run, k, until),
         }
-        release(worker, run, k, due);
         k += run.shards as u64;
         // All that is due is released together; a long backlog still lets users read their sockets.
         if (k / run.shards as u64).is_multiple_of(256) {
             tokio::task::yield_now().await;
         }
     }
-    wait(worker, run, pacer, begin + schedule.duration()).await?;
-    Ok(())
 }
 
 /// Gives one arrival to a free user of this shard or, when there is none, of another; drops it when the pool of the

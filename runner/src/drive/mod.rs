@@ -100,6 +100,42 @@ async fn begin(
     }
 }
 
+/// What a driver waited for and what came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The moment.
+    Due,
+    /// The end of a hold became known: what is due must be asked again.
+    Changed,
+    /// The scenario is to stop.
+    Stop,
+}
+
+/// Waits until a moment, or until more than `known` holds have ended.
+pub(crate) async fn wait_on(
+    worker: &Worker,
+    run: &ScenarioRun,
+    pacer: &Pacer,
+    due: Instant,
+    known: u32,
+) -> std::io::Result<Waited> {
+    let course = &worker.program.scenarios[run.index].course;
+    loop {
+        if worker.shared.stop_level(run.index) > 0 {
+            return Ok(Waited::Stop);
+        }
+        // Read before the holds: what ends one does so a moment ahead, so nothing due by now belongs behind it.
+        let now = Instant::now();
+        if course.fixed() != known {
+            return Ok(Waited::Changed);
+        }
+        if now >= due {
+            return Ok(Waited::Due);
+        }
+        pacer.until(due.min(now + LOOK)).await?;
+    }
+}
+
 /// Waits until a moment; false when the scenario is to stop first.
 pub(crate) async fn wait(
     worker: &Worker,

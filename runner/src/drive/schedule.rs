@@ -1,7 +1,7 @@
 //! When things are due: pure functions of the demand, so that the shape of a load can be known
 //! without running it.
 
-use planc::graph::{RatePiece, UserPiece};
+use planc::graph::{Demand, RatePiece};
 use planc::units::Rate;
 use std::time::Duration;
 
@@ -41,8 +41,16 @@ pub(crate) struct UserEvent {
 }
 
 impl Arrivals {
+    /// The schedule of an open model; of others nothing is due.
+    pub(crate) fn of(demand: &Demand) -> Self {
+        match demand.plain() {
+            Demand::Arrivals { start_rate, pieces, .. } => Arrivals::new(start_rate, &pieces),
+            other => Arrivals { pieces: Vec::new(), total: 0, duration: other.duration() },
+        }
+    }
+
     /// The schedule of a piecewise-linear rate.
-    pub(crate) fn new(start_rate: Rate, pieces: &[RatePiece]) -> Self {
+    fn new(start_rate: Rate, pieces: &[RatePiece]) -> Self {
         let mut made = Vec::new();
         let (mut start, mut before, mut rate) = (0.0, 0.0, start_rate.per_second());
         for piece in pieces {
@@ -94,11 +102,12 @@ fn first_moment(piece: &Piece) -> f64 {
 
 /// When users begin and are retired, in order of time. User i begins when the target reaches i + 1 and is
 /// retired when it has fallen to i; the last to begin is the first to go.
-pub(crate) fn user_events(start_vus: u32, pieces: &[UserPiece]) -> Vec<UserEvent> {
+pub(crate) fn user_events(demand: &Demand) -> Vec<UserEvent> {
+    let Demand::Users { start_vus, pieces, .. } = demand.plain() else { return Vec::new() };
     let mut events: Vec<UserEvent> =
         (0..start_vus).map(|user| UserEvent { at: Duration::ZERO, user, begins: true }).collect();
     let (mut start, mut from) = (Duration::ZERO, start_vus);
-    for piece in pieces {
+    for piece in &pieces {
         let (to, length) = (piece.target, piece.duration);
         let span = f64::from(to.abs_diff(from));
         let moment = |step: u32| start + length.mul_f64(f64::from(step) / span);
@@ -123,6 +132,7 @@ pub(crate) fn user_events(start_vus: u32, pieces: &[UserPiece]) -> Vec<UserEvent
 #[cfg(test)]
 mod tests {
     use super::*;
+    use planc::graph::UserPiece;
     use proptest::prelude::*;
 
     fn rate(per_second: u64) -> Rate {
@@ -130,7 +140,7 @@ mod tests {
     }
 
     fn piece(target: u64, seconds: f64) -> RatePiece {
-        RatePiece { target: rate(target), duration: Duration::from_secs_f64(seconds) }
+        RatePiece { target: rate(target), duration: Duration::from_secs_f64(seconds), hold: None }
     }
 
     #[test]
@@ -177,18 +187,21 @@ mod tests {
                 .map(|(target, seconds)| UserPiece {
                     target: *target,
                     duration: Duration::from_secs(*seconds),
+                    hold: None,
                 })
                 .collect()
         };
-        let told = |events: Vec<UserEvent>| -> Vec<(u64, u32, bool)> {
+        let told = |start_vus, pieces| -> Vec<(u64, u32, bool)> {
+            let graceful_ramp_down = Duration::ZERO;
+            let events = user_events(&Demand::Users { start_vus, pieces, graceful_ramp_down });
             events.iter().map(|e| (e.at.as_secs(), e.user, e.begins)).collect()
         };
         assert_eq!(
-            told(user_events(1, &pieces(&[(3, 4), (3, 1), (1, 2)]))),
+            told(1, pieces(&[(3, 4), (3, 1), (1, 2)])),
             [(0, 0, true), (2, 1, true), (4, 2, true), (6, 2, false), (7, 1, false)]
         );
         assert_eq!(
-            told(user_events(0, &pieces(&[(2, 0), (0, 0)]))),
+            told(0, pieces(&[(2, 0), (0, 0)])),
             [(0, 0, true), (0, 1, true), (0, 1, false), (0, 0, false)]
         );
     }

@@ -2,13 +2,13 @@
 
 use super::run::ScenarioRun;
 use super::schedule::user_events;
-use super::wait;
+use super::{Waited, wait_on};
 use crate::pace::Pacer;
 use crate::worker::Worker;
 use planc::graph::Demand;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Begins and retires this shard's users: those whose number is the shard's modulo the number of shards.
 pub(crate) async fn drive(
@@ -17,19 +17,35 @@ pub(crate) async fn drive(
     pacer: &Pacer,
     begin: Instant,
 ) -> std::io::Result<()> {
-    let Demand::Users { start_vus, pieces, graceful_ramp_down } = &worker.program.scenarios[run.index].demand
-    else {
+    let Demand::Users { graceful_ramp_down, .. } = &worker.program.scenarios[run.index].demand else {
         unreachable!("the demand chose this driver");
     };
-    let duration: Duration = pieces.iter().map(|piece| piece.duration).sum();
+    let course = &worker.program.scenarios[run.index].course;
     let mut retired: VecDeque<(Instant, usize)> = VecDeque::new();
-    for event in user_events(*start_vus, pieces) {
-        if event.user as usize % run.shards != run.shard {
+    let mut known = course.fixed();
+    let mut so_far = course.so_far();
+    let mut events = user_events(&so_far);
+    // What was done stays the same, whatever becomes known of the rest.
+    let mut done = 0;
+    loop {
+        let event = events.get(done).copied();
+        if event.is_some_and(|event| event.user as usize % run.shards != run.shard) {
+            done += 1;
             continue;
         }
-        if !wait_cutting(worker, run, pacer, begin + event.at, &mut retired).await? {
-            return Ok(());
+        let due = begin + event.map_or(so_far.duration(), |event| event.at);
+        match wait_cutting(worker, run, pacer, (due, known), &mut retired).await? {
+            Waited::Stop => return Ok(()),
+            Waited::Changed => {
+                known = course.fixed();
+                so_far = course.so_far();
+                events = user_events(&so_far);
+                continue;
+            }
+            Waited::Due => {}
         }
+        let Some(event) = event else { return Ok(()) };
+        done += 1;
         let at = event.user as usize / run.shards;
         if event.begins {
             retired.retain(|(_, user)| *user != at);
@@ -39,8 +55,6 @@ pub(crate) async fn drive(
             retired.push_back((begin + event.at + *graceful_ramp_down, at));
         }
     }
-    wait_cutting(worker, run, pacer, begin + duration, &mut retired).await?;
-    Ok(())
 }
 
 /// Waits, cutting off retired users whose time is up.
@@ -48,12 +62,13 @@ async fn wait_cutting(
     worker: &Rc<Worker>,
     run: &Rc<ScenarioRun>,
     pacer: &Pacer,
-    due: Instant,
+    (due, known): (Instant, u32),
     retired: &mut VecDeque<(Instant, usize)>,
-) -> std::io::Result<bool> {
+) -> std::io::Result<Waited> {
     while let Some((deadline, at)) = retired.front().copied().filter(|(deadline, _)| *deadline <= due) {
-        if !wait(worker, run, pacer, deadline).await? {
-            return Ok(false);
+        match wait_on(worker, run, pacer, deadline, known).await? {
+            Waited::Due => {}
+            other => return Ok(other),
         }
         retired.pop_front();
         let core = run.vus.borrow()[at].clone();
@@ -61,7 +76,7 @@ async fn wait_cutting(
             run.cut_off(worker, &core);
         }
     }
-    wait(worker, run, pacer, due).await
+    wait_on(worker, run, pacer, due, known).await
 }
 
 fn begin_user(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, at: usize) {

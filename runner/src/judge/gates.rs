@@ -51,6 +51,7 @@ impl<'a> Facts<'a> {
             Over::Load => self.on(gate, Ground::Load),
             Over::EveryWindow(length) => self.every_window(gate, *length),
             Over::Stage { scenario, number } => self.stage(gate, scenario, *number),
+            Over::EachStage(scenario) => self.each_stage(gate, scenario),
         }
     }
 
@@ -66,7 +67,9 @@ impl<'a> Facts<'a> {
             .is_some_and(|(low, high)| gate.op.holds(low, bound) != gate.op.holds(high, bound));
         let breach_stands = breaks && measured.refused.is_none() && self.breach_stands(gate, ground, bound);
         let (state, note) = if self.is_skipped(gate) {
-            (GateState::Skipped, Some("its scenario was not run".to_owned()))
+            let what =
+                if self.before_resumed(gate) { "its stage was not run" } else { "its scenario was not run" };
+            (GateState::Skipped, Some(what.to_owned()))
         } else if let Some(reason) = &measured.refused {
             (GateState::Refused, Some(reason.clone()))
         } else if measured.value.is_none() {
@@ -123,8 +126,18 @@ impl<'a> Facts<'a> {
         !self.smoke.contains(scenario) || self.is_of_smoke(gate)
     }
 
+    /// Whether a gate is about a stage before the one that the run began at.
+    fn before_resumed(&self, gate: &Gate) -> bool {
+        let Over::Stage { scenario, number } = &gate.over else { return false };
+        let from = self.load.scenarios.get(scenario).and_then(|record| record.from_stage);
+        from.is_some_and(|from| *number < from)
+    }
+
     pub(super) fn is_skipped(&self, gate: &Gate) -> bool {
         if gate.selector.get("scenario").is_some_and(|name| self.skipped.contains(name)) {
+            return true;
+        }
+        if self.before_resumed(gate) {
             return true;
         }
         let owned: Vec<&&str> = gate.steps.iter().filter_map(|id| self.owner.get(&id.0)).collect();

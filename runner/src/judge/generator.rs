@@ -237,7 +237,7 @@ mod tests {
     fn judged(closed: bool, late: bool, strained: HealthSecond) -> Verdict {
         let mut graph = graph(vec![p95(), errors()]);
         if closed {
-            let pieces = vec![UserPiece { target: 5, duration: Duration::from_secs(10) }];
+            let pieces = vec![UserPiece { target: 5, duration: Duration::from_secs(10), hold: None }];
             graph.scenarios[0].demand =
                 Demand::Users { start_vus: 5, pieces, graceful_ramp_down: Duration::ZERO };
         }

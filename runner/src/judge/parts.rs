@@ -83,7 +83,7 @@ impl Facts<'_> {
         (end > judged).then(|| Duration::from_micros(end - judged))
     }
 
-    fn view(&self, gate: &Gate) -> Option<&ViewRecord> {
+    pub(super) fn view(&self, gate: &Gate) -> Option<&ViewRecord> {
         let is = |view: &&ViewRecord| {
             view.metric == gate.metric && view.selector == gate.selector && view.over == gate.over
         };
@@ -426,8 +426,8 @@ mod tests {
         ] {
             let (mut graph, evidence) = run(&gate, vec![part]);
             if let Demand::Arrivals { pieces, start_rate, .. } = &mut graph.scenarios[0].demand {
-                let half = RatePiece { target: *start_rate, duration: Duration::from_secs(5) };
-                *pieces = vec![half, half];
+                let half = RatePiece { target: *start_rate, duration: Duration::from_secs(5), hold: None };
+                *pieces = vec![half.clone(), half];
             }
             let (got, _, causes) = told(&graph, &evidence);
             assert_eq!(got, exit, "{name}: {causes}");

@@ -164,8 +164,10 @@ fn longest(pause: &Pause) -> Duration {
 /// When the target was asked for the first time after its last answer, at the latest.
 fn first_asked(scenario: &Scenario, record: &ScenarioRecord) -> Option<u64> {
     let last = record.last_answer_us;
-    let Demand::Arrivals { start_rate, pieces, .. } = &scenario.demand else { return Some(last) };
-    let schedule = Arrivals::new(*start_rate, pieces);
+    if !matches!(scenario.demand, Demand::Arrivals { .. }) {
+        return Some(last);
+    }
+    let schedule = Arrivals::of(&scenario.demand);
     let begin = match scenario.needs.is_empty() && scenario.setup.is_empty() {
         true => micros(scenario.start_time),
         // Not known; the later it began, the later it asked.
@@ -185,7 +187,7 @@ fn first_asked(scenario: &Scenario, record: &ScenarioRecord) -> Option<u64> {
 
 /// When the scenario stopped asking, at the earliest.
 fn last_asked(scenario: &Scenario, record: &ScenarioRecord) -> u64 {
-    let length = match &scenario.demand {
+    let length = match &scenario.demand.plain() {
         Demand::Users { start_vus, pieces, .. } => {
             let (mut users, mut length, mut at) = (*start_vus, Duration::ZERO, Duration::ZERO);
             for piece in pieces {

@@ -354,9 +354,9 @@ fn a_target_that_stops_answering_is_no_pass() {
         graph.scenarios[0].steps.push(pause);
     };
     let ramps_down: Shape = |graph| {
-        let nobody = UserPiece { target: 0, duration: Duration::from_secs(20) };
+        let nobody = UserPiece { target: 0, duration: Duration::from_secs(20), hold: None };
         if let Demand::Users { pieces, .. } = &mut graph.scenarios[0].demand {
-            pieces.push(UserPiece { target: 0, duration: Duration::ZERO });
+            pieces.push(UserPiece { target: 0, duration: Duration::ZERO, hold: None });
             pieces.push(nobody);
         }
     };
@@ -402,7 +402,7 @@ fn a_target_that_stops_answering_is_no_pass() {
         let mut graph = graph(vec![p95(), errors()]);
         graph.scenarios[0].demand = Demand::Users {
             start_vus: 5,
-            pieces: vec![UserPiece { target: 5, duration: Duration::from_secs(10) }],
+            pieces: vec![UserPiece { target: 5, duration: Duration::from_secs(10), hold: None }],
             graceful_ramp_down: Duration::ZERO,
         };
         shape(&mut graph);

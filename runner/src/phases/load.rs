@@ -5,7 +5,7 @@ use crate::checks::Seen;
 use crate::evidence::{End, LoadRecord, NodeOutcome, Trend, ViewRecord};
 use crate::guards::record;
 use crate::judge;
-use crate::load::{self, AbortCheck, LoadEnd, LoadInput, RehearsalFailure};
+use crate::load::{self, AbortCheck, LoadEnd, LoadInput, RehearsalFailure, SearchCheck};
 use planc::graph::Step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -188,6 +188,8 @@ impl Run<'_> {
             stop,
             clock: self.world.clock,
             abort: self.abort(),
+            from_stage: self.options.from_stage.clone(),
+            search: Some(self.search()),
         }
     }
 
@@ -195,6 +197,11 @@ impl Run<'_> {
         let graph = Arc::clone(&self.graph);
         let any = graph.gates.iter().any(|gate| gate.abort_on_fail);
         any.then(|| -> AbortCheck { Box::new(move |so_far| judge::aborting_gate(&graph, so_far)) })
+    }
+
+    fn search(&self) -> SearchCheck {
+        let graph = Arc::clone(&self.graph);
+        Box::new(move |so_far, scenario, number| judge::search(&graph, so_far, scenario, number))
     }
 
     /// Names of the chosen scenarios that are wanted, those they need included.
@@ -236,6 +243,7 @@ fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
     let smoked: Vec<ViewRecord> = smoke.views.into_iter().filter(|view| !own(view, &load.views)).collect();
     load.views.extend(smoked);
     load.scenarios.extend(smoke.scenarios);
+    load.stages.splice(0..0, smoke.stages);
     for (step, times) in smoke.steps_played {
         *load.steps_played.entry(step).or_default() += times;
     }

@@ -1,6 +1,8 @@
 //! The short form of a plan: the same load for a shorter time.
 
-use planc::graph::{Aggregate, Bound, Comparison, Demand, ExecutionGraph, Gate, Report, ServiceKind};
+use planc::graph::{
+    Aggregate, Bound, Comparison, Demand, ExecutionGraph, Gate, HoldUntil, Report, ServiceKind, Until,
+};
 use planc::units::Fixed;
 use std::time::Duration;
 
@@ -36,14 +38,28 @@ pub(crate) fn shorten(graph: &ExecutionGraph, longest: Duration) -> ExecutionGra
 fn shorten_demand(demand: &mut Demand, share: f64) {
     match demand {
         Demand::Arrivals { pieces, .. } => {
-            pieces.iter_mut().for_each(|piece| piece.duration = piece.duration.mul_f64(share));
+            pieces.iter_mut().for_each(|piece| {
+                piece.duration = piece.duration.mul_f64(share);
+                shorten_hold(&mut piece.hold, share);
+            });
         }
         Demand::Users { pieces, .. } => {
-            pieces.iter_mut().for_each(|piece| piece.duration = piece.duration.mul_f64(share));
+            pieces.iter_mut().for_each(|piece| {
+                piece.duration = piece.duration.mul_f64(share);
+                shorten_hold(&mut piece.hold, share);
+            });
         }
         Demand::Iterations { iterations, .. } => {
             *iterations = ((*iterations as f64 * share).ceil() as u64).max(1);
         }
+    }
+}
+
+fn shorten_hold(hold: &mut Option<HoldUntil>, share: f64) {
+    let Some(hold) = hold else { return };
+    hold.within = hold.within.mul_f64(share);
+    if let Until::Flat { window, .. } = &mut hold.until {
+        *window = window.mul_f64(share);
     }
 }
 

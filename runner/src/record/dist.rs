@@ -185,6 +185,11 @@ impl Buckets {
         0
     }
 
+    /// All samples, finite or not.
+    pub(crate) fn total(&self) -> u64 {
+        self.count + self.infinite
+    }
+
     /// p50, p99 and max of the finite samples, when there are any.
     pub(crate) fn spread(&self) -> Option<[u64; 3]> {
         (self.count > 0).then(|| [self.quantile(0.5), self.quantile(0.99), self.max])

@@ -3,6 +3,7 @@
 use super::{Buckets, COUNTED, Delta, GaugeCell, Labels, PartCounts, Snapshot, TIMES};
 use crate::evidence::{Drops, PartRecord, Population, Series, ViewRecord};
 use crate::views::View;
+use planc::graph::MetricRef;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +19,12 @@ pub(crate) struct Merger {
     views: Arc<Vec<View>>,
     /// By view and part.
     parts: Vec<BTreeMap<u32, PartSums>>,
+    /// Numbers of which each second is told.
+    numbers_told: Vec<MetricRef>,
+    /// By series, which of them it belongs to.
+    belongs: Vec<Vec<usize>>,
+    /// What each got in this second.
+    second: Vec<Option<Delta>>,
 }
 
 /// Sums of one part of a view.
@@ -41,10 +48,12 @@ pub(crate) struct Second {
 }
 
 impl Merger {
-    /// A merger for so many workers.
-    pub(crate) fn new(workers: usize, views: Arc<Vec<View>>) -> Self {
+    /// A merger for so many workers, which tells each second of some numbers.
+    pub(crate) fn new(workers: usize, views: Arc<Vec<View>>, numbers_told: Vec<MetricRef>) -> Self {
+        let second = vec![None; numbers_told.len()];
         let parts = views.iter().map(|_| BTreeMap::new()).collect();
-        Merger { numbers: vec![Vec::new(); workers], views, parts, ..Merger::default() }
+        let numbers = vec![Vec::new(); workers];
+        Merger { numbers, views, parts, numbers_told, second, ..Merger::default() }
     }
 
     /// Adds a worker's delta of a second that was late or not, and tells the second's totals.
@@ -79,6 +88,12 @@ impl Merger {
             counts.dropped += more.dropped;
             counts.dropped_late += more.dropped_late;
         }
+    }
+
+    /// What each number got since the last call.
+    pub(crate) fn take_second(&mut self) -> Vec<Option<Delta>> {
+        let next = vec![None; self.numbers_told.len()];
+        std::mem::replace(&mut self.second, next)
     }
 
     /// The views as evidence. `scenarios` are their names, by number.
@@ -122,6 +137,9 @@ impl Merger {
 
     fn number(&mut self, labels: Labels) -> u32 {
         *self.index.entry(labels).or_insert_with_key(|labels| {
+            let told = self.numbers_told.iter().enumerate();
+            let belongs = told.filter(|(_, number)| takes(number, labels)).map(|(at, _)| at);
+            self.belongs.push(belongs.collect());
             self.labels.push(labels.clone());
             self.on_time.push(None);
             self.late.push(None);
@@ -132,6 +150,15 @@ impl Merger {
     fn put(&mut self, number: u32, delta: Delta, late: bool) {
         let at = number as usize;
         let late = late || self.labels[at].late;
+        if !late {
+            for told in &self.belongs[at] {
+                let delta = delta.part(&self.numbers_told[*told].metric);
+                match &mut self.second[*told] {
+                    Some(sum) => sum.merge(&delta),
+                    empty => *empty = Some(delta),
+                }
+            }
+        }
         let sums = if late { &mut self.late } else { &mut self.on_time };
         match &mut sums[at] {
             Some(sum) => sum.merge(&delta),
@@ -176,6 +203,15 @@ impl Merger {
     }
 }
 
+/// Whether the samples of a series belong to a number. The metric of requests is empty: they have many.
+fn takes(number: &MetricRef, labels: &Labels) -> bool {
+    let named = match labels.metric.as_str() {
+        "" => TIMES.contains(&number.metric.as_str()) || COUNTED.contains(&number.metric.as_str()),
+        metric => metric == number.metric,
+    };
+    named && number.selector.iter().all(|(tag, value)| labels.tags.get(tag) == Some(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Cell, Family, Key, Recorder};
@@ -187,7 +223,7 @@ mod tests {
         let key = |late| Key { owner: 0, family: Family::Iterations, variant: 0, result: 0, late };
         let labels = |late| Labels { metric: "iterations".into(), tags: BTreeMap::new(), late };
         let mut recorder = Recorder::default();
-        let mut merger = Merger::new(1, Arc::default());
+        let mut merger = Merger::new(1, Arc::default(), Vec::new());
         for (late_start, late_second) in [(false, false), (true, false), (false, true)] {
             let fresh = || (labels(late_start), Cell::Counter(0, 0));
             recorder.add(key(late_start), None, fresh, |cell| {

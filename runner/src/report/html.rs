@@ -2,7 +2,7 @@
 
 use super::junit::escape;
 use super::metrics::{self, TREND_STATS};
-use super::terminal::{sums, word};
+use super::terminal::{STAGE_COLUMNS, stage_cells, sums, word};
 use crate::evidence::{Evidence, HealthSecond, NodeOutcome, Tick};
 use crate::judge::{GateState, Verdict};
 
@@ -78,6 +78,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         evidence.overrides.iter().map(|over| format!("{}: {}", over.guard, over.reason)),
     );
     gates(&mut out, verdict);
+    stages(&mut out, verdict);
     charts(&mut out, evidence);
     metric_table(&mut out, evidence);
     list(&mut out, "Load", sums(evidence).into_iter());
@@ -100,6 +101,19 @@ fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
         out.push_str(&format!("<h2>{title}</h2>\n"));
     }
     out.push_str(&format!("<ul>{}</ul>\n", items.join("")));
+}
+
+fn stages(out: &mut String, verdict: &Verdict) {
+    let cells = |cells: &[String], tag: &str| {
+        let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell)));
+        format!("<tr>{}</tr>", cells.collect::<String>())
+    };
+    if !verdict.stages.is_empty() {
+        let rows: String = verdict.stages.iter().map(|row| cells(&stage_cells(row), "td")).collect();
+        let head = cells(&STAGE_COLUMNS.map(str::to_owned), "th");
+        out.push_str(&format!("<h2>Stages</h2><table>{head}{rows}</table>\n"));
+    }
+    list(out, "", verdict.ceilings.iter().cloned());
 }
 
 fn gates(out: &mut String, verdict: &Verdict) {

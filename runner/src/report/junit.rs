@@ -41,6 +41,10 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
             format!("\n      <failure message=\"exit {}: {message}\">{body}</failure>\n    ", verdict.exit);
     }
     cases.push_str(&format!("    <testcase classname=\"{plan}\" name=\"verdict\">{inner}</testcase>\n"));
+    if !verdict.ceilings.is_empty() {
+        let ceilings = escape(&verdict.ceilings.join("\n"));
+        cases.push_str(&format!("    <system-out>{ceilings}</system-out>\n"));
+    }
     let tests = verdict.gates.len() + 1;
     let counts = format!(
         "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{seconds:.3}\""

@@ -1,7 +1,7 @@
 //! Markdown for a pull request comment: verdict and causes first, then the gates, then the rest folded.
 
 use super::metrics::{self, TREND_STATS};
-use super::terminal::{sums, word};
+use super::terminal::{STAGE_COLUMNS, stage_cells, sums, word};
 use crate::evidence::Evidence;
 use crate::judge::{GateState, Verdict};
 
@@ -44,6 +44,19 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
             gate.samples,
             gate.interval_text,
         ));
+    }
+    if !verdict.stages.is_empty() {
+        out.push_str(&format!(
+            "\n| {} |\n{}|\n",
+            STAGE_COLUMNS.join(" | "),
+            "|-".repeat(STAGE_COLUMNS.len())
+        ));
+    }
+    for row in &verdict.stages {
+        out.push_str(&format!("| {} |\n", stage_cells(row).map(|cell| cell.replace('|', "\\|")).join(" | ")));
+    }
+    for ceiling in &verdict.ceilings {
+        out.push_str(&format!("\n{ceiling}\n"));
     }
     let rows = metrics::rows(evidence);
     if !rows.is_empty() {

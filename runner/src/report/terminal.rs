@@ -3,7 +3,7 @@
 use super::metrics::{self, Row, TREND_STATS};
 use crate::evidence::{Evidence, HealthRecord, HealthSecond, NodeOutcome, NodeRecord, ScenarioRecord, Trend};
 use crate::exit::Exit;
-use crate::judge::{Distribution, GateResult, GateState, Unit, Verdict, show};
+use crate::judge::{Distribution, GateResult, GateState, StageRow, Unit, Verdict, show};
 use planc::units::show_duration;
 
 pub(crate) const RESET: &str = "\x1b[0m";
@@ -71,6 +71,7 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
         section(&mut out, "load", sums(evidence));
         let warnings = verdict.warnings.iter().map(|warning| format!("{YELLOW}!{RESET} {warning}"));
         section(&mut out, "generator", generator(evidence).into_iter().chain(warnings).collect());
+        section(&mut out, "stages", stages(verdict));
         section(&mut out, "gates", verdict.gates.iter().map(gate_line).collect());
         section(&mut out, "not measured", verdict.not_measured.clone());
     }
@@ -79,6 +80,33 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
     section(&mut out, "overridden guards", overrides);
     out.push_str(&verdict_line(evidence, verdict));
     out
+}
+
+/// Names of a stage's columns.
+pub(crate) const STAGE_COLUMNS: [&str; 9] =
+    ["scenario", "stage", "target", "began", "lasted", "p95", "errors", "settled after", "outcome"];
+
+/// A stage under its columns.
+pub(crate) fn stage_cells(row: &StageRow) -> [String; 9] {
+    let StageRow { scenario, number, target, began, lasted, held_after, p95, errors, outcome } = row.clone();
+    [scenario, number.to_string(), target, began, lasted, p95, errors, held_after, outcome]
+}
+
+/// Every stage in a line under its columns, and how far the load came.
+fn stages(verdict: &Verdict) -> Vec<String> {
+    if verdict.stages.is_empty() {
+        return verdict.ceilings.clone();
+    }
+    let head = STAGE_COLUMNS.map(str::to_owned);
+    let rows: Vec<[String; 9]> =
+        std::iter::once(head).chain(verdict.stages.iter().map(stage_cells)).collect();
+    let widths: [usize; 9] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; 9]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).chain(verdict.ceilings.iter().cloned()).collect()
 }
 
 /// A verdict in one word.

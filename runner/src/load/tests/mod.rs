@@ -72,14 +72,14 @@ fn per_second(count: u64) -> Rate {
 fn arrivals(rate: u64, length: Duration, max_vus: u32) -> Demand {
     Demand::Arrivals {
         start_rate: per_second(rate),
-        pieces: vec![RatePiece { target: per_second(rate), duration: length }],
+        pieces: vec![RatePiece { target: per_second(rate), duration: length, hold: None }],
         pre_allocated_vus: 1,
         max_vus,
     }
 }
 
 fn users(vus: u32, length: Duration) -> Demand {
-    let pieces = vec![UserPiece { target: vus, duration: length }];
+    let pieces = vec![UserPiece { target: vus, duration: length, hold: None }];
     Demand::Users { start_vus: vus, pieces, graceful_ramp_down: Duration::from_secs(1) }
 }
 
@@ -102,6 +102,7 @@ fn scenario(name: &str, demand: Demand, steps: Vec<Step>) -> Scenario {
         setup: vec![],
         steps,
         tags: BTreeMap::new(),
+        find_max: None,
     }
 }
 
@@ -156,6 +157,8 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         stop: Arc::new(AtomicU8::new(0)),
         clock: || 1_700_000_000_000_000,
         abort: None,
+        from_stage: BTreeMap::new(),
+        search: None,
     }
 }
 
@@ -522,7 +525,7 @@ fn iterations_left_when_time_is_up_are_dropped() {
 #[test]
 fn users_ramp_up_and_down() {
     let server = Server::start(|_| ok(""));
-    let piece = |target, ms| UserPiece { target, duration: Duration::from_millis(ms) };
+    let piece = |target, ms| UserPiece { target, duration: Duration::from_millis(ms), hold: None };
     let demand = Demand::Users {
         start_vus: 1,
         pieces: vec![piece(4, 200), piece(1, 200), piece(3, 0), piece(3, 200)],

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Stalls that the log keeps.
 const LOGGED: u64 = 10_000;
@@ -32,6 +32,12 @@ pub(crate) struct FaultSpec {
     latency: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stall: Option<Stall>,
+    /// A server that cannot bear what it is asked: every answer comes later and later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    climb: Option<Climb>,
+    /// A server of known capacity: so many requests at once, each for so long; the others wait in line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity: Option<Capacity>,
     hang: bool,
     reset: f64,
     error_share: f64,
@@ -49,6 +55,25 @@ enum Latency {
     Uniform([f64; 2]),
     #[serde(rename = "lognormal_ms")]
     Lognormal { median: f64, sigma: f64 },
+}
+
+/// Latency that grows for ever.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Climb {
+    /// So much later with every second.
+    ms_per_second: f64,
+    /// From the moment on at which more than so many requests were under way at once.
+    #[serde(default)]
+    above: u64,
+}
+
+/// At most `at_once ÷ each` requests a second.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Capacity {
+    at_once: usize,
+    each_ms: u64,
 }
 
 /// What happens to one request.
@@ -70,6 +95,12 @@ impl FaultSpec {
             return Err(
                 "reset, error_share and limited_share must lie in 0..=1, and so must their sum".to_owned()
             );
+        }
+        if self.climb.is_some_and(|climb| !(0.0..=60_000.0).contains(&climb.ms_per_second)) {
+            return Err("climb: ms_per_second must lie in 0..=60000".to_owned());
+        }
+        if self.capacity.is_some_and(|capacity| capacity.at_once == 0 || capacity.each_ms > 60_000) {
+            return Err("capacity: needs at_once >= 1, each_ms <= 60000".to_owned());
         }
         self.latency.map_or(Ok(()), |latency| latency.check())?;
         self.stall.map_or(Ok(()), |stall| stall.check())
@@ -134,6 +165,21 @@ struct Installed {
     since_monotonic_us: u64,
     /// Requests that threw dice so far.
     throws: AtomicU64,
+    /// Requests that came and are not answered.
+    under_way: AtomicU64,
+    /// When there were too many of them.
+    climbs_since: OnceLock<Instant>,
+    /// Places of a server of known capacity.
+    places: Semaphore,
+}
+
+/// A request that came and is not answered.
+struct UnderWay<'a>(&'a AtomicU64);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Faults {
@@ -180,7 +226,17 @@ impl Faults {
         };
         let spec = &installed.spec;
         let mut dice = Dice::of(spec.seed, installed.throws.fetch_add(1, Ordering::Relaxed));
+        let under_way = installed.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        let _under_way = UnderWay(&installed.under_way);
         self.hold(&installed).await;
+        if let Some(capacity) = spec.capacity
+            && let Ok(_place) = installed.places.acquire().await
+        {
+            self.wait(&installed, Duration::from_millis(capacity.each_ms)).await;
+        }
+        if let Some(late) = spec.climb.and_then(|climb| installed.climbed(climb, under_way)) {
+            self.wait(&installed, late).await;
+        }
         if let Some(latency) = spec.latency {
             self.wait(&installed, latency.draw(&mut dice)).await;
         }
@@ -233,13 +289,26 @@ impl Faults {
 
 impl Installed {
     fn new(spec: FaultSpec) -> Arc<Self> {
+        let places = spec.capacity.map_or(1, |capacity| capacity.at_once);
         Arc::new(Self {
             spec,
             since: Instant::now(),
             since_unix_us: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros),
             since_monotonic_us: monotonic_us(),
             throws: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            climbs_since: OnceLock::new(),
+            places: Semaphore::new(places),
         })
+    }
+
+    /// How much later an answer comes by now, when so many requests are under way.
+    fn climbed(&self, climb: Climb, under_way: u64) -> Option<Duration> {
+        let since = match under_way > climb.above {
+            true => self.climbs_since.get_or_init(Instant::now),
+            false => self.climbs_since.get()?,
+        };
+        Some(Duration::from_secs_f64((since.elapsed().as_secs_f64() * climb.ms_per_second / 1e3).min(60.0)))
     }
 
     /// The stalls so far. When the fault `ends` now, so does the stall under way.

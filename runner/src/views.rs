@@ -57,7 +57,9 @@ impl View {
     /// All views that the gates of the played scenarios need.
     pub(crate) fn all(graph: &ExecutionGraph, played: &[&Scenario]) -> Vec<View> {
         let mut out: Vec<View> = Vec::new();
-        for gate in graph.gates.iter().filter(|gate| !gate.over.is_load()) {
+        // A scraped metric is kept point by point, and cut when it is judged.
+        let cut = |gate: &&Gate| !gate.over.is_load() && !graph.scrapes.contains_key(&gate.metric);
+        for gate in graph.gates.iter().filter(cut) {
             let reached: Vec<&Scenario> = played.iter().copied().filter(|s| reaches(gate, s)).collect();
             if reached.is_empty() || out.iter().any(|view| view.is_of(gate)) {
                 continue;

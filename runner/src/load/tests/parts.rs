@@ -72,8 +72,11 @@ fn a_stage_keeps_what_was_due_in_it() {
         std::thread::sleep(Duration::from_millis(150));
         ok("")
     });
-    let piece =
-        |count, millis| RatePiece { target: per_second(count), duration: Duration::from_millis(millis), hold: None };
+    let piece = |count, millis| RatePiece {
+        target: per_second(count),
+        duration: Duration::from_millis(millis),
+        hold: None,
+    };
     let demand = Demand::Arrivals {
         start_rate: per_second(20),
         pieces: vec![piece(20, 300), piece(50, 0), piece(50, 200), piece(50, 100)],

@@ -177,6 +177,8 @@ pub(crate) struct Plan {
     pub(crate) scenarios_span: Option<Span>,
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) thresholds: Vec<Threshold>,
+    /// Sorted by name.
+    pub(crate) sql_gates: Vec<SqlGate>,
     pub(crate) health: Health,
     pub(crate) report: graph::Report,
 }
@@ -490,6 +492,25 @@ pub(crate) struct Metric {
     pub(crate) name: Word,
     /// `None` when it was wrong, and reported.
     pub(crate) kind: Option<graph::MetricKind>,
+    /// How it is scraped, when it is.
+    pub(crate) scrape: Option<Scrape>,
+}
+
+/// `scrape:` of a metric, with what stands beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Scrape {
+    /// `None` when it was wrong, and reported.
+    pub(crate) from: Option<ScrapeFrom>,
+    pub(crate) every: Option<Typed<Duration>>,
+    pub(crate) within: Option<Typed<Duration>>,
+}
+
+/// Where a scraped value is read.
+#[derive(Debug, Clone)]
+pub(crate) enum ScrapeFrom {
+    Prometheus(Box<Request>, graph::SeriesSelector, graph::Take),
+    Json(Box<Request>, String, graph::Take),
+    Sql(Text),
 }
 
 /// One entry of `scenarios:`.
@@ -718,6 +739,20 @@ pub(crate) struct Threshold {
     pub(crate) confident: Option<Typed<bool>>,
     pub(crate) window: Option<Typed<Duration>>,
     pub(crate) stage: Option<Typed<u32>>,
+}
+
+/// A threshold on what a statement gives after the load.
+#[derive(Debug, Clone)]
+pub(crate) struct SqlGate {
+    pub(crate) name: Word,
+    /// `None` when it was wrong, and reported.
+    pub(crate) statement: Option<Text>,
+    pub(crate) expect: Vec<Expect>,
+    pub(crate) increase: Option<Typed<bool>>,
+    pub(crate) within: Option<Typed<Duration>>,
+    pub(crate) level: Option<Spanned<graph::GateLevel>>,
+    /// What stands in each `metric('…')`; `None` for those that are wrong.
+    pub(crate) metrics: Vec<(String, Option<MetricRef>)>,
 }
 
 /// `health:`.

@@ -60,6 +60,8 @@ pub const PAGES: &[Page] = &[
 
 /// The most tokens that an expression may have.
 pub const MAX_TOKENS: usize = 400;
+/// Root of the paths of `metric('…')`, which no name can be: `metric('http_reqs')` is the path `metric()`, `http_reqs`.
+pub const METRIC: &str = "metric()";
 /// The deepest nesting; a deeper graph could not be read back from its file.
 pub const MAX_DEPTH: usize = 24;
 

@@ -7,10 +7,10 @@ use crate::Compilation;
 use crate::ast::{self, Selector, Threshold};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Level};
-use crate::graph::{self, ExecutionGraph, Gate, Step, StepKind};
+use crate::graph::{self, ExecutionGraph, Gate, SqlGate, Step, StepKind};
 use crate::lints;
 use crate::parse::{Parser, empty_plan};
-use crate::resolve::{default_lateness, resolve_gates};
+use crate::resolve::{default_lateness, emitters, family, resolve_gates};
 use crate::resolved::{
     Fixture, HealthPlaces, Input, InputValue, ResolvedPlan, Scenario, StepPlace, Used, walk,
 };
@@ -36,7 +36,8 @@ pub fn with_gates(graph: &ExecutionGraph, conditions: &[String]) -> Compilation 
         if health.lateness_p99 == default_lateness(&graph.gates) {
             health.lateness_p99 = default_lateness(&gates);
         }
-        ExecutionGraph { gates, health, ..graph.clone() }
+        // What a statement gave is answered by its own gate alone.
+        ExecutionGraph { gates, health, sql_gates: Vec::new(), ..graph.clone() }
     });
     Compilation { sources, diagnostics, graph, ..Compilation::default() }
 }
@@ -67,10 +68,36 @@ pub fn move_gates(plan: &ExecutionGraph, onto: &ExecutionGraph) -> Result<Execut
             }
         }
     }
+    let sql_gates = move_sql_gates(plan, onto, &mut missing);
     match missing.is_empty() {
-        true => Ok(ExecutionGraph { gates, health: plan.health.clone(), ..onto.clone() }),
+        true => Ok(ExecutionGraph { gates, sql_gates, health: plan.health.clone(), ..onto.clone() }),
         false => Err(missing),
     }
+}
+
+/// Gates in SQL whose statements were asked in that run, on its steps.
+fn move_sql_gates(plan: &ExecutionGraph, onto: &ExecutionGraph, missing: &mut Vec<String>) -> Vec<SqlGate> {
+    let raised = raise(onto, Ground::new("").nowhere);
+    let emitters = raised.as_ref().map_or(Vec::new(), emitters);
+    let mut moved = plan.sql_gates.clone();
+    moved.retain_mut(|gate| {
+        let same = |known: &SqlGate| {
+            known.name == gate.name && known.statement == gate.statement && known.increase == gate.increase
+        };
+        if !onto.sql_gates.iter().any(same) {
+            missing
+                .push(format!("`{}` cannot be answered: its statement was not asked in that run", gate.name));
+            return false;
+        }
+        for read in gate.metrics.values_mut() {
+            let family = family(&read.of.metric);
+            let sources = emitters.iter().filter(|e| e.family == family && e.matches(&read.of.selector));
+            let steps: BTreeSet<_> = sources.filter_map(|source| source.step).collect();
+            read.steps = steps.into_iter().collect();
+        }
+        true
+    });
+    moved
 }
 
 /// Scenarios and steps with samples of their own that only one of the two has.
@@ -248,6 +275,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         preflight: Vec::new(),
         endpoints: BTreeMap::new(),
         metrics: graph.metrics.clone(),
+        scrapes: graph.scrapes.clone(),
         setup: Vec::new(),
         teardown: Vec::new(),
         scenarios: graph.scenarios.iter().map(scenario).collect(),
@@ -256,6 +284,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         has_thresholds: true,
         gates: Vec::new(),
         references: Vec::new(),
+        sql_gates: Vec::new(),
         health: graph.health.clone(),
         health_places: HealthPlaces::default(),
         report: graph.report.clone(),

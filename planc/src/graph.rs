@@ -11,6 +11,8 @@ mod gates;
 mod holds;
 mod load;
 mod metric_refs;
+mod scrapes;
+mod sql_gates;
 mod steps;
 
 use crate::units::PartsPerMillion;
@@ -25,6 +27,8 @@ pub use gates::*;
 pub use holds::*;
 pub use load::*;
 pub use metric_refs::*;
+pub use scrapes::*;
+pub use sql_gates::*;
 pub use steps::*;
 
 /// A JSON value. `serde_json`'s default map is sorted, which makes it canonical.
@@ -70,6 +74,9 @@ pub struct ExecutionGraph {
     pub preflight: Vec<Check>,
     /// Declared custom metrics.
     pub metrics: BTreeMap<String, MetricKind>,
+    /// How those of them are scraped that no step records.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scrapes: BTreeMap<String, Scrape>,
     /// Steps played once before the load.
     pub setup: Vec<Step>,
     /// Steps played once after it, whatever happened.
@@ -78,6 +85,9 @@ pub struct ExecutionGraph {
     pub scenarios: Vec<Scenario>,
     /// Thresholds, one entry a condition, in the order of (metric, selector, position).
     pub gates: Vec<Gate>,
+    /// What the database must hold after the load, in order of name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sql_gates: Vec<SqlGate>,
     /// Limits of the generator's own health.
     pub health: HealthLimits,
     /// Outputs asked for.

@@ -37,10 +37,12 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         tokens: plan.tokens.into_iter().map(|(name, token)| (name, token.token)).collect(),
         preflight: plan.preflight.into_iter().map(|check| check.check).collect(),
         metrics: plan.metrics,
+        scrapes: plan.scrapes,
         setup: plan.setup,
         teardown: plan.teardown,
         scenarios: plan.scenarios.into_iter().map(|scenario| scenario.scenario).collect(),
         gates: plan.gates.into_iter().map(|gate| gate.gate).collect(),
+        sql_gates: plan.sql_gates.into_iter().map(|gate| gate.gate).collect(),
         health: plan.health,
         report: plan.report,
     }

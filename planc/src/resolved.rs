@@ -34,6 +34,7 @@ pub(crate) struct ResolvedPlan {
     pub(crate) preflight: Vec<Check>,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
     pub(crate) metrics: BTreeMap<String, graph::MetricKind>,
+    pub(crate) scrapes: BTreeMap<String, graph::Scrape>,
     pub(crate) setup: Vec<graph::Step>,
     pub(crate) teardown: Vec<graph::Step>,
     /// Sorted by name.
@@ -47,6 +48,8 @@ pub(crate) struct ResolvedPlan {
     pub(crate) gates: Vec<Gate>,
     /// Numbers that something waits for.
     pub(crate) references: Vec<Reference>,
+    /// Sorted by name.
+    pub(crate) sql_gates: Vec<SqlGate>,
     pub(crate) health: graph::HealthLimits,
     pub(crate) health_places: HealthPlaces,
     pub(crate) report: graph::Report,
@@ -234,6 +237,13 @@ pub(crate) struct Reference {
     pub(crate) tag_spans: BTreeMap<String, (Span, Span)>,
     /// Whether anything can emit such samples.
     pub(crate) reachable: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct SqlGate {
+    pub(crate) gate: graph::SqlGate,
+    /// Its name.
+    pub(crate) span: Span,
 }
 
 /// One thing that happens to the names of an iteration.

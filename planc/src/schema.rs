@@ -665,7 +665,30 @@ fn metric() -> Json {
             ("about", text("For people.")),
         ],
     );
-    json!({ "anyOf": [{ "enum": kinds }, allowing(long)] })
+    json!({ "anyOf": [{ "enum": kinds }, allowing(long), allowing(scraped())] })
+}
+
+fn scraped() -> Json {
+    let mut from = request_keys();
+    from.retain(|(key, _)| *key != "json");
+    from.extend([
+        ("json", text("JSONPath to the number in the answer.")),
+        ("prometheus", text("Series of the answer: `queue_jobs{state=\"wait\"}`.")),
+        ("take", word("What is made of several numbers.", &["sum", "max", "avg"])),
+        ("sql", text("A statement on the plan's database; its first value.")),
+    ]);
+    object(
+        &["scrape"],
+        &[
+            (
+                "scrape",
+                described("Where its value is read beside the load; it is a gauge.", object(&[], &from)),
+            ),
+            ("every", described("How often; 5s unless given.", local("duration"))),
+            ("within", described("Time that one scrape may take.", local("duration"))),
+            ("about", text("For people.")),
+        ],
+    )
 }
 
 fn thresholds() -> Json {
@@ -684,9 +707,25 @@ fn thresholds() -> Json {
     );
     let one = json!({ "anyOf": [{ "type": "string" }, allowing(long)] });
     named(
-        "Gates: `metric{tag:value}` to conditions such as `p(95) < 500ms`.",
-        one_or_many("Conditions.", one),
+        "Gates: `metric{tag:value}` to conditions such as `p(95) < 500ms`, or what holds to a statement and what it must give.",
+        json!({ "anyOf": [one, { "type": "array", "items": one }, sql_gate()], "description": "Conditions." }),
     )
+}
+
+fn sql_gate() -> Json {
+    allowing(object(
+        &["sql", "expect"],
+        &[
+            ("sql", text("A statement on the plan's database after the load, read only.")),
+            (
+                "expect",
+                described("What it must give; `metric('…')` is a number of the load.", local("expect")),
+            ),
+            ("increase", described("Judge how much the value grew since preflight.", local("flag"))),
+            ("within", described("Ask again for so long until it holds.", local("duration"))),
+            ("level", word("Whether it decides.", &["required", "advisory"])),
+        ],
+    ))
 }
 
 fn health() -> Json {
@@ -790,6 +829,9 @@ endpoints:
   heartbeat: { post: "/api/v1/agents/{id}/heartbeat", scopes: [agents.heartbeat], limit: 500/s }
 metrics:
   rate_limited: rate
+  queue_depth: { scrape: { get: /metrics, prometheus: 'bullmq_queue_jobs{state="wait"}' }, every: 5s }
+  pool_waiting: { scrape: { get: /internal/pool, json: $.waiting, take: max } }
+  lock_waits: { scrape: { sql: "select count(*) from pg_locks where not granted" }, every: 2s }
 scenarios:
   agent_storm:
     executor: constant-arrival-rate
@@ -814,6 +856,12 @@ scenarios:
 thresholds:
   http_req_duration{scenario:agent_storm}: ["p(95) < 500ms", { threshold: "p(99) < 1s", level: advisory }]
   http_req_failed{scenario:agent_storm}: rate < 0.1%
+  the audit chain is unbroken: { sql: "select verify_audit_log_chain()", expect: { value: null } }
+  rows written are the 201s counted:
+    sql: "select count(*) from heartbeats where run_id = '{{ run_id }}'"
+    expect: { value: "{{ metric('http_reqs{status:201}') }}" }
+    increase: true
+    within: 5s
 report:
   summary: loadtest-summary.json
   html: report.html

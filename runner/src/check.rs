@@ -112,7 +112,9 @@ fn look(
     let mut seen: Vec<(String, Seen)> = Vec::new();
     let mut first = None;
     for (profile, done) in compiled {
-        let asks = |graph: &&ExecutionGraph| plan::has_tables(graph) || foreign_pool(graph).is_some();
+        let asks = |graph: &&ExecutionGraph| {
+            plan::has_tables(graph) || foreign_pool(graph).is_some() || !graph.sql_gates.is_empty()
+        };
         let Some(graph) = done.graph.as_ref().filter(asks) else {
             if done.graph.is_none() {
                 // A value of the environment that the plan cannot take.
@@ -134,6 +136,7 @@ fn look(
             diagnostics.extend(placed);
             let place = done.origins.get("database.pool");
             diagnostics.extend(place.and_then(|place| crowded(graph, &answer.capacity, *place)));
+            diagnostics.extend(answer.statements.iter().filter_map(|told| not_taken(&done.origins, told)));
         }
         by_profile.push((profile, diagnostics));
         first.get_or_insert((done.sources, done.allows));
@@ -154,6 +157,8 @@ fn look(
 struct Seen {
     misfits: Vec<Misfit>,
     capacity: database::Capacity,
+    /// Gates in SQL whose statements it does not take, and why.
+    statements: Vec<(String, String)>,
 }
 
 /// The service's pools, where the plan does not start their server itself: of its own, `planc check` speaks.
@@ -183,10 +188,21 @@ fn crowded(graph: &ExecutionGraph, capacity: &database::Capacity, place: Span) -
     )
 }
 
+/// A gate whose statement the database does not take.
+fn not_taken(origins: &BTreeMap<String, Span>, (gate, why): &(String, String)) -> Option<Diagnostic> {
+    let place = origins.get(&format!("thresholds.{gate}"))?;
+    let message = format!("the statement of this gate fails: {why}");
+    Some(
+        Diagnostic::error(planc::LIVE_MISFIT, *place, message)
+            .note("it was planned in the live database, and not run"),
+    )
+}
+
 /// What the answer of the database hangs on.
 fn question(graph: &ExecutionGraph) -> String {
     let parts =
         (&graph.fixtures, &graph.inputs, &graph.open_inputs, &graph.database, &graph.services, graph.seed);
+    let parts = (parts, &graph.sql_gates);
     serde_json::to_string(&parts).unwrap_or_default()
 }
 
@@ -213,11 +229,17 @@ fn ask(
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|e| unreachable(format!("there is no runtime: {e}")))?;
-    let (mut misfits, capacity) = runtime.block_on(async {
+    let (mut misfits, capacity, statements) = runtime.block_on(async {
         let client = database::connect(&at.url).await.map_err(unreachable)?;
         let looked = seeders::review(&client, graph, values.map(), at.seeds).await;
         let misfits = looked.map_err(|error| Unknown { help: error.help, ..unreachable(error.message) })?;
-        Ok((misfits, database::capacity(&client).await.map_err(unreachable)?))
+        let mut statements = Vec::new();
+        for gate in &graph.sql_gates {
+            if let Err(why) = database::prepare(&at.url, &gate.statement, &values).await {
+                statements.push((gate.name.clone(), masker.hide(&why)));
+            }
+        }
+        Ok((misfits, database::capacity(&client).await.map_err(unreachable)?, statements))
     })?;
     for misfit in &mut misfits {
         misfit.message = masker.hide(&misfit.message);
@@ -226,7 +248,7 @@ fn ask(
     }
     let name = database::name_in_url(&at.url).unwrap_or_default();
     Ok((
-        Seen { misfits, capacity },
+        Seen { misfits, capacity, statements },
         format!("`{path}` was checked against {} `{}`", at.what, masker.hide(&name)),
     ))
 }

@@ -3,7 +3,7 @@
 use crate::clock::Watch;
 use crate::evidence::{HealthRecord, HealthSecond, LoadRecord, ScenarioRecord, Tick, ViewRecord};
 use crate::health::Health;
-use crate::load::{AbortCheck, Event, LoadEnd, SearchCheck};
+use crate::load::{AbortCheck, Event, LoadEnd, Scraped, SearchCheck};
 use crate::prepare::Program;
 use crate::record::{Buckets, Merger, Second};
 use crate::rows::coverage;
@@ -30,6 +30,7 @@ pub(crate) struct Coordinator {
     shared: Arc<Shared>,
     asked: Asked,
     stages: Stages,
+    scraped: Option<Receiver<Scraped>>,
     merger: Merger,
     health: Health,
     seconds: Vec<HealthSecond>,
@@ -74,6 +75,7 @@ impl Coordinator {
             program,
             shared,
             asked,
+            scraped: None,
             health: Health::new(workers),
             seconds: Vec::new(),
             watch,
@@ -87,6 +89,11 @@ impl Coordinator {
             loop_delay: Buckets::default(),
             exhausted: BTreeMap::new(),
         }
+    }
+
+    /// The same with what is scraped beside the load.
+    pub(crate) fn with_scraped(self, scraped: Option<Receiver<Scraped>>) -> Self {
+        Coordinator { scraped, ..self }
     }
 
     /// Listens until all workers are done.
@@ -254,10 +261,24 @@ impl Coordinator {
         self.health.look(&mut health);
         merged.cpu_centicores = health.cpu_centicores.unwrap_or(0);
         self.seconds.push(health);
-        self.merger.gauge("vus", i64::from(merged.vus), merged.at_us);
+        self.take_scraped();
+        self.merger.gauge("vus", i64::from(merged.vus) * 1_000, merged.at_us);
         let vus_max: u32 = self.scenarios.iter().map(|record| record.vus_max).sum();
-        self.merger.gauge("vus_max", i64::from(vus_max), merged.at_us);
+        self.merger.gauge("vus_max", i64::from(vus_max) * 1_000, merged.at_us);
         merged
+    }
+
+    /// Takes in what was scraped since the last second.
+    fn take_scraped(&mut self) {
+        let Some(from) = &self.scraped else { return };
+        for Scraped { metric, at, value } in from.try_iter() {
+            let at_us = self.shared.now_us().saturating_sub(at.elapsed().as_micros() as u64);
+            match &value {
+                Ok(milli) => self.merger.gauge(&metric, *milli, at_us),
+                Err(_) => {}
+            }
+            self.record.scrapes.entry(metric).or_default().add(at_us, value);
+        }
     }
 
     fn progress(&self) -> BTreeMap<String, (u32, u64, Option<u64>)> {
@@ -334,6 +355,7 @@ impl Coordinator {
     }
 
     fn finish(mut self) -> LoadRecord {
+        self.take_scraped();
         let mut record = std::mem::take(&mut self.record);
         self.stages.finish(&self.standings(), self.shared.now_us());
         self.fill(&mut record);

@@ -1,8 +1,11 @@
 //! Reading from the plan's database: one statement in a read-only transaction, and facts about the server.
 
+mod bind;
+
 use crate::values::Values;
-use planc::eval;
-use planc::graph::{Json, Segment, Template};
+use bind::bind;
+use planc::graph::{Json, Template};
+use planc::units::show_duration;
 use seeders::chain;
 use std::time::Duration;
 use tokio_postgres::config::Host;
@@ -11,6 +14,8 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 
 /// Time that a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Time by which an answer may be later than the limit that the server was told.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a statement gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +91,41 @@ pub fn hosts_in_url(url: &str) -> Vec<(String, u16)> {
 pub fn password_in_url(url: &str) -> Option<String> {
     let config: Config = url.parse().ok()?;
     config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
+}
+
+/// Connects and runs a statement as [`query`] does, for so long at most; the server is told to give up as well.
+pub async fn query_within(
+    url: &str,
+    statement: &Template,
+    values: &Values,
+    limit: Duration,
+) -> Result<Answer, String> {
+    let asked = async {
+        let client = connect(url).await?;
+        client.batch_execute(&timeout_setting(limit)).await.map_err(|error| chain(&error))?;
+        query(client, statement, values).await
+    };
+    // The server's own limit comes first where it keeps it.
+    match tokio::time::timeout(limit + GRACE, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no answer within {}", show_duration(limit))),
+    }
+}
+
+/// What a server does with a statement that takes too long.
+fn timeout_setting(limit: Duration) -> String {
+    format!("set statement_timeout = {}", limit.as_millis().max(1))
+}
+
+/// Whether the database takes a statement: it is read and planned there, and not run.
+pub async fn prepare(url: &str, statement: &Template, values: &Values) -> Result<(), String> {
+    let (text, _) = bind(statement, values)?;
+    let client = connect(url).await?;
+    let failed = |error: tokio_postgres::Error| chain(&error);
+    match tokio::time::timeout(CONNECT_LIMIT, client.prepare(&text)).await {
+        Ok(prepared) => prepared.map(drop).map_err(failed),
+        Err(_) => Err(format!("no answer within {}", show_duration(CONNECT_LIMIT))),
+    }
 }
 
 /// Runs a statement in a read-only transaction; slots are bound, never spliced.
@@ -174,22 +214,6 @@ pub fn like(pattern: &str, text: &str) -> bool {
         }
     }
     rest.ends_with(last)
-}
-
-fn bind(statement: &Template, values: &Values) -> Result<(String, Vec<AsText>), String> {
-    let mut text = String::new();
-    let mut parameters = Vec::new();
-    for segment in &statement.segments {
-        match segment {
-            Segment::Literal(literal) => text.push_str(literal),
-            Segment::Slot(expr) => {
-                let value = eval::eval(expr, values).map_err(|e| e.0)?;
-                parameters.push(AsText(eval::to_text(&value)));
-                text.push_str(&format!("${}", parameters.len()));
-            }
-        }
-    }
-    Ok((text, parameters))
 }
 
 fn is_plain(kind: &Type) -> bool {

@@ -5,7 +5,7 @@
 //! measured in seconds in which the generator itself was late is kept apart from the rest, so that a
 //! breach can be judged with those seconds left out.
 
-use planc::graph::{ExecutionGraph, Over};
+use planc::graph::{ExecutionGraph, Json, Over};
 use seeders::Receipt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,36 @@ pub struct Evidence {
     pub end: End,
     /// The load, when it began.
     pub load: Option<LoadRecord>,
+    /// What gates in SQL were told, in the graph's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sql_gates: Vec<SqlGateRecord>,
+}
+
+/// What a gate in SQL was told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SqlGateRecord {
+    /// The gate.
+    pub name: String,
+    /// Before the load, where the gate is on an increase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<SqlAnswer>,
+    /// After it; none when the run did not come so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<SqlAnswer>,
+}
+
+/// What a statement gave.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SqlAnswer {
+    /// Number of rows.
+    pub rows: u64,
+    /// First column of the first row; means nothing without a row.
+    pub value: Json,
+    /// Why there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How long it took.
+    pub milliseconds: u64,
 }
 
 /// One node of the run: a guard, service, fixture, token, preflight check …
@@ -146,6 +176,9 @@ pub struct LoadRecord {
     pub scenarios: BTreeMap<String, ScenarioRecord>,
     /// How often each step was begun, by step number; declared steps that never ran have 0.
     pub steps_played: BTreeMap<u32, u64>,
+    /// What was scraped beside it, by metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scrapes: BTreeMap<String, ScrapeRecord>,
     /// The generator.
     pub health: HealthRecord,
     /// Teardown steps failed.
@@ -266,6 +299,22 @@ pub enum LineSeen {
         /// Points that they make.
         points: u64,
     },
+}
+
+/// A scraped metric over the load.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrapeRecord {
+    /// Microseconds since the load's start and the value in thousandths, in order of time.
+    pub points: Vec<(u64, i64)>,
+    /// Of a load so long that points were left out: each stands for so many scrapes. The extremes are all there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub thinned: u64,
+    /// Scrapes that gave no value.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failed: u64,
+    /// Why the last of them did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// One metric under one selector, cut into the parts that gates judge by themselves.
@@ -573,6 +622,38 @@ impl LoadRecord {
             sums.vus_max += record.vus_max;
         }
         sums
+    }
+}
+
+impl ScrapeRecord {
+    /// Points that are kept at most: fourteen hours of one a second.
+    const MOST: usize = 50_000;
+
+    /// Takes in one scrape.
+    pub fn add(&mut self, at_us: u64, value: Result<i64, String>) {
+        match value {
+            Ok(milli) => self.points.push((at_us, milli)),
+            Err(why) => {
+                self.failed += 1;
+                self.last_error = Some(why);
+            }
+        }
+        if self.points.len() > Self::MOST {
+            self.thin();
+        }
+    }
+
+    /// Of each four points the smallest and the largest stay.
+    fn thin(&mut self) {
+        let halved = self.points.chunks(4).flat_map(|four| {
+            let by = |a: &&(u64, i64), b: &&(u64, i64)| a.1.cmp(&b.1);
+            let mut two: Vec<(u64, i64)> =
+                four.iter().min_by(by).into_iter().chain(four.iter().max_by(by)).copied().collect();
+            two.sort_unstable();
+            two
+        });
+        self.points = halved.collect();
+        self.thinned = self.thinned.max(1) * 2;
     }
 }
 

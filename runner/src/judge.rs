@@ -7,19 +7,22 @@ mod generator;
 mod parts;
 mod pool;
 mod reasons;
+mod scrapes;
 mod silence;
+mod sql_gates;
 mod stages;
 mod stats;
 #[cfg(test)]
 mod tests;
 
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord};
+use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, SqlGateRecord};
 use crate::exit::Exit;
 use gates::Facts;
 pub(crate) use gates::{Unit, kind_of, show, walk};
-use planc::graph::{ExecutionGraph, GateLevel, MetricKind, Scenario, StepKind};
+use planc::graph::{ExecutionGraph, GateLevel, MetricKind, Scenario, SqlGate, StepKind};
 use planc::units::show_duration;
 use serde::{Serialize, Serializer};
+pub(crate) use sql_gates::sql_value;
 pub(crate) use stages::told as stage_told;
 pub use stages::{StageRow, search};
 pub(crate) use stats::Distribution;
@@ -109,8 +112,8 @@ pub struct GateResult {
     pub state: GateState,
     /// What was measured: microseconds, a share or a number.
     pub value: Option<Figure>,
-    /// What it was compared with, in the same unit.
-    pub bound: Figure,
+    /// What it was compared with, in the same unit; none of gates in SQL.
+    pub bound: Option<Figure>,
     /// The value for people.
     pub value_text: String,
     /// Sign and bound for people.
@@ -181,7 +184,8 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
     let load = evidence.load.as_ref().unwrap_or(&nothing);
     let graph = &*stages::as_ran(graph, load);
     let facts = Facts::new(graph, load, skipped.clone());
-    let gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
+    let mut gates: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
+    gates.extend(in_sql(graph, load, &evidence.sql_gates, &evidence.run_id, skipped.clone()));
     let not_measured = not_measured(graph, load, &gates, &skipped);
     let broken = load.error.is_some() || load.health.panicked > 0;
     let case = Case { graph, evidence, load, gates: &gates, skipped: &skipped };
@@ -192,6 +196,30 @@ pub fn judge(graph: &ExecutionGraph, evidence: &Evidence) -> Verdict {
         _ => case.decide(),
     };
     Verdict { status, exit: status.code(), causes, gates, stages, ceilings, not_measured, warnings }
+}
+
+/// Gates in SQL see everything that the run did, smoke included.
+fn in_sql(
+    graph: &ExecutionGraph,
+    load: &LoadRecord,
+    told: &[SqlGateRecord],
+    run_id: &str,
+    skipped: BTreeSet<String>,
+) -> Vec<GateResult> {
+    let facts = Facts::new(graph, load, skipped).of_everything();
+    let judged = |gate: &SqlGate| {
+        let told = told.iter().find(|told| told.name == gate.name);
+        facts.sql_gate(gate, told, run_id)
+    };
+    graph.sql_gates.iter().map(judged).collect()
+}
+
+/// Whether one gate in SQL holds, so that it need not be asked again.
+pub fn sql_gate_holds(graph: &ExecutionGraph, load: &LoadRecord, told: &SqlGateRecord, run_id: &str) -> bool {
+    let gates = graph.sql_gates.iter().filter(|gate| gate.name == told.name).cloned().collect();
+    let alone = ExecutionGraph { sql_gates: gates, ..graph.clone() };
+    let results = in_sql(&alone, load, std::slice::from_ref(told), run_id, BTreeSet::new());
+    results.iter().all(|result| result.state == GateState::Pass)
 }
 
 /// Judges a run that was to send no load: guards, services, seeding, preflight.
@@ -359,7 +387,11 @@ impl Case<'_> {
                     );
                     out.push(cause(CauseKind::Generator, text));
                 }
-                GateState::Unknown => out.push(cause(CauseKind::Generator, gate_text(gate))),
+                GateState::Unknown => {
+                    let in_sql = self.graph.sql_gates.iter().any(|known| known.name == gate.metric);
+                    let kind = if in_sql { CauseKind::Load } else { CauseKind::Generator };
+                    out.push(cause(kind, gate_text(gate)));
+                }
                 _ => {}
             }
         }
@@ -424,6 +456,15 @@ fn not_measured(
     let mut out: Vec<String> =
         skipped.iter().map(|name| format!("scenario `{name}` was left out on purpose")).collect();
     out.extend(stages::not_run(load));
+    for (metric, record) in load.scrapes.iter().filter(|(_, record)| record.failed > 0) {
+        let good = record.points.len() as u64 * record.thinned.max(1);
+        out.push(format!(
+            "`{metric}`: {} of {} scrapes failed, the last: {}",
+            record.failed,
+            record.failed + good,
+            record.last_error.as_deref().unwrap_or("of an unknown cause")
+        ));
+    }
     for (gate, result) in graph.gates.iter().zip(gates) {
         if let Some(rest) = facts.beyond_windows(gate).filter(|_| result.state != GateState::Skipped) {
             out.push(format!(

@@ -50,6 +50,7 @@ pub mod unit_tests;
 pub mod values;
 mod views;
 mod vu;
+mod watch;
 pub mod what_if;
 mod worker;
 pub mod world;

@@ -16,6 +16,7 @@ use planc::graph::{ExecutionGraph, Json};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 /// Open files that are not connections: timers, event queues, standard streams, reports.
 const SPARE_FILES: u64 = 64;
@@ -55,6 +56,19 @@ pub struct LoadInput {
     pub from_stage: BTreeMap<String, u32>,
     /// Asked when a step of a search for the highest rate is over, and again while its late samples come in.
     pub search: Option<SearchCheck>,
+    /// What is scraped beside the load, by whoever does that.
+    pub scraped: Option<mpsc::Receiver<Scraped>>,
+}
+
+/// One look at a scraped metric.
+#[derive(Debug, Clone)]
+pub struct Scraped {
+    /// The metric.
+    pub metric: String,
+    /// When.
+    pub at: Instant,
+    /// Its value in thousandths, or why there is none.
+    pub value: Result<i64, String>,
 }
 
 /// Value of [`LoadInput::stop`]: iterations get their graceful stop.
@@ -159,7 +173,8 @@ pub(crate) fn run_with(
     }
     drop(to);
     let asked = Asked { abort: input.abort.take(), search: input.search.take() };
-    let coordinator = Coordinator::new(program, shared, workers, asked, Watch::new(input.clock));
+    let coordinator = Coordinator::new(program, shared, workers, asked, Watch::new(input.clock))
+        .with_scraped(input.scraped.take());
     let told = coordinator.listen(&from, on_event);
     for thread in threads {
         // A worker tells of its own panic before it ends.

@@ -1,6 +1,7 @@
 //! Keeps secret values out of everything that people or files get to see.
 
 use crate::evidence::{End, Evidence, Population};
+use planc::graph::Json;
 
 /// What is written in a secret's place.
 pub const HIDDEN: &str = "•••";
@@ -67,6 +68,12 @@ impl Masker {
         evidence.overrides.iter_mut().for_each(|over| hide(&mut over.reason));
         evidence.environment.values_mut().for_each(hide);
         evidence.receipts.iter_mut().flat_map(|receipt| &mut receipt.notes).for_each(hide);
+        for answer in
+            evidence.sql_gates.iter_mut().flat_map(|gate| gate.before.iter_mut().chain(&mut gate.after))
+        {
+            answer.error.iter_mut().for_each(hide);
+            self.hide_json(&mut answer.value);
+        }
         match &mut evidence.end {
             End::AbortedByGate { gate: text } | End::AbortedByStep { step: text } => hide(text),
             _ => {}
@@ -75,8 +82,19 @@ impl Masker {
             self.hide_population(&mut load.on_time);
             self.hide_population(&mut load.late);
             load.teardown_failed.iter_mut().for_each(hide);
+            load.scrapes.values_mut().for_each(|scrape| scrape.last_error.iter_mut().for_each(hide));
             let exhausted = std::mem::take(&mut load.health.exhausted);
             load.health.exhausted = exhausted.into_iter().map(|(what, n)| (self.hide(&what), n)).collect();
+        }
+    }
+
+    /// Hides secrets in the texts of a value.
+    fn hide_json(&self, value: &mut Json) {
+        match value {
+            Json::String(text) => *text = self.hide(text),
+            Json::Array(items) => items.iter_mut().for_each(|item| self.hide_json(item)),
+            Json::Object(fields) => fields.values_mut().for_each(|field| self.hide_json(field)),
+            Json::Null | Json::Bool(_) | Json::Number(_) => {}
         }
     }
 

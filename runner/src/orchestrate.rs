@@ -59,7 +59,7 @@ impl std::fmt::Debug for Detour {
     }
 }
 
-/// Guards, services, fixtures, tokens, preflight, smoke, set-up, load, teardown.
+/// Guards, services, fixtures, tokens, preflight, smoke, set-up, load, gates in SQL, teardown.
 pub fn apply(
     graph: &ExecutionGraph,
     options: &Options,
@@ -69,6 +69,9 @@ pub fn apply(
     let mut run = Run::new(graph, options, world, listener)?;
     let end = until_load(&mut run).and_then(|()| {
         let outcome = run.smoke().and_then(|()| run.setup()).and_then(|()| run.load());
+        if outcome.is_ok() {
+            run.sql_gates();
+        }
         // Whatever happened since the first request: what set-up or load made is taken away again.
         run.teardown();
         run.ended(outcome)
@@ -112,7 +115,8 @@ fn until_load(run: &mut Run<'_>) -> Result<(), Halt> {
     run.harm()?;
     run.tokens()?;
     run.checks()?;
-    run.rehearse()
+    run.rehearse()?;
+    run.sql_gates_before()
 }
 
 fn until_seeded(run: &mut Run<'_>) -> Result<(), Halt> {

@@ -3,12 +3,13 @@
 mod fixtures;
 mod guards;
 mod load;
+mod sql_gates;
 
 use crate::checks::{Prober, Seen};
 use crate::client::Web;
 use crate::database;
 use crate::environment;
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Override};
+use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Override, SqlGateRecord};
 use crate::guards::record;
 use crate::listen::Listener;
 use crate::mask::Masker;
@@ -51,6 +52,7 @@ pub struct Run<'a> {
     token_headers: BTreeMap<String, String>,
     tokens_done: bool,
     load: Option<LoadRecord>,
+    sql_gates: Vec<SqlGateRecord>,
     began: bool,
 }
 
@@ -94,6 +96,7 @@ impl<'a> Run<'a> {
             token_headers: BTreeMap::new(),
             tokens_done: false,
             load: None,
+            sql_gates: Vec::new(),
             began: false,
         })
     }
@@ -214,6 +217,7 @@ impl<'a> Run<'a> {
             receipts: self.receipts,
             end,
             load: self.load,
+            sql_gates: self.sql_gates,
         };
         self.masker.hide_evidence(&mut evidence);
         evidence

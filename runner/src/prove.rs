@@ -106,7 +106,13 @@ pub(crate) fn prove(
         tell(Told::Ended(&row));
         rows.push(row);
     }
-    Ok(Matrix { gates: short.gates.clone(), rows, load, partly: !request.only.is_empty() })
+    Ok(Matrix {
+        gates: short.gates.clone(),
+        sql_gates: short.sql_gates.clone(),
+        rows,
+        load,
+        partly: !request.only.is_empty(),
+    })
 }
 
 /// The unharmed run, through the same proxy. Its load is made longer until every gate has its samples.

@@ -180,6 +180,7 @@ impl LoadInput {
             abort: None,
             from_stage: Default::default(),
             search: None,
+            scraped: None,
         }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
         tokens: BTreeMap::new(),
         preflight: Vec::new(),
         metrics: BTreeMap::new(),
+        scrapes: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
         scenarios: vec![Scenario {
@@ -77,6 +78,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             find_max: None,
         }],
         gates,
+        sql_gates: Vec::new(),
         health: HealthLimits {
             lateness_p99: Duration::from_millis(10),
             achieved: PartsPerMillion(990_000),
@@ -190,6 +192,7 @@ pub(crate) fn evidence(graph: &ExecutionGraph) -> Evidence {
         receipts: Vec::new(),
         end: End::Completed,
         load: Some(load),
+        sql_gates: Vec::new(),
     }
 }
 

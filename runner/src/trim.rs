@@ -57,7 +57,8 @@ pub fn unanswerable(evidence: &Evidence, gates: &[Gate]) -> Option<String> {
         let same = |view: &ViewRecord| {
             view.metric == gate.metric && view.selector == gate.selector && view.over == gate.over
         };
-        evidence.load.is_none() || gate.over == Over::Load || views().any(same)
+        let scraped = evidence.graph.scrapes.contains_key(&gate.metric);
+        evidence.load.is_none() || gate.over == Over::Load || scraped || views().any(same)
     };
     gates.iter().find_map(|gate| {
         let Gate { metric, text, .. } = gate;
@@ -75,7 +76,11 @@ pub fn unanswerable(evidence: &Evidence, gates: &[Gate]) -> Option<String> {
 fn left_out(evidence: &Evidence) -> BTreeSet<String> {
     let before = evidence.environment.get(LEFT_OUT).map_or("", String::as_str);
     let mut out: BTreeSet<String> = before.split_whitespace().map(str::to_owned).collect();
-    let gated = |metric: &str| evidence.graph.gates.iter().any(|gate| gate.metric == metric);
+    let read = |metric: &str| {
+        let mut reads = evidence.graph.sql_gates.iter().flat_map(|gate| gate.metrics.values());
+        reads.any(|read| read.of.metric == metric)
+    };
+    let gated = |metric: &str| read(metric) || evidence.graph.gates.iter().any(|gate| gate.metric == metric);
     let series = evidence.load.iter().flat_map(|load| [&load.on_time, &load.late]).flat_map(|p| &p.series);
     for series in series.filter(|series| matches!(series.samples, Samples::Trend(_))) {
         if series.metric != "http_req_duration" && !gated(&series.metric) {

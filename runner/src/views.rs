@@ -66,7 +66,9 @@ impl View {
         courses: &BTreeMap<&str, Arc<Course>>,
     ) -> Vec<View> {
         let mut out: Vec<View> = Vec::new();
-        for gate in graph.gates.iter().filter(|gate| !gate.over.is_load()) {
+        // A scraped metric is kept point by point, and cut when it is judged.
+        let cut = |gate: &&Gate| !gate.over.is_load() && !graph.scrapes.contains_key(&gate.metric);
+        for gate in graph.gates.iter().filter(cut) {
             let reached: Vec<&Scenario> = played.iter().copied().filter(|s| reaches(gate, s)).collect();
             if reached.is_empty() || out.iter().any(|view| view.is_of(gate)) {
                 continue;
@@ -122,7 +124,7 @@ impl View {
     /// The part in which a moment lies.
     pub(crate) fn part(&self, clock: Clock, at: Moment) -> Option<u32> {
         match &self.over {
-            Over::Load => None,
+            Over::Load | Over::EachStage(_) => None,
             Over::EveryWindow(length) => {
                 let width = (length.as_micros() as u64).max(1);
                 u32::try_from((clock.beginning(at.begun_us) + at.own_us) / width).ok()

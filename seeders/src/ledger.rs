@@ -197,10 +197,12 @@ fn small_graph(
         tokens: BTreeMap::new(),
         preflight: Vec::new(),
         metrics: BTreeMap::new(),
+        scrapes: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
+        sql_gates: Vec::new(),
         health: HealthLimits {
             lateness_p99: Duration::ZERO,
             achieved: PartsPerMillion(0),

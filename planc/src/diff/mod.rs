@@ -22,6 +22,7 @@ mod seeds;
 mod settings;
 mod side;
 mod sight;
+mod sql_gates;
 mod steps;
 mod strength;
 mod visits;
@@ -159,6 +160,7 @@ fn graphs(old: &Side, new: &Side) -> Vec<Change> {
     // Which inputs a gate hangs on is not in the graph.
     gates::compare(&pairs, &mut out);
     if old.graph.id() != new.graph.id() {
+        sql_gates::compare(&pairs, &mut out);
         checks::compare(&pairs, &mut out);
         load::compare(&pairs, &mut out);
         steps::compare(&pairs, &mut out);

@@ -22,6 +22,9 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     if old.metrics != new.metrics {
         out.push(Change::neutral("metrics", leaves::told(&old.metrics, &new.metrics)));
     }
+    if old.scrapes != new.scrapes {
+        out.push(Change::neutral("scraped metrics", leaves::told(&old.scrapes, &new.scrapes)));
+    }
     if old.open_inputs != new.open_inputs {
         out.push(Change::neutral("inputs", leaves::told(&old.open_inputs, &new.open_inputs)));
     }

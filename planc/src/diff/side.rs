@@ -69,10 +69,12 @@ impl Side {
         graph.tokens.clear();
         graph.preflight.clear();
         graph.metrics.clear();
+        graph.scrapes.clear();
         graph.setup.clear();
         graph.teardown.clear();
         graph.scenarios.clear();
         graph.gates.clear();
+        graph.sql_gates.clear();
         graph.report = Report::default();
         side.endpoints.clear();
         side

@@ -1,9 +1,9 @@
 //! minijinja's syntax tree into [`Expr`], with every mistake told at its place.
 
 use super::{
-    BAD_ARGUMENTS, BAD_EXPRESSION, BinaryOp, Expr, Filter, Function, MAX_DEPTH, MAX_TOKENS, NameUse, Parsed,
-    STATEMENT, Segment, TOO_LARGE, Template, UNKNOWN_FILTER, UNKNOWN_FUNCTION, UNSUPPORTED, UnaryOp, fold,
-    format,
+    BAD_ARGUMENTS, BAD_EXPRESSION, BinaryOp, Expr, Filter, Function, MAX_DEPTH, MAX_TOKENS, METRIC, NameUse,
+    Parsed, STATEMENT, Segment, TOO_LARGE, Template, UNKNOWN_FILTER, UNKNOWN_FUNCTION, UNSUPPORTED, UnaryOp,
+    fold, format,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::graph::Json;
@@ -446,6 +446,9 @@ impl Lowering<'_> {
     }
 
     fn call(&mut self, call: &ast::Call<'_>, node: &ast::Expr<'_>) -> Expr {
+        if matches!(&call.expr, ast::Expr::Var(var) if var.id == "metric") {
+            return self.metric(call);
+        }
         let args = self.args(&call.args, node);
         let callee = self.span(&call.expr);
         let name = match &call.expr {
@@ -471,6 +474,27 @@ impl Lowering<'_> {
         };
         self.arity(&name, args.len(), least, most, callee);
         Expr::Call(function, args)
+    }
+
+    /// `metric('http_reqs{status:201}')`: a number of the load, known by its text.
+    fn metric(&mut self, call: &ast::Call<'_>) -> Expr {
+        if let [ast::CallArg::Pos(argument @ ast::Expr::Const(text))] = call.args.as_slice()
+            && let Some(text) = text.value.as_str()
+        {
+            let range = self.range(argument);
+            // What is in the quotes.
+            let inner = self.source.get(range.clone()).and_then(|quoted| quoted.find(text));
+            let range = inner.map_or(range.clone(), |at| range.start + at..range.start + at + text.len());
+            let path = vec![METRIC.to_string(), text.to_string()];
+            self.uses.push(NameUse { path: path.clone(), span: self.place_of(&range) });
+            return Expr::Path(path);
+        }
+        let span = self.span(&call.expr);
+        let message = "`metric` takes one text in quotes";
+        self.refuse(
+            Diagnostic::error(BAD_ARGUMENTS, span, message)
+                .help("write `metric('http_reqs{status:201}')` or `metric('http_req_duration.p95')`"),
+        )
     }
 
     fn args(&mut self, args: &[ast::CallArg<'_>], node: &ast::Expr<'_>) -> Vec<Expr> {

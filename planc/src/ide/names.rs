@@ -265,6 +265,10 @@ impl<'t> Walk<'t> {
 
     fn thresholds(&mut self, node: &Node) {
         for entry in node.entries() {
+            if entry.value.get("sql").is_some() {
+                self.texts(&entry.value);
+                continue;
+            }
             let selector = templates::selector(self.text, entry.key.clone());
             self.push(selector.metric, Kind::Metric, "", false);
             for (tag, value) in selector.tags {

@@ -2,7 +2,7 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Check, FixtureKind, Probe, StepKind, Template, TokenSource};
+use crate::graph::{Check, FixtureKind, Probe, ScrapeFrom, StepKind, Template, TokenSource};
 use crate::near::listed;
 use crate::resolve::url_host;
 use crate::resolved::ResolvedPlan;
@@ -34,6 +34,12 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             urls.push((&http.create.url, fixture.span));
         }
         urls.extend(fixture.fixture.verify.iter().filter_map(asked).map(|url| (url, fixture.span)));
+    }
+    for (name, scrape) in &plan.scrapes {
+        let (ScrapeFrom::Prometheus { request, .. } | ScrapeFrom::Json { request, .. }) = &scrape.from else {
+            continue;
+        };
+        urls.extend(plan.origins.get(&format!("metrics.{name}")).map(|span| (&request.url, *span)));
     }
     for step in plan.all_steps() {
         if let StepKind::Http(http) = &step.kind {

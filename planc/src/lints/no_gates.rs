@@ -2,6 +2,7 @@
 
 use super::{Lint, decides};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::graph::GateLevel;
 use crate::resolved::ResolvedPlan;
 
 pub(super) const LINT: Lint =
@@ -12,15 +13,17 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     if plan.lost.thresholds {
         return;
     }
-    let message = match (plan.has_thresholds, plan.gates.first()) {
+    let in_sql = || plan.sql_gates.iter();
+    let decided = plan.gates.iter().any(|gate| decides(&gate.gate))
+        || in_sql().any(|gate| gate.gate.level == GateLevel::Required);
+    let first_gate =
+        plan.gates.first().map(|gate| gate.span).or_else(|| in_sql().next().map(|gate| gate.span));
+    let message = match (plan.has_thresholds, first_gate) {
         (false, _) => "this plan has no threshold: no measurement can fail it",
-        (true, Some(_)) if !plan.gates.iter().any(|gate| decides(&gate.gate)) => {
-            "every threshold is advisory: no measurement can fail this plan"
-        }
+        (true, Some(_)) if !decided => "every threshold is advisory: no measurement can fail this plan",
         _ => return,
     };
-    diagnostics.push(
-        Diagnostic::warning(LINT.code, plan.gates.first().map_or(first.span, |gate| gate.span), message)
-            .help("write `thresholds: { http_req_duration: [\"p(95) < 500ms\"], http_req_failed: [\"rate < 1%\"] }`"),
-    );
+    diagnostics.push(Diagnostic::warning(LINT.code, first_gate.unwrap_or(first.span), message).help(
+        "write `thresholds: { http_req_duration: [\"p(95) < 500ms\"], http_req_failed: [\"rate < 1%\"] }`",
+    ));
 }

@@ -2,9 +2,9 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{self, Aggregate, Bound, Comparison};
+use crate::graph::{self, Aggregate, Bound, Comparison, Expected, JsonTemplate, Matcher, Segment, Template};
 use crate::resolve::is_latency;
-use crate::resolved::{Gate, ResolvedPlan, blind, decides};
+use crate::resolved::{Gate, ResolvedPlan, SqlGate, blind, decides};
 use crate::source::Span;
 
 pub(super) const LINT: Lint =
@@ -14,6 +14,83 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     for gate in plan.gates.iter().filter(|gate| gate.reachable) {
         diagnostics.extend(explain(gate));
     }
+    for gate in &plan.sql_gates {
+        diagnostics.extend(in_sql(gate));
+    }
+}
+
+/// A statement of which any answer at all will do.
+fn in_sql(gate: &SqlGate) -> Option<Diagnostic> {
+    let one_row = is_one_row(&gate.gate.statement);
+    let zero =
+        |value: &JsonTemplate| matches!(value, JsonTemplate::Const(value) if value.as_f64() == Some(0.0));
+    let least = |value: &JsonTemplate, least: f64| matches!(value, JsonTemplate::Const(value) if value.as_f64().is_some_and(|number| number <= least));
+    let always = |expectation: &graph::Expectation| match &expectation.what {
+        Expected::Rows(Matcher::Equals(value)) => one_row && least(value, 1.0) && !zero(value),
+        Expected::Rows(Matcher::Ge(value)) => least(value, if one_row { 1.0 } else { 0.0 }),
+        Expected::Rows(Matcher::Present | Matcher::Type(_)) => true,
+        Expected::Value(Matcher::Present) => one_row,
+        Expected::Value(Matcher::Ge(value)) => {
+            is_count(&gate.gate.statement) && least(value, 0.0) && !gate.gate.increase
+        }
+        _ => false,
+    };
+    if gate.gate.expect.is_empty() || !gate.gate.expect.iter().all(always) {
+        return None;
+    }
+    let message = format!("`{}` always holds, so this gate cannot fail", gate.gate.condition());
+    let diagnostic = Diagnostic::error(LINT.code, gate.span, message);
+    Some(match one_row {
+        true => diagnostic
+            .note("an aggregate without `group by` gives one row, whatever it counts")
+            .help("look at what it gives: `expect: { value: 0 }`"),
+        false => diagnostic.help("write how many rows there must be: `expect: { rows: 0 }`"),
+    })
+}
+
+/// The text of a statement that selects one aggregate of everything; it then gives one row, on an empty table too.
+fn aggregate_of(statement: &Template) -> Option<String> {
+    let Some(Segment::Literal(first)) = statement.segments.first() else { return None };
+    let all: String = statement
+        .segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Literal(text) => text.as_str(),
+            Segment::Slot(_) => " ",
+        })
+        .collect();
+    let all = all.to_ascii_lowercase();
+    let spread =
+        ["group by", "having", "union", "intersect", "except", "over", ";", "limit", "offset", "fetch"];
+    let called = first.trim_start().to_ascii_lowercase();
+    let called = called.strip_prefix("select")?.trim_start().to_string();
+    let word = |needle: &str| all.split(|c: char| !c.is_alphanumeric() && c != ';').any(|w| w == needle);
+    let spreads = |needle: &&str| match needle.split_once(' ') {
+        Some((first, _)) => word(first),
+        None => word(needle) || *needle == ";" && all.trim_end().trim_end_matches(';').contains(';'),
+    };
+    (!spread.iter().any(|needle| spreads(&needle))).then_some(called)
+}
+
+fn is_one_row(statement: &Template) -> bool {
+    let aggregates = ["count", "sum", "min", "max", "avg", "bool_and", "bool_or", "every"];
+    aggregate_of(statement).is_some_and(|called| {
+        aggregates
+            .iter()
+            .any(|name| called.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('(')))
+    })
+}
+
+fn is_count(statement: &Template) -> bool {
+    let plain = |called: String| {
+        called.strip_prefix("count").is_some_and(|rest| {
+            let rest = rest.trim_start();
+            // `count(*) - 5` may be under 0.
+            rest.starts_with('(')
+                && rest.split_once(')').is_some_and(|(_, after)| after.trim_start().starts_with("from"))
+        })
+    };
+    aggregate_of(statement).is_some_and(plain)
 }
 
 fn explain(gate: &Gate) -> Option<Diagnostic> {

@@ -23,12 +23,59 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
             diagnostics.push(found);
             continue;
         }
+        if let Some(found) = scraped(plan, gate) {
+            diagnostics.push(found);
+            continue;
+        }
         let Some(terms) = terms(plan, gate) else { continue };
         let expected = terms.iter().map(Term::samples).sum();
         if expected < gate.gate.min_samples as f64 {
             diagnostics.push(explain(gate, &terms, expected));
         }
     }
+}
+
+/// A gate on a metric that is scraped too seldom for what it judges.
+fn scraped(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
+    let scrape = plan.scrapes.get(&gate.gate.metric)?;
+    let (length, part) = match &gate.gate.over {
+        Over::Load => (load_length(plan)?, "the load".to_string()),
+        Over::EveryWindow(length) => (*length, "each window".to_string()),
+        Over::Stage { scenario, number } => {
+            let (begin, end) = plan.scenario(scenario)?.scenario.demand.stage(*number)?;
+            (end - begin, format!("stage {number}"))
+        }
+        Over::EachStage(_) => return None,
+    };
+    let every = scrape.every.as_micros().max(1);
+    let samples = (length.as_micros() / every) as u64;
+    if samples >= gate.gate.min_samples {
+        return None;
+    }
+    let message = format!(
+        "`{}` is scraped about {samples} times in {part}, and this gate needs {}",
+        gate.gate.metric, gate.gate.min_samples
+    );
+    let enough = show_duration(Duration::from_millis(
+        (length / gate.gate.min_samples.max(1) as u32).as_millis() as u64,
+    ));
+    Some(
+        Diagnostic::warning(LINT.code, gate.span, message)
+            .note(format!("{} ÷ {} = {samples}", show_duration(length), show_duration(scrape.every)))
+            .note("a gate on fewer samples makes the run invalid")
+            .help(format!("write `every: {enough}` or less")),
+    )
+}
+
+/// How long the load is at least, where the plan alone decides it.
+fn load_length(plan: &ResolvedPlan) -> Option<Duration> {
+    if plan.lost.steps
+        || plan.scenarios.iter().any(|s| !s.sound || matches!(s.scenario.demand, Demand::Iterations { .. }))
+    {
+        return None;
+    }
+    let load = plan.scenarios.iter().filter(|scenario| !scenario.scenario.smoke);
+    load.map(|s| s.scenario.start_time + s.scenario.demand.duration()).max()
 }
 
 /// A gate on answers of a status that no step of it takes for good: where all is well it has no sample.

@@ -19,6 +19,13 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         if gated || plan.used.metrics.contains(name) {
             continue;
         }
+        if plan.scrapes.contains_key(name) {
+            diagnostics.push(
+                Diagnostic::warning(LINT.code, *span, format!("nothing reads the scraped metric `{name}`"))
+                    .help(format!("write a gate, such as `{name}: [\"max < 100\"]`, or leave it out")),
+            );
+            continue;
+        }
         let record = match kind {
             MetricKind::Rate => "{ when: \"response.status == 429\" }",
             MetricKind::Counter => "{}",

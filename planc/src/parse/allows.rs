@@ -11,7 +11,7 @@ use crate::yaml::{Node, NodeKind};
 use jiff::civil::Date;
 
 /// Maps that take `allow`, as messages call them.
-pub(super) const TAKERS: [&str; 21] = [
+pub(super) const TAKERS: [&str; 22] = [
     "a plan",
     "an input",
     "`target`",
@@ -30,6 +30,7 @@ pub(super) const TAKERS: [&str; 21] = [
     "a step",
     "a branch",
     "a threshold",
+    "an SQL gate",
     "`health`",
     "`ready`",
     "`verify`",

@@ -4,7 +4,7 @@ use super::{Map, Parser};
 use crate::ast::{Expect, ExpectWhat, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Expr, NameUse, Parsed, Segment, Template};
+use crate::expr::{Expr, METRIC, NameUse, Parsed, Segment, Template};
 use crate::graph::{Expected, Json, JsonTemplate, JsonType, Matcher, StatusPattern};
 use crate::near::{listed, nearest};
 use crate::source::Span;
@@ -390,6 +390,7 @@ pub(crate) fn show_template(template: &Template) -> String {
 
 fn show_slot(expr: &Expr) -> String {
     match expr {
+        Expr::Path(path) if path[0] == METRIC => path[1..].concat(),
         Expr::Path(path) => format!("{{{{ {} }}}}", path.join(".")),
         _ => "{{ … }}".into(),
     }

@@ -10,6 +10,8 @@ mod metric_refs;
 mod plan;
 mod requests;
 mod scenarios;
+mod scrapes;
+mod sql_gates;
 mod steps;
 mod unit_tests;
 

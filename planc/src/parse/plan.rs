@@ -1,5 +1,6 @@
 //! The plan's own keys, inputs, profiles, target, services, tokens, endpoints.
 
+use super::sql_gates::is_sql_gate;
 use super::{Map, Parser};
 use crate::ast::{
     Endpoint, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Raw, Service, ServiceKind, Target,
@@ -87,10 +88,15 @@ impl Parser<'_> {
                     );
                     continue;
                 }
+                if is_sql_gate(&entry.value) {
+                    plan.sql_gates.extend(self.sql_gate(entry));
+                    continue;
+                }
                 let found = self.thresholds(entry);
                 plan.thresholds.extend(found);
             }
         }
+        plan.sql_gates.sort_by(|a, b| a.name.value.cmp(&b.name.value));
         plan.lost = Lost {
             block: torn,
             world: plan.target.is_none() && (map.has("target") || map.has_near("target"))
@@ -353,8 +359,11 @@ impl Parser<'_> {
         let kind = match &entry.value.kind {
             NodeKind::Mapping(_) => {
                 let mut map = self.map(&entry.value, "a metric", Some(name.span))?;
-                if self.not_yet(&mut map, "scrape", "a scraped metric") {
-                    return Some(Metric { name, kind: None });
+                if let Some(entry) = map.entry("scrape") {
+                    let scrape = self.scrape(entry, &mut map);
+                    self.word_key(&mut map, "about");
+                    self.finish(map);
+                    return Some(Metric { name, kind: Some(MetricKind::Gauge), scrape: Some(scrape) });
                 }
                 let kind =
                     self.require(&mut map, "type").and_then(|node| self.choice(node, "type", &METRIC_KINDS));
@@ -368,7 +377,7 @@ impl Parser<'_> {
             }
             _ => self.choice(&entry.value, "type of metric", &METRIC_KINDS).map(|kind| kind.value),
         };
-        Some(Metric { name, kind })
+        Some(Metric { name, kind, scrape: None })
     }
 
     fn health(&mut self, node: &Node) -> Health {
@@ -436,6 +445,7 @@ pub(crate) fn empty_plan(span: Span) -> Plan {
         scenarios_span: None,
         scenarios: Vec::new(),
         thresholds: Vec::new(),
+        sql_gates: Vec::new(),
         health: Health::default(),
         report: Report::default(),
     }

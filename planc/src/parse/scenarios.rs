@@ -24,7 +24,8 @@ const ORDERS: [(&str, DrawOrder); 5] = [
     ("exclusive", DrawOrder::Exclusive),
 ];
 
-const LEVELS: [(&str, GateLevel); 2] = [("required", GateLevel::Required), ("advisory", GateLevel::Advisory)];
+pub(super) const LEVELS: [(&str, GateLevel); 2] =
+    [("required", GateLevel::Required), ("advisory", GateLevel::Advisory)];
 
 impl Parser<'_> {
     pub(super) fn scenario(&mut self, entry: &Entry) -> Option<Scenario> {
@@ -255,6 +256,14 @@ impl Parser<'_> {
             return bare(self.text(node));
         }
         let Some(mut map) = self.map(node, "a threshold", None) else { return bare(None) };
+        if let Some(entry) = map.entries.iter().find(|entry| entry.key.value == "sql") {
+            let message = "an SQL gate is of no metric, and stands under a name of its own";
+            self.diagnostics.push(
+                Diagnostic::error(codes::WRONG_TYPE, entry.key.span, message)
+                    .help("write `thresholds: { what holds: { sql: …, expect: { value: 0 } } }`"),
+            );
+            return bare(None);
+        }
         let text = self.require(&mut map, "threshold").and_then(|node| self.text(node));
         let level = map.take("level").and_then(|node| self.choice(node, "level", &LEVELS));
         let abort_on_fail = self.typed_key(&mut map, "abort_on_fail");
@@ -270,7 +279,6 @@ impl Parser<'_> {
                 diagnostic.also(window.span(), "the window").help("write two thresholds, one with each"),
             );
         }
-        self.not_yet(&mut map, "sql", "an SQL gate");
         self.finish(map);
         Threshold {
             level,

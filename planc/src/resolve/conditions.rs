@@ -126,7 +126,8 @@ pub(super) fn allowed(aggregate: Aggregate, kind: MetricKind, name: &str) -> Res
             (matches!(aggregate, Aggregate::Rate | Aggregate::Count), "a rate", "`rate` and `count`")
         }
         MetricKind::Gauge => (
-            matches!(aggregate, Aggregate::Value | Aggregate::Min | Aggregate::Max),
+            // Of gauges that are not scraped there is no mean; who resolves them tells so.
+            matches!(aggregate, Aggregate::Value | Aggregate::Min | Aggregate::Max | Aggregate::Avg),
             "a gauge",
             "`value`, `min` and `max`",
         ),

@@ -92,6 +92,15 @@ pub(crate) fn emitters(plan: &ResolvedPlan) -> Vec<Emitter> {
         weight: 0,
         counted: false,
     }];
+    // Scraped beside the load, whoever is under way.
+    out.extend(plan.scrapes.keys().map(|metric| Emitter {
+        family: Family::Custom(metric.clone()),
+        tags: BTreeMap::new(),
+        step: None,
+        scenario: None,
+        weight: 0,
+        counted: false,
+    }));
     for scenario in &plan.scenarios {
         of_scenario(plan, scenario, &mut out);
         // Once for each virtual user, not for each iteration: reachable, but nothing an iteration can be expected to emit.

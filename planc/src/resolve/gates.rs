@@ -6,6 +6,7 @@ use super::emits::{TagValue, emitters};
 use super::index::Index;
 use super::metrics::{self, Family, is_latency};
 use super::over;
+use super::scrapes;
 use crate::ast;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -138,7 +139,12 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let needed = needed(condition.aggregate, condition.op, condition.bound, kind);
+        let scraped = self.is_scraped(&metric.value);
+        self.has_mean(&metric.value, kind, condition.aggregate, threshold.text.as_ref()?.span)?;
+        let needed = match scraped {
+            true => scrapes::NEEDED,
+            false => needed(condition.aggregate, condition.op, condition.bound, kind),
+        };
         let gate = graph::Gate {
             metric: metric.value.clone(),
             selector: BTreeMap::new(),

@@ -25,6 +25,12 @@ impl Resolver<'_> {
             None => usual(kind),
             Some(word) => self.aggregate(word, kind)?,
         };
+        self.has_mean(
+            &metric.value,
+            kind,
+            aggregate,
+            written.aggregate.as_ref().map_or(written.span, |word| word.span),
+        )?;
         let selector = written
             .selector
             .tags

@@ -14,7 +14,9 @@ mod needs;
 mod over;
 mod scenarios;
 mod scope;
+mod scrapes;
 mod services;
+mod sql_gates;
 mod steps;
 mod tokens;
 
@@ -64,6 +66,7 @@ pub(crate) fn resolve(
     let guards = resolver.plan_checks(&plan.guards, "guards");
     let preflight = resolver.plan_checks(&plan.preflight, "preflight");
     let metrics = resolver.metrics();
+    let scrapes = resolver.scrapes();
     let setup = resolver.at("setup", |resolver| resolver.outer_steps(&plan.setup, "setup"));
     let scenarios = resolver.scenarios();
     let teardown = resolver.at("teardown", |resolver| resolver.outer_steps(&plan.teardown, "teardown"));
@@ -89,14 +92,16 @@ pub(crate) fn resolve(
         preflight,
         endpoints,
         metrics,
+        scrapes,
         setup,
         teardown,
         scenarios,
         idle,
         places,
-        has_thresholds: !plan.thresholds.is_empty(),
+        has_thresholds: !plan.thresholds.is_empty() || !plan.sql_gates.is_empty(),
         gates: Vec::new(),
         references,
+        sql_gates: Vec::new(),
         health: HealthLimits { lateness_p99: Duration::ZERO, achieved, strains },
         health_places: HealthPlaces {
             lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
@@ -107,6 +112,7 @@ pub(crate) fn resolve(
         origins,
     };
     gates::resolve(plan, &mut resolved, diagnostics);
+    sql_gates::resolve(plan, &mut resolved, diagnostics);
     resolved.health.lateness_p99 =
         lateness.unwrap_or_else(|| gates::default_lateness(resolved.gates.iter().map(|gate| &gate.gate)));
     resolved

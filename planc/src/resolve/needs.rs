@@ -1,7 +1,7 @@
 //! What a plan talks to must be there: a target for requests to paths, a database for rows.
 
 use crate::ast::{Asked, ServiceKind};
-use crate::ast::{Check, FixtureKind, Plan, Probe, Request, Step, StepKind, TokenSource};
+use crate::ast::{Check, FixtureKind, Plan, Probe, Request, ScrapeFrom, Step, StepKind, Text, TokenSource};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Segment;
@@ -57,7 +57,21 @@ fn first_request(plan: &Plan) -> Option<Span> {
         let lists = plan.scenarios.iter().flat_map(|scenario| [&scenario.setup, &scenario.steps]);
         lists.chain([&plan.setup, &plan.teardown]).find_map(|steps| of_steps(plan, steps))
     };
-    checks.or_else(tokens).or_else(fixtures).or_else(steps)
+    let scrapes =
+        || plan.metrics.iter().find_map(|metric| scraped(&metric.scrape.as_ref()?.from, relative, |_| None));
+    checks.or_else(tokens).or_else(fixtures).or_else(steps).or_else(scrapes)
+}
+
+/// What a scraped metric asks, as a request or as a statement.
+fn scraped<T>(
+    from: &Option<ScrapeFrom>,
+    request: impl Fn(&Request) -> Option<T>,
+    statement: impl Fn(&Text) -> Option<T>,
+) -> Option<T> {
+    match from.as_ref()? {
+        ScrapeFrom::Prometheus(asked, ..) | ScrapeFrom::Json(asked, ..) => request(asked),
+        ScrapeFrom::Sql(text) => statement(text),
+    }
 }
 
 fn of_check(check: &Check) -> Option<Span> {
@@ -101,7 +115,12 @@ fn first_statement(plan: &Plan) -> Option<Span> {
         _ => None,
     });
     let check = checks.chain(ready).find(asks).map(|check| check.span);
-    check.or_else(|| {
+    let gate = || plan.sql_gates.iter().find_map(|gate| gate.statement.as_ref().map(|text| text.span));
+    let scrape = || {
+        let mut scrapes = plan.metrics.iter().filter_map(|metric| metric.scrape.as_ref());
+        scrapes.find_map(|scrape| scraped(&scrape.from, |_| None, |text| Some(text.span)))
+    };
+    check.or_else(gate).or_else(scrape).or_else(|| {
         plan.fixtures.iter().find_map(|fixture| match fixture.definition.as_ref().map(|d| &d.kind) {
             Some(FixtureKind::Table { .. }) => Some(fixture.name.span),
             _ => None,

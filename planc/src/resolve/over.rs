@@ -73,8 +73,18 @@ pub(super) fn part(
         diagnostics.push(Diagnostic::error(codes::BAD_THRESHOLD, span, message));
         return None;
     }
-    let reached: Vec<&Scenario> =
-        plan.scenarios.iter().filter(|s| gate.expected.contains_key(&s.scenario.name)).collect();
+    let scraped = plan.scrapes.contains_key(metric);
+    let reaches = |s: &&Scenario| match scraped {
+        // A scraped metric is of the load as a whole; a stage is of the one scenario that has any.
+        true => !matches!(asked, Asked::Stage(..)) || s.options.contains_key("stages"),
+        false => gate.expected.contains_key(&s.scenario.name),
+    };
+    let reached: Vec<&Scenario> = plan.scenarios.iter().filter(reaches).collect();
+    if let (true, true, Asked::Stage(..)) = (scraped, reached.is_empty(), asked) {
+        let message = "no scenario of this plan has stages";
+        diagnostics.push(Diagnostic::error(codes::BAD_THRESHOLD, span, message));
+        return None;
+    }
     // What nothing emits, or what could not be read, is told elsewhere.
     if reached.is_empty() || reached.iter().any(|scenario| !scenario.sound) {
         return Some(Over::Load);

@@ -2,7 +2,7 @@
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::expr::NameUse;
+use crate::expr::{METRIC, NameUse};
 use crate::near::{listed, nearest};
 use crate::source::Span;
 use std::collections::BTreeMap;
@@ -91,6 +91,11 @@ impl Scope {
             )
             .also(*place, "it is captured here")
             .help("use it in a step that is always played after the capture");
+        }
+        if root == METRIC {
+            let message = "`metric(…)` has no value before the load is over";
+            return Diagnostic::error(codes::UNDEFINED_NAME, name_use.span, message)
+                .help("it can stand in the `expect` of an SQL gate under `thresholds`");
         }
         let diagnostic =
             Diagnostic::error(codes::UNDEFINED_NAME, name_use.span, format!("undefined name `{root}`"));

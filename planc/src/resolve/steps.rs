@@ -469,6 +469,14 @@ impl Resolver<'_> {
             };
             self.used.metrics.insert(metric.name.value.clone());
             let Some(kind) = metric.kind else { continue };
+            if metric.scrape.is_some() {
+                let message = format!("`{}` is scraped, and no step records it", record.metric.value);
+                self.diagnostics.push(
+                    Diagnostic::error(codes::WRONG_TYPE, record.metric.span, message)
+                        .also(metric.name.span, "it is scraped here"),
+                );
+                continue;
+            }
             self.record_misfit(record, kind);
             out.push(graph::Record { metric: record.metric.value.clone(), when, value });
         }

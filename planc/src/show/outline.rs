@@ -4,7 +4,7 @@ use super::load::{self, Requests};
 use crate::expr::{Expr, Segment, Template};
 use crate::graph::{
     Check, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe, Scenario,
-    Service, ServiceKind, Token, TokenSource,
+    Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Token, TokenSource,
 };
 use crate::units::show_duration;
 use crate::units::{count, grouped};
@@ -125,7 +125,7 @@ pub fn outline(graph: &ExecutionGraph) -> Outline {
         seed: graph.seed,
         id: graph.id(),
         phases: phases(graph),
-        gates: graph.gates.iter().map(gate).collect(),
+        gates: graph.gates.iter().map(gate).chain(graph.sql_gates.iter().map(sql_gate)).collect(),
         rows: graph.fixtures.iter().map(|f| f.rows).fold(0, u64::saturating_add),
         iterations: known.iter().filter_map(|s| s.iterations).fold(0, u64::saturating_add),
         requests: known.iter().fold((0, Some(0)), sum),
@@ -147,9 +147,23 @@ fn phases(graph: &ExecutionGraph) -> Vec<Phase> {
         ("tokens", graph.tokens.iter().map(|(name, t)| (name.clone(), token(t))).collect()),
         ("preflight", checks(&mut graph.preflight.iter())),
         ("setup", setup),
+        ("watched beside the load", graph.scrapes.iter().map(scrape).collect()),
     ];
     let phases = phases.into_iter().filter(|(_, items)| !items.is_empty());
     phases.map(|(name, items)| Phase { name, items }).collect()
+}
+
+fn scrape((name, scrape): (&String, &Scrape)) -> (String, String) {
+    let from = match &scrape.from {
+        ScrapeFrom::Prometheus { request, series, .. } => {
+            format!("{} of {} {}", series.name, request.method, template(&request.url))
+        }
+        ScrapeFrom::Json { request, path, .. } => {
+            format!("{path} of {} {}", request.method, template(&request.url))
+        }
+        ScrapeFrom::Sql { statement } => probe(&Probe::Sql { statement: statement.clone() }),
+    };
+    (name.clone(), format!("{from}, every {}", show_duration(scrape.every)))
 }
 
 fn check(check: &Check) -> (String, String) {
@@ -337,6 +351,20 @@ fn gate(gate: &Gate) -> (String, String, String) {
         remarks.push("ends the run".to_string());
     }
     (gate.subject(), gate.condition(), remarks.join(", "))
+}
+
+fn sql_gate(gate: &SqlGate) -> (String, String, String) {
+    let mut remarks = vec!["asked after the load".to_string()];
+    if gate.increase {
+        remarks.push("and before it".to_string());
+    }
+    if let Some(within) = gate.within {
+        remarks.push(format!("for up to {}", show_duration(within)));
+    }
+    if gate.level == GateLevel::Advisory {
+        remarks.push("advisory".to_string());
+    }
+    (gate.name.clone(), gate.condition(), remarks.join(", "))
 }
 
 fn words(argv: &[Template]) -> String {

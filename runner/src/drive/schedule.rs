@@ -159,7 +159,7 @@ mod tests {
             assert_eq!(Arrivals::new(rate(start), &pieces).total(), total, "{start} {pieces:?}");
         }
         let third = Rate { count: 1, per: Duration::from_secs(3) };
-        let pieces = [RatePiece { target: third, duration: Duration::from_secs(3_600) }];
+        let pieces = [RatePiece { target: third, duration: Duration::from_secs(3_600), hold: None }];
         assert_eq!(Arrivals::new(third, &pieces).total(), 1_200);
     }
 

@@ -45,10 +45,19 @@ impl<'a> Facts<'a> {
         Facts { in_flight, ..self }
     }
 
+    /// The same with smoke scenarios counted wherever they match.
+    pub(crate) fn of_everything(mut self) -> Self {
+        self.smoke.clear();
+        self
+    }
+
     /// Judges one gate.
     pub(crate) fn gate(&self, gate: &Gate) -> GateResult {
+        if self.graph.scrapes.contains_key(&gate.metric) {
+            return self.scraped(gate);
+        }
         match &gate.over {
-            Over::Load => self.on(gate, Ground::Load),
+            Over::Load | Over::EachStage(_) => self.on(gate, Ground::Load),
             Over::EveryWindow(length) => self.every_window(gate, *length),
             Over::Stage { scenario, number } => self.stage(gate, scenario, *number),
             Over::EachStage(scenario) => self.each_stage(gate, scenario),
@@ -96,7 +105,7 @@ impl<'a> Facts<'a> {
             advisory: gate.level == GateLevel::Advisory,
             state,
             value: measured.value.map(Figure),
-            bound: Figure(bound),
+            bound: Some(Figure(bound)),
             value_text: measured.value.map_or("–".into(), |value| show(value, unit)),
             bound_text: show_bound(gate),
             samples: measured.samples,

@@ -19,12 +19,25 @@ impl Facts<'_> {
             let record = view.and_then(|view| view.parts.get(&u32::try_from(number).ok()?));
             self.on(gate, Ground::Part { record: record.unwrap_or(&nothing), length_us: width })
         };
+        self.worst_window(gate, length, &full, &on)
+    }
+
+    /// The worst of some full windows, each judged by `on`.
+    pub(super) fn worst_window(
+        &self,
+        gate: &Gate,
+        length: Duration,
+        full: &[u64],
+        on: &dyn Fn(u64) -> GateResult,
+    ) -> GateResult {
+        let width = micros(length);
         let results = full.iter().map(|number| (*number, on(*number)));
         let mut broken = 0;
         let worst = results
             .inspect(|(_, result)| broken += u64::from(result.state == GateState::Fail))
             .min_by(|(_, a), (_, b)| rank(a).cmp(&rank(b)).then(room(a).total_cmp(&room(b))));
         let Some((number, mut result)) = worst else {
+            let nothing = PartRecord::default();
             let mut result = self.on(gate, Ground::Part { record: &nothing, length_us: width });
             if result.state != GateState::Skipped {
                 result.note = Some(format!("the load had no full window of {}", show_duration(length)));

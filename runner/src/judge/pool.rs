@@ -11,6 +11,8 @@ use planc::graph::{Aggregate, Gate, MetricKind};
 pub(super) enum Ground<'a> {
     /// The whole load.
     Load,
+    /// A stretch of it, of a metric that is scraped beside it; microseconds since its start.
+    Stretch(u64, u64),
     /// A window or a stage.
     Part {
         /// What was in it.
@@ -35,7 +37,7 @@ pub(super) enum Pool {
     Trend { samples: Distribution, added: u64 },
     Rate { trues: u64, total: u64 },
     Counter { sum: f64, samples: u64 },
-    Gauge { last: Option<f64>, min: f64, max: f64, count: u64 },
+    Gauge { last: Option<f64>, min: f64, max: f64, sum: f64, count: u64 },
 }
 
 /// What a gate computes from its pool.
@@ -53,6 +55,9 @@ impl Facts<'_> {
         if gate.metric == "dropped_iterations" {
             return self.dropped_iterations(gate, ground, true);
         }
+        if self.graph.scrapes.contains_key(&gate.metric) {
+            return self.scraped_pool(gate, ground);
+        }
         let mut pool = match kind_of(self.graph, &gate.metric) {
             MetricKind::Trend | MetricKind::TimeTrend => {
                 Pool::Trend { samples: Distribution::default(), added: 0 }
@@ -60,7 +65,7 @@ impl Facts<'_> {
             MetricKind::Rate => Pool::Rate { trues: 0, total: 0 },
             MetricKind::Counter => Pool::Counter { sum: 0.0, samples: self.plays(gate, ground) },
             MetricKind::Gauge => {
-                Pool::Gauge { last: None, min: f64::INFINITY, max: f64::NEG_INFINITY, count: 0 }
+                Pool::Gauge { last: None, min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, count: 0 }
             }
         };
         let mut newest = 0;
@@ -77,7 +82,7 @@ impl Facts<'_> {
                     additions += count;
                 }
                 (
-                    Pool::Gauge { last, min, max, count },
+                    Pool::Gauge { last, min, max, count, .. },
                     Samples::Gauge { last_milli, at_us, min_milli, max_milli, count: n },
                 ) => {
                     if last.is_none() || *at_us >= newest {
@@ -158,7 +163,7 @@ impl Facts<'_> {
     pub(super) fn dropped_iterations(&self, gate: &Gate, ground: Ground<'_>, with_ours: bool) -> Pool {
         let mut sum = 0;
         let mut samples = match ground {
-            Ground::Load => 0,
+            Ground::Load | Ground::Stretch(..) => 0,
             Ground::Part { record, .. } => record.plays,
         };
         for scenario in self.graph.scenarios.iter().filter(|scenario| carries(scenario, &gate.selector)) {
@@ -191,6 +196,7 @@ impl Facts<'_> {
             Pool::Counter { sum, samples } => {
                 let seconds = match ground {
                     Ground::Load => self.load.duration_us,
+                    Ground::Stretch(from, to) => to - from,
                     Ground::Part { length_us, .. } => length_us,
                 } as f64
                     / 1e6;
@@ -201,10 +207,11 @@ impl Facts<'_> {
                 };
                 Measured { value: value.filter(|_| *samples > 0), samples: *samples, ..Measured::default() }
             }
-            Pool::Gauge { last, min, max, count } => {
+            Pool::Gauge { last, min, max, sum, count } => {
                 let value = match gate.aggregate {
                     Aggregate::Min => last.map(|_| *min),
                     Aggregate::Max => last.map(|_| *max),
+                    Aggregate::Avg => last.map(|_| sum / *count as f64),
                     Aggregate::Count => last.map(|_| *count as f64),
                     _ => *last,
                 };

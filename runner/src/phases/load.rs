@@ -6,6 +6,7 @@ use crate::evidence::{End, LoadRecord, NodeOutcome, Trend, ViewRecord};
 use crate::guards::record;
 use crate::judge;
 use crate::load::{self, AbortCheck, LoadEnd, LoadInput, RehearsalFailure, SearchCheck};
+use crate::watch::{self, Watcher};
 use planc::graph::Step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ impl Run<'_> {
         }
         self.listener.part("smoke");
         let start = Instant::now();
-        let (record_, end) = self.play(names.clone())?;
+        let (record_, end) = self.play(names.clone(), false)?;
         let aborted = match end {
             LoadEnd::Completed | LoadEnd::Stopped => None,
             LoadEnd::AbortedByGate(gate) => Some(format!("gate `{gate}`")),
@@ -93,7 +94,7 @@ impl Run<'_> {
             return Ok(End::Completed);
         }
         self.listener.part("load");
-        let (measured, end) = self.play(names)?;
+        let (measured, end) = self.play(names, true)?;
         self.load = Some(match self.load.take() {
             Some(smoke) => joined(smoke, measured),
             None => measured,
@@ -141,7 +142,8 @@ impl Run<'_> {
         why.map(|why| self.masker.hide(&why))
     }
 
-    fn play(&mut self, names: Vec<String>) -> Result<(LoadRecord, LoadEnd), Halt> {
+    /// Plays scenarios; what is watched is watched beside the load, not beside a smoke.
+    fn play(&mut self, names: Vec<String>, watched: bool) -> Result<(LoadRecord, LoadEnd), Halt> {
         let start = Instant::now();
         let mut input = self.input(names.clone(), Arc::clone(&self.world.signals.stop));
         if let Some(detour) = &self.options.harm.detour {
@@ -159,8 +161,22 @@ impl Run<'_> {
                 }
             };
         }
+        let watcher = match watched {
+            true => self.watch(&mut input).transpose(),
+            false => Ok(None),
+        };
+        let watcher = match watcher {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                let seen = Seen::new(NodeOutcome::Failed, format!("nothing can be watched: {error}"));
+                self.note(record("preflight", &names.join(", "), seen, None, start));
+                return Err(Halt(End::PreflightRefused));
+            }
+        };
         let listener = &mut *self.listener;
-        match load::run(input, &mut |event| listener.event(&event)) {
+        let played = load::run(input, &mut |event| listener.event(&event));
+        drop(watcher);
+        match played {
             Ok(done) => Ok(done),
             Err(error) => {
                 let seen =
@@ -169,6 +185,24 @@ impl Run<'_> {
                 Err(Halt(End::PreflightRefused))
             }
         }
+    }
+
+    /// Begins to watch, when there is anything to be watched.
+    fn watch(&self, input: &mut LoadInput) -> Option<std::io::Result<Watcher>> {
+        if self.graph.scrapes.is_empty() {
+            return None;
+        }
+        let ground = watch::Ground {
+            scrapes: self.graph.scrapes.clone(),
+            web: self.web.clone(),
+            base: self.base.clone(),
+            database: self.database.clone(),
+            values: self.values.clone(),
+        };
+        Some(watch::Watcher::start(ground).map(|(watcher, scraped)| {
+            input.scraped = Some(scraped);
+            watcher
+        }))
     }
 
     fn input(&self, scenarios: Vec<String>, stop: Arc<AtomicU8>) -> LoadInput {
@@ -190,6 +224,7 @@ impl Run<'_> {
             abort: self.abort(),
             from_stage: self.options.from_stage.clone(),
             search: Some(self.search()),
+            scraped: None,
         }
     }
 

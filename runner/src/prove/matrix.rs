@@ -2,7 +2,7 @@
 
 use super::catalogue::Kind;
 use crate::exit::Exit;
-use planc::graph::{Gate, GateLevel};
+use planc::graph::{Gate, GateLevel, SqlGate};
 use planc::units::show_duration;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,6 +18,9 @@ const YELLOW: &str = "\x1b[33m";
 pub(crate) struct Matrix {
     /// The gates of the short form.
     pub(crate) gates: Vec<Gate>,
+    /// Gates in SQL, numbered on from those. What they are there for is in the database, where no fault of the catalogue
+    /// is: that one noticed is told, that one noticed nothing says nothing.
+    pub(crate) sql_gates: Vec<SqlGate>,
     /// One for each fault.
     pub(crate) rows: Vec<Row>,
     /// How long each load was.
@@ -99,6 +102,10 @@ impl Matrix {
         })
     }
 
+    fn columns(&self) -> usize {
+        self.gates.len() + self.sql_gates.len()
+    }
+
     /// Pass when every gate showed what it is there for and every fault was noticed or allowed.
     pub(crate) fn exit(&self) -> Exit {
         let tried = self.rows.iter().any(|row| !matches!(row.outcome, Outcome::Untried));
@@ -108,8 +115,11 @@ impl Matrix {
 
     /// For programs.
     pub(crate) fn json(&self) -> Value {
+        let in_sql = self.sql_gates.iter();
+        let in_sql = in_sql.map(|gate| json!({ "subject": gate.name, "condition": gate.condition() }));
         let gates =
             self.gates.iter().map(|gate| json!({ "subject": gate.subject(), "condition": gate.text }));
+        let gates = gates.chain(in_sql);
         let rows = self.rows.iter().map(|row| {
             let (outcome, noticed, exit, other) = match &row.outcome {
                 Outcome::Noticed { gates, exit, other } => {
@@ -148,11 +158,15 @@ pub(crate) fn render(matrix: &Matrix) -> String {
         let line = format!("  {:>3}  {} {}  {mark}", label(at), gate.subject(), gate.text);
         out.push_str(&format!("{}\n", line.trim_end()));
     }
+    for (at, gate) in matrix.sql_gates.iter().enumerate() {
+        let label = label(matrix.gates.len() + at);
+        out.push_str(&format!("  {label:>3}  {} ({})  {DIM}in SQL{RESET}\n", gate.name, gate.condition()));
+    }
     out.push_str(&format!(
         "\n{BOLD}faults × gates{RESET}  each over {} of load\n",
         show_duration(matrix.load)
     ));
-    let heads: String = (0..matrix.gates.len()).map(|at| format!("{:>4}", label(at))).collect();
+    let heads: String = (0..matrix.columns()).map(|at| format!("{:>4}", label(at))).collect();
     out.push_str(&format!("  {DIM}{:<14}{heads}{RESET}\n", ""));
     matrix.rows.iter().for_each(|row| out.push_str(&line(matrix, row)));
     out.push_str(&closing(matrix, &unproven));
@@ -172,7 +186,7 @@ fn line(matrix: &Matrix, row: &Row) -> String {
         (true, false) => format!("   {YELLOW}x{RESET}"),
         (false, _) => format!("   {DIM}·{RESET}"),
     };
-    let cells: String = (0..matrix.gates.len()).map(cell).collect();
+    let cells: String = (0..matrix.columns()).map(cell).collect();
     let none = matches!(&row.outcome, Outcome::Noticed { gates, .. } if !gates.contains(&true));
     let told = match &row.outcome {
         Outcome::Noticed { exit, other, .. } if none => {

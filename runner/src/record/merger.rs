@@ -126,12 +126,12 @@ impl Merger {
             .collect()
     }
 
-    /// Adds a sample of the coordinator's own gauges.
+    /// Adds a sample, in thousandths, of a gauge that no worker records.
     pub(crate) fn gauge(&mut self, metric: &str, value: i64, at_us: u64) {
         let labels = Labels { metric: metric.to_owned(), tags: BTreeMap::new(), late: false };
         let number = self.number(labels);
         let mut gauge = GaugeCell::default();
-        gauge.set(value * 1_000, at_us);
+        gauge.set(value, at_us);
         self.put(number, Delta::Gauge(gauge), false);
     }
 

@@ -54,6 +54,19 @@ impl Second for HealthSecond {
     }
 }
 
+/// A point of a scraped metric: when, and its value in thousandths.
+struct Scraped((u64, i64));
+
+impl Second for Scraped {
+    fn at_us(&self) -> u64 {
+        self.0.0
+    }
+
+    fn late(&self) -> bool {
+        false
+    }
+}
+
 /// The page.
 pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     let graph = &evidence.graph;
@@ -190,6 +203,12 @@ fn charts(out: &mut String, evidence: &Evidence) {
             line("busy", "#0969da", |tick| f64::from(tick.busy_vus)),
         ],
     );
+    for (metric, record) in evidence.load.iter().flat_map(|load| &load.scrapes) {
+        let points: Vec<Scraped> = record.points.iter().map(|point| Scraped(*point)).collect();
+        if !points.is_empty() {
+            chart(out, &points, metric, &[line("scraped", "#0969da", |point| point.0.1 as f64 / 1e3)]);
+        }
+    }
     let seconds = evidence.load.as_ref().map(|load| load.health.seconds.as_slice()).unwrap_or_default();
     if seconds.is_empty() {
         return;

@@ -140,10 +140,12 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
         tokens: BTreeMap::new(),
         preflight: Vec::new(),
         metrics: BTreeMap::new(),
+        scrapes: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
+        sql_gates: Vec::new(),
         health: HealthLimits {
             lateness_p99: Duration::ZERO,
             achieved: PartsPerMillion(0),

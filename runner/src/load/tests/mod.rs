@@ -130,10 +130,12 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
         tokens: BTreeMap::new(),
         preflight: vec![],
         metrics: BTreeMap::new(),
+        scrapes: BTreeMap::new(),
         setup: vec![],
         teardown: vec![],
         scenarios,
         gates: vec![],
+        sql_gates: vec![],
         // The machine of a test is shared: lateness is not what these tests are about.
         health: HealthLimits {
             lateness_p99: Duration::from_secs(5),
@@ -159,6 +161,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         abort: None,
         from_stage: BTreeMap::new(),
         search: None,
+        scraped: None,
     }
 }
 

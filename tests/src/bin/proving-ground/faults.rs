@@ -44,6 +44,8 @@ pub(crate) struct FaultSpec {
     limited_share: f64,
     wrong_body: bool,
     empty_body: bool,
+    /// Nobody works off the queue of jobs that every POST puts one into.
+    queue_stalled: bool,
 }
 
 /// How much later than it could every answer comes. The clock ticks in milliseconds.
@@ -192,6 +194,11 @@ impl Faults {
     /// True when nothing is to be broken.
     pub(crate) fn idle(&self) -> bool {
         !self.active.load(Ordering::Relaxed)
+    }
+
+    /// Whether the queue of jobs is not worked off.
+    pub(crate) fn queue_stalled(&self) -> bool {
+        !self.idle() && self.installed().is_some_and(|installed| installed.spec.queue_stalled)
     }
 
     /// Replaces what is in force. Requests held by a stall or by latency go on at once.

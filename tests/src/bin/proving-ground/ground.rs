@@ -7,6 +7,7 @@ use crate::faults::Faults;
 use crate::passwords::Passwords;
 use crate::pool::Pool;
 use crate::stats::Stats;
+use crate::telemetry::Queue;
 use crate::tokens::TokenCache;
 use crate::window::MinuteWindow;
 use axum::http::StatusCode;
@@ -33,6 +34,7 @@ pub(crate) struct Ground {
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
+    pub(crate) queue: Queue,
 }
 
 impl Ground {
@@ -54,6 +56,7 @@ impl Ground {
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             faults,
             stats: Stats::default(),
+            queue: Queue::new(),
         })
     }
 

@@ -29,6 +29,7 @@ mod socket;
 mod stall;
 mod start;
 mod stats;
+mod telemetry;
 mod tokens;
 mod window;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::types::ToSql;
@@ -14,6 +15,9 @@ pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct Pool {
     config: Config,
     permits: Semaphore,
+    size: usize,
+    /// Statements that wait for a connection.
+    waiting: AtomicU64,
     idle: Mutex<Vec<Arc<Connection>>>,
 }
 
@@ -35,7 +39,19 @@ impl Pool {
         if config.get_application_name().is_none() {
             config.application_name("proving-ground");
         }
-        Ok(Self { config, permits: Semaphore::new(size), idle: Mutex::default() })
+        Ok(Self {
+            config,
+            permits: Semaphore::new(size),
+            size,
+            waiting: AtomicU64::new(0),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Connections at most, in use, and statements that wait for one.
+    pub(crate) fn usage(&self) -> [u64; 3] {
+        let free = self.permits.available_permits();
+        [self.size as u64, self.size.saturating_sub(free) as u64, self.waiting.load(Relaxed)]
     }
 
     /// A connection outside the pool.
@@ -85,7 +101,13 @@ impl Pool {
 
     async fn lease(&self) -> Result<Lease<'_>, Error> {
         // Fails only when the semaphore is closed, which it never is.
-        let permit = self.permits.acquire().await.ok();
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let _waiting = Waiting::in_line(&self.waiting);
+                self.permits.acquire().await.ok()
+            }
+        };
         let connection = match self.take_idle() {
             Some(connection) => connection,
             None => Arc::new(Connection { client: self.connect().await?, prepared: Mutex::default() }),
@@ -109,6 +131,22 @@ impl Connection {
         let statement = self.client.prepare(sql).await?;
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement.clone());
         Ok(statement)
+    }
+}
+
+/// One statement in the line for a connection, for as long as the value lives.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn in_line(line: &'a AtomicU64) -> Self {
+        line.fetch_add(1, Relaxed);
+        Waiting(line)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

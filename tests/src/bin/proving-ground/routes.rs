@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::ground::Shared;
 use crate::socket::Peer;
 use crate::stats::Counter;
-use crate::{accounts, acme, admin, agents, bench, certificates, chat, control, health, tokens};
+use crate::{accounts, acme, admin, agents, bench, certificates, chat, control, health, telemetry, tokens};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::handler::Handler;
@@ -19,6 +19,7 @@ pub(crate) fn router(ground: Shared) -> Router {
     let mut routes = Routes { router: Router::new(), ground };
     bench::routes(&mut routes);
     health::routes(&mut routes);
+    telemetry::routes(&mut routes);
     tokens::routes(&mut routes);
     admin::routes(&mut routes);
     agents::routes(&mut routes);
@@ -94,6 +95,9 @@ async fn observe(
     next: Next,
 ) -> Response {
     let visit = ground.stats.enter(counter);
+    if request.method() == Method::POST {
+        ground.queue.put(ground.faults.queue_stalled());
+    }
     if ground.faults.idle() {
         let response = next.run(request).await;
         visit.answered(response.status());

@@ -58,6 +58,18 @@ impl Stats {
         json!({ "total": total, "in_flight": self.in_flight.load(Relaxed), "requests": requests })
     }
 
+    /// Calls `see` with every route, status and count that is not nought.
+    pub(crate) fn each(&self, mut see: impl FnMut(&str, &str, u64)) {
+        for (label, counter) in self.lock().iter() {
+            for (status, count) in counter.0.iter().enumerate() {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    see(label, &name(status), count);
+                }
+            }
+        }
+    }
+
     /// Counts from nothing again. Requests under way stay in flight.
     pub(crate) fn clear(&self) {
         for (_, counter) in self.lock().iter() {

@@ -1,0 +1,171 @@
+//! What a run watches beside its own requests, from end to end: scraped metrics, gates in SQL.
+
+use serde_json::{Value, json};
+use tests::{Database, Ground, Out, Said, alone, command, run};
+
+const KEY: &str = "a-key-that-must-never-be-printed";
+
+struct Staging {
+    database: Database,
+    ground: Ground,
+}
+
+impl Staging {
+    fn start() -> Staging {
+        let database = Database::start("fleet_test");
+        let env = [("APP_ENV", "test"), ("API_TOKEN", KEY), ("ADMIN_KEY", "admin")];
+        let ground = Ground::start(Some(&database.url), &env);
+        Staging { database, ground }
+    }
+
+    fn command(&self, verb: &[&str], more: &[&str]) -> std::process::Command {
+        let mut command = command("runner");
+        command.args(verb).arg("tests/plans/watch.yaml").args(more);
+        command
+            .env("TARGET_URL", &self.ground.url)
+            .env("DATABASE_URL", &self.database.url)
+            .env("API_KEY", KEY);
+        command
+    }
+
+    fn apply(&self, out: &Out, more: &[&str]) -> Said {
+        let said = run(self.command(&["apply"], more).args(["--out", out.arg()]));
+        assert!(!out.everything().contains(KEY), "the key is in an output");
+        said
+    }
+
+    /// Heartbeats of some agents are answered and not written.
+    fn lose_writes(&self) {
+        self.database.execute(
+            "create function lose() returns trigger language plpgsql as $$
+                 begin new.heartbeat_count := old.heartbeat_count; return new; end $$;
+             create trigger lose before update on agents for each row when (old.id like '%5') execute function lose();",
+        );
+    }
+
+    /// An entry of the audit log is not what its hash says.
+    fn fork_the_chain(&self) {
+        self.database.execute(
+            "insert into audit_log (actor, action, details) values ('a', 'b', '{}'), ('a', 'c', '{}');
+             alter table audit_log disable trigger audit_log_append_only;
+             update audit_log set actor = 'mallory' where id = (select min(id) from audit_log);
+             alter table audit_log enable trigger audit_log_append_only;",
+        );
+    }
+}
+
+/// The verdict from the evidence alone, which is the one that the run gave.
+fn judge(out: &Out) -> Value {
+    let said =
+        run(command("runner").args(["judge", "--format", "json"]).arg(out.path().join("evidence.json")));
+    let again: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}\n{}", said.all()));
+    let text = std::fs::read_to_string(out.path().join("summary.json")).expect("the run wrote its summary");
+    let given: Value = serde_json::from_str(&text).expect("a summary is JSON");
+    assert_eq!(given["verdict"], again, "the evidence alone gives another verdict");
+    again
+}
+
+fn state<'v>(verdict: &'v Value, gate: &str) -> &'v Value {
+    let gates = verdict["gates"].as_array().expect("gates");
+    let found = gates.iter().find(|known| known["metric"] == gate);
+    &found.unwrap_or_else(|| panic!("no gate `{gate}` in {verdict:#}"))["state"]
+}
+
+#[test]
+fn gates_in_sql_hold_where_the_database_holds_what_was_answered() {
+    let _alone = alone();
+    let staging = Staging::start();
+    // A second run starts from the rows of the first: what counts is the increase.
+    for _ in 0..2 {
+        let out = Out::new();
+        staging.apply(&out, &[]).expect_code(0).expect("every answered heartbeat is in the database");
+        let verdict = judge(&out);
+        for gate in verdict["gates"].as_array().expect("gates") {
+            assert_eq!(gate["state"], "pass", "{gate:#}");
+        }
+        assert_eq!(out.evidence()["sql_gates"].as_array().map(Vec::len), Some(3));
+    }
+}
+
+#[test]
+fn a_queue_that_grows_is_red() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.ground.send("PUT", "/_faults", Some(json!({ "queue_stalled": true })));
+    let out = Out::new();
+    staging.apply(&out, &[]).expect_code(99).expect("queue_depth max < 100: measured");
+    let verdict = judge(&out);
+    let gates: Vec<&Value> = verdict["gates"].as_array().expect("gates").iter().collect();
+    let of_queue = gates.iter().filter(|gate| gate["metric"] == "queue_depth");
+    let states: Vec<&Value> = of_queue.map(|gate| &gate["state"]).collect();
+    assert_eq!(states, ["fail", "fail"], "of the load, and of a window");
+    assert_eq!(*state(&verdict, "pool_waiting"), "pass");
+    let points = out.evidence()["load"]["scrapes"]["queue_depth"]["points"].clone();
+    assert!(points.as_array().expect("points").len() >= 6, "{points}");
+}
+
+#[test]
+fn a_metric_that_is_away_is_never_a_pass() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.ground.send("PUT", "/_faults", Some(json!({ "path_prefix": "/metrics", "error_share": 1.0 })));
+    let out = Out::new();
+    let said = staging.apply(&out, &[]).expect_code(111);
+    said.expect("queue_depth max < 100: it was never scraped").expect("the last: status 500");
+    let verdict = judge(&out);
+    assert_eq!(*state(&verdict, "queue_depth"), "no-data");
+    assert_eq!(*state(&verdict, "pool_waiting"), "pass");
+}
+
+#[test]
+fn lost_writes_are_red() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.lose_writes();
+    let out = Out::new();
+    let said = staging.apply(&out, &[]).expect_code(99);
+    said.expect("every answered heartbeat is in the database (increase of value equals");
+    let verdict = judge(&out);
+    assert_eq!(*state(&verdict, "every answered heartbeat is in the database"), "fail");
+    assert_eq!(*state(&verdict, "the audit chain is unbroken"), "pass");
+}
+
+#[test]
+fn a_forked_audit_chain_is_red() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.fork_the_chain();
+    let out = Out::new();
+    staging
+        .apply(&out, &["--set", "duration=3s"])
+        .expect_code(99)
+        .expect("expected value equals null, saw 1");
+    assert_eq!(*state(&judge(&out), "the audit chain is unbroken"), "fail");
+}
+
+#[test]
+fn a_statement_that_fails_is_never_a_pass() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.database.execute(
+        "create or replace function audit_log_broken_at() returns bigint language plpgsql as
+         $$ begin raise exception 'the log is locked'; end $$",
+    );
+    let out = Out::new();
+    staging.apply(&out, &["--set", "duration=3s"]).expect_code(111).expect("the log is locked");
+    assert_eq!(*state(&judge(&out), "the audit chain is unbroken"), "refused");
+}
+
+#[test]
+fn a_statement_that_the_database_does_not_take_is_told_before_any_load() {
+    let staging = Staging::start();
+    staging.database.execute("drop function audit_log_broken_at()");
+    let live = run(&mut staging.command(&["check", "--live"], &[]));
+    live.expect_code(104)
+        .expect("the statement of this gate fails")
+        .expect("audit_log_broken_at() does not exist");
+    let out = Out::new();
+    let said = staging.apply(&out, &[]).expect_code(115);
+    said.expect("SQL gate `the audit chain is unbroken`").expect("audit_log_broken_at() does not exist");
+    assert_eq!(staging.ground.requests("heartbeat"), 1, "the rehearsal's alone");
+}

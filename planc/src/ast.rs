@@ -252,6 +252,16 @@ pub(crate) struct Target {
     pub(crate) tls: Tls,
     pub(crate) timeout: Option<Typed<Duration>>,
     pub(crate) protocol: Option<Spanned<graph::Protocol>>,
+    pub(crate) trace: Option<Trace>,
+}
+
+/// `trace:` of the target or of a scenario.
+#[derive(Debug, Clone)]
+pub(crate) enum Trace {
+    /// All requests, or none.
+    Flag(Typed<bool>),
+    /// A share of them.
+    Sample(Typed<PartsPerMillion>),
 }
 
 /// `pool` and `workers` of `database:`.
@@ -506,6 +516,7 @@ pub(crate) struct Scenario {
     pub(crate) draw: Vec<Draw>,
     pub(crate) connections: Option<Spanned<graph::Connections>>,
     pub(crate) pause_on_failure: Option<Typed<Duration>>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) setup: Vec<Step>,
     pub(crate) steps: Vec<Step>,
     pub(crate) tags: Vec<Tag>,

@@ -266,8 +266,18 @@ fn target() -> Json {
             ("tls", described("TLS settings.", tls)),
             ("timeout", local("duration")),
             ("protocol", word("HTTP version of the load.", &["http/1.1", "http/2"])),
+            ("trace", trace()),
         ],
     )
+}
+
+fn trace() -> Json {
+    let sample = object(&["sample"], &[("sample", local("share"))]);
+    json!({
+        "description": "A W3C `traceparent` on every request; the slowest are kept in the evidence. `sample` is the share \
+         whose trace is recorded.",
+        "anyOf": [{ "type": ["boolean", "string"] }, sample],
+    })
 }
 
 /// Keys of a request besides its method.
@@ -624,6 +634,7 @@ fn scenario() -> Json {
             ),
             ("connections", word("When connections are opened.", &["keep", "per_iteration", "per_request"])),
             ("pause_on_failure", local("duration")),
+            ("trace", trace()),
             ("setup", list("Played once by each virtual user.", local("step"))),
             ("steps", list("One iteration.", local("step"))),
             ("tags", tags()),

@@ -8,6 +8,7 @@ use crate::prepare::Program;
 use crate::record::{Buckets, Merger, Second};
 use crate::rows::coverage;
 use crate::shared::Shared;
+use crate::trace::Slowest;
 use crate::worker::{Message, TICK, WorkerTick};
 use planc::graph::Demand;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +36,7 @@ pub(crate) struct Coordinator {
     lateness: Buckets,
     loop_delay: Buckets,
     exhausted: BTreeMap<String, u64>,
+    slowest: Slowest,
     /// Arrivals exist: a second is late by the lateness of starts.
     open_model: bool,
     /// Others exist: a second is late by the probe's delay.
@@ -71,6 +73,7 @@ impl Coordinator {
             lateness: Buckets::default(),
             loop_delay: Buckets::default(),
             exhausted: BTreeMap::new(),
+            slowest: Slowest::default(),
         }
     }
 
@@ -150,6 +153,7 @@ impl Coordinator {
             let Some(tick) = tick else { continue };
             health.connections += u64::from(tick.connections);
             self.merger.add(worker, &mut tick.snapshot, late, &mut second);
+            self.slowest.merge(std::mem::take(&mut tick.snapshot.slowest));
             for (sum, count) in self.played.iter_mut().zip(&tick.played) {
                 *sum += u64::from(*count);
             }
@@ -238,6 +242,7 @@ impl Coordinator {
             record.scenarios.insert(program.name.clone(), scenario);
         }
         record.health = self.health_record();
+        record.exemplars = self.slowest.records(&self.program);
         record.error = self.shared.error();
     }
 

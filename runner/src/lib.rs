@@ -41,6 +41,7 @@ mod steps;
 mod testing;
 mod text;
 pub mod tokens;
+mod trace;
 pub mod trim;
 pub mod unit_tests;
 pub mod values;

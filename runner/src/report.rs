@@ -7,6 +7,7 @@ mod markdown;
 mod metrics;
 mod summary;
 pub mod terminal;
+mod traces;
 
 use crate::evidence::Evidence;
 use crate::judge::Verdict;

@@ -3,7 +3,7 @@
 use super::{Map, Parser};
 use crate::ast::{
     Endpoint, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Raw, Service, ServiceKind, Target,
-    Text, Tls, Token, TokenSource, Typed,
+    Text, Tls, Token, TokenSource, Trace, Typed,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -176,8 +176,20 @@ impl Parser<'_> {
         let tls = map.take("tls").map_or(Tls::default(), |node| self.tls(node));
         let timeout = self.typed_key(&mut map, "timeout");
         let protocol = map.take("protocol").and_then(|node| self.choice(node, "protocol", &PROTOCOLS));
+        let trace = map.entry("trace").and_then(|entry| self.trace(&entry.value, entry.key.span));
         self.finish(map);
-        Some(Target { url, allow_hosts, tls, timeout, protocol })
+        Some(Target { url, allow_hosts, tls, timeout, protocol, trace })
+    }
+
+    /// `true`, `false` or `{ sample: 1% }`.
+    pub(super) fn trace(&mut self, node: &Node, at: Span) -> Option<Trace> {
+        if !matches!(node.kind, NodeKind::Mapping(_)) {
+            return Some(Trace::Flag(self.typed(node)));
+        }
+        let mut map = self.map(node, "`trace`", Some(at))?;
+        let sample = self.typed_required(&mut map, "sample");
+        self.finish(map);
+        Some(Trace::Sample(sample))
     }
 
     fn tls(&mut self, node: &Node) -> Tls {

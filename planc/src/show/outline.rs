@@ -79,6 +79,8 @@ pub struct ScenarioOutline {
     pub users: String,
     /// Draws in words.
     pub draws: Vec<String>,
+    /// Share of its requests whose trace is recorded, in words.
+    pub traces: Option<String>,
 }
 
 impl ScenarioOutline {
@@ -244,6 +246,7 @@ fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
         requests: iterations.map(|n| scaled(each, n)),
         users: users(demand),
         draws: scenario.draw.iter().map(|d| format!("{} from {}", d.binding, d.fixture)).collect(),
+        traces: scenario.trace.map(|trace| trace.sample.to_string()),
     }
 }
 

@@ -249,6 +249,7 @@ fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
         load.health.clock_jump_us = smoke.health.clock_jump_us;
     }
     load.error = load.error.or(smoke.error);
+    load.exemplars.extend(smoke.exemplars);
     load
 }
 

@@ -8,6 +8,7 @@ use crate::passwords::Passwords;
 use crate::pool::Pool;
 use crate::stats::Stats;
 use crate::tokens::TokenCache;
+use crate::traces::Traces;
 use crate::window::MinuteWindow;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, RwLock};
@@ -33,6 +34,7 @@ pub(crate) struct Ground {
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
+    pub(crate) traces: Traces,
 }
 
 impl Ground {
@@ -54,6 +56,7 @@ impl Ground {
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             faults,
             stats: Stats::default(),
+            traces: Traces::default(),
         })
     }
 

@@ -30,6 +30,7 @@ mod stall;
 mod start;
 mod stats;
 mod tokens;
+mod traces;
 mod window;
 
 use clap::Parser;

@@ -94,6 +94,7 @@ async fn observe(
     next: Next,
 ) -> Response {
     let visit = ground.stats.enter(counter);
+    ground.traces.see(request.headers());
     if ground.faults.idle() {
         let response = next.run(request).await;
         visit.answered(response.status());

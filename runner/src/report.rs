@@ -6,6 +6,7 @@ pub(crate) mod junit;
 mod markdown;
 mod metrics;
 mod summary;
+pub mod template;
 pub mod terminal;
 mod traces;
 

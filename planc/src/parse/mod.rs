@@ -5,6 +5,7 @@ mod checks;
 mod expect;
 mod fixtures;
 mod load;
+pub(crate) mod openapi;
 mod plan;
 mod requests;
 mod scenarios;

@@ -9,6 +9,7 @@ mod inputs;
 mod metrics;
 mod needs;
 mod over;
+mod report;
 mod scenarios;
 mod scope;
 mod services;
@@ -66,6 +67,7 @@ pub(crate) fn resolve(
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
     let strains = resolver.strains();
+    let report = resolver.at("report", Resolver::report);
     let Resolver { places, idle, used, origins, inputs, diagnostics, lost, .. } = resolver;
     let mut resolved = ResolvedPlan {
         lost,
@@ -96,7 +98,7 @@ pub(crate) fn resolve(
             lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
             achieved: plan.health.achieved.as_ref().map(Typed::span),
         },
-        report: plan.report.clone(),
+        report,
         used,
         origins,
     };

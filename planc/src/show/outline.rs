@@ -175,7 +175,7 @@ fn probe(probe: &Probe) -> String {
             parts.extend(facts.free_connections.map(|n| format!("{n} connections free")));
             format!("postgres: {}", parts.join(", "))
         }
-        Probe::Command { argv } => format!("command: {}", words(argv)),
+        Probe::Command { argv, .. } => format!("command: {}", words(argv)),
         Probe::File { path } => format!("file: {}", template(path)),
     }
 }

@@ -3,7 +3,7 @@
 use crate::clock::Watch;
 use crate::evidence::{HealthRecord, HealthSecond, LoadRecord, ScenarioRecord, Tick, ViewRecord};
 use crate::health::Health;
-use crate::load::{AbortCheck, Event, LoadEnd};
+use crate::load::{AbortCheck, Event, LoadEnd, Stream};
 use crate::prepare::Program;
 use crate::record::{Buckets, Merger, Second};
 use crate::rows::coverage;
@@ -21,6 +21,7 @@ pub(crate) struct Coordinator {
     program: Arc<Program>,
     shared: Arc<Shared>,
     abort: Option<AbortCheck>,
+    stream: Option<Stream>,
     merger: Merger,
     health: Health,
     seconds: Vec<HealthSecond>,
@@ -61,6 +62,7 @@ impl Coordinator {
             program,
             shared,
             abort,
+            stream: None,
             health: Health::new(workers),
             seconds: Vec::new(),
             watch,
@@ -75,6 +77,11 @@ impl Coordinator {
             exhausted: BTreeMap::new(),
             slowest: Slowest::default(),
         }
+    }
+
+    /// The same, with someone who hears of the load while it runs.
+    pub(crate) fn streaming(self, stream: Option<Stream>) -> Self {
+        Coordinator { stream, ..self }
     }
 
     /// Listens until all workers are done.
@@ -125,12 +132,19 @@ impl Coordinator {
             let scenarios = self.progress();
             self.record.ticks.push(tick.clone());
             on_event(Event::Tick { tick, scenarios });
-            if let Some(abort) = &self.abort {
-                let mut so_far = self.record.clone();
-                self.fill(&mut so_far);
-                if let Some(gate) = abort(&so_far) {
-                    self.shared.abort(LoadEnd::AbortedByGate(gate));
-                }
+            let ticks = self.record.ticks.len() as u64;
+            let streams =
+                self.stream.as_ref().is_some_and(|stream| ticks.is_multiple_of(stream.every.max(1)));
+            if self.abort.is_none() && !streams {
+                continue;
+            }
+            let mut so_far = self.record.clone();
+            self.fill(&mut so_far);
+            if let Some(stream) = self.stream.as_mut().filter(|_| streams) {
+                (stream.take)(&so_far);
+            }
+            if let Some(gate) = self.abort.as_ref().and_then(|abort| abort(&so_far)) {
+                self.shared.abort(LoadEnd::AbortedByGate(gate));
             }
         }
     }

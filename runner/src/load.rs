@@ -23,6 +23,14 @@ const SPARE_FILES: u64 = 64;
 /// Says from all that was measured so far why the load must end: metric and condition of a gate that broke.
 pub type AbortCheck = Box<dyn Fn(&LoadRecord) -> Option<String> + Send>;
 
+/// Whoever wants to hear of the load while it runs.
+pub struct Stream {
+    /// How often, in seconds.
+    pub every: u64,
+    /// Told all that was measured so far; must not block.
+    pub take: Box<dyn FnMut(&LoadRecord) + Send>,
+}
+
 /// What the engine needs beside the graph.
 pub struct LoadInput {
     /// The graph; the engine reads target, scenarios, fixtures (as row functions), metrics, gates (for abort) and health.
@@ -45,6 +53,8 @@ pub struct LoadInput {
     pub stop: Arc<AtomicU8>,
     /// The machine's clock, microseconds since 1970.
     pub clock: fn() -> i64,
+    /// Told every so often all that was measured so far.
+    pub stream: Option<Stream>,
     /// Asked once a second with all that was measured so far, when any gate has `abort_on_fail`: tells metric and
     /// condition of a gate that broke, which ends the load.
     pub abort: Option<AbortCheck>,
@@ -146,7 +156,8 @@ pub(crate) fn run_with(
         }
     }
     drop(to);
-    let coordinator = Coordinator::new(program, shared, workers, input.abort.take(), Watch::new(input.clock));
+    let coordinator = Coordinator::new(program, shared, workers, input.abort.take(), Watch::new(input.clock))
+        .streaming(input.stream.take());
     let told = coordinator.listen(&from, on_event);
     for thread in threads {
         // A worker tells of its own panic before it ends.

@@ -3,6 +3,7 @@
 mod fixtures;
 mod guards;
 mod load;
+mod push;
 
 use crate::checks::{Prober, Seen};
 use crate::client::Web;

@@ -178,6 +178,7 @@ impl LoadInput {
             stop: self.stop.clone(),
             clock: self.clock,
             abort: None,
+            stream: None,
         }
     }
 }

@@ -159,8 +159,13 @@ impl Run<'_> {
                 }
             };
         }
+        let pusher = self.pusher(&mut input);
         let listener = &mut *self.listener;
-        match load::run(input, &mut |event| listener.event(&event)) {
+        let outcome = load::run(input, &mut |event| listener.event(&event));
+        if let (Some(pusher), Ok((measured, _))) = (pusher, &outcome) {
+            self.pushed(pusher, measured, start);
+        }
+        match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
                 let seen =
@@ -188,6 +193,7 @@ impl Run<'_> {
             stop,
             clock: self.world.clock,
             abort: self.abort(),
+            stream: None,
         }
     }
 

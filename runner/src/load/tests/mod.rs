@@ -158,6 +158,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         stop: Arc::new(AtomicU8::new(0)),
         clock: || 1_700_000_000_000_000,
         abort: None,
+        stream: None,
     }
 }
 

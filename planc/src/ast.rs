@@ -144,6 +144,8 @@ pub(crate) struct Lost {
     pub(crate) thresholds: bool,
     pub(crate) guards: bool,
     pub(crate) fixtures: bool,
+    /// The file that endpoints are from.
+    pub(crate) endpoints: bool,
 }
 
 /// A plan file.
@@ -171,6 +173,8 @@ pub(crate) struct Plan {
     pub(crate) preflight: Vec<Check>,
     /// Sorted by name.
     pub(crate) endpoints: Vec<Endpoint>,
+    /// The file whose operations are among them, until it is read.
+    pub(crate) catalogue: Option<Catalogue>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) setup: Vec<Step>,
     pub(crate) teardown: Vec<Step>,
@@ -180,7 +184,7 @@ pub(crate) struct Plan {
     /// Sorted by name.
     pub(crate) sql_gates: Vec<SqlGate>,
     pub(crate) health: Health,
-    pub(crate) report: graph::Report,
+    pub(crate) report: Report,
 }
 
 impl Plan {
@@ -188,6 +192,32 @@ impl Plan {
         let at = self.endpoints.binary_search_by(|endpoint| endpoint.name.value.as_str().cmp(name));
         at.ok().map(|at| &self.endpoints[at])
     }
+}
+
+/// `report:`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Report {
+    /// The files.
+    pub(crate) files: graph::Report,
+    pub(crate) prometheus: Option<Prometheus>,
+    pub(crate) grafana: Option<Grafana>,
+}
+
+/// `report.prometheus:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Prometheus {
+    pub(crate) url: Option<Text>,
+    pub(crate) token: Option<Text>,
+    pub(crate) headers: Vec<(Word, Text)>,
+    pub(crate) every: Option<Typed<Duration>>,
+    pub(crate) query_url: Option<Text>,
+}
+
+/// `report.grafana:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Grafana {
+    pub(crate) url: Option<Text>,
+    pub(crate) token: Option<Text>,
 }
 
 /// Type of an input.
@@ -254,6 +284,16 @@ pub(crate) struct Target {
     pub(crate) tls: Tls,
     pub(crate) timeout: Option<Typed<Duration>>,
     pub(crate) protocol: Option<Spanned<graph::Protocol>>,
+    pub(crate) trace: Option<Trace>,
+}
+
+/// `trace:` of the target or of a scenario.
+#[derive(Debug, Clone)]
+pub(crate) enum Trace {
+    /// All requests, or none.
+    Flag(Typed<bool>),
+    /// A share of them.
+    Sample(Typed<PartsPerMillion>),
 }
 
 /// `pool` and `workers` of `database:`.
@@ -292,7 +332,7 @@ pub(crate) enum Probe {
     Http(Box<Request>),
     Sql(Text),
     Postgres(Facts),
-    Command(Vec<Text>),
+    Command(Vec<Text>, Vec<(Word, Text)>),
     File(Text),
 }
 
@@ -484,6 +524,18 @@ pub(crate) struct Endpoint {
     pub(crate) scopes: Vec<Word>,
     /// Declared limit of the target.
     pub(crate) limit: Option<Typed<Rate>>,
+    /// Where the plan names the file that it is from.
+    pub(crate) imported: Option<Span>,
+}
+
+/// `from:` of `endpoints:`: an OpenAPI file.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalogue {
+    pub(crate) from: Word,
+    /// Names or patterns of its operations; all without it.
+    pub(crate) include: Option<Vec<Word>>,
+    /// Path under which its paths lie, in place of its server's.
+    pub(crate) base: Option<Word>,
 }
 
 /// One entry of `metrics:`.
@@ -527,6 +579,7 @@ pub(crate) struct Scenario {
     pub(crate) draw: Vec<Draw>,
     pub(crate) connections: Option<Spanned<graph::Connections>>,
     pub(crate) pause_on_failure: Option<Typed<Duration>>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) setup: Vec<Step>,
     pub(crate) steps: Vec<Step>,
     pub(crate) tags: Vec<Tag>,

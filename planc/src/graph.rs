@@ -326,7 +326,7 @@ impl Strains {
 }
 
 /// Outputs asked for, as paths relative to `--out`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// k6-shaped JSON summary.
@@ -337,6 +337,42 @@ pub struct Report {
     pub markdown: Option<String>,
     /// A page that needs no network.
     pub html: Option<String>,
+    /// Where the metrics go while the load runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
+    /// Where the stages are marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grafana: Option<Grafana>,
+}
+
+/// A Prometheus that takes remote writes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prometheus {
+    /// The whole URL, `http://prometheus:9090/api/v1/write`.
+    pub url: Template,
+    /// Bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Template>,
+    /// Headers, names in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Template>,
+    /// How often; whole seconds.
+    pub every: Duration,
+    /// Where it answers queries, when that is not the same host: `http://prometheus:9090`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_url: Option<Template>,
+}
+
+/// A Grafana that takes annotations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grafana {
+    /// Its base URL.
+    pub url: Template,
+    /// Token of a service account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Template>,
 }
 
 impl ExecutionGraph {

@@ -16,12 +16,14 @@ pub mod expr;
 pub mod fmt;
 pub mod graph;
 pub mod ide;
+pub mod import;
 pub mod placeholder;
 pub mod render;
 pub mod schema;
 pub mod show;
 pub mod source;
 pub mod units;
+pub mod workflow;
 pub mod yaml;
 
 mod allows;
@@ -51,6 +53,11 @@ use std::collections::BTreeMap;
 
 /// Pools of the service that want more connections than its server takes; of a server that already runs `runner` knows.
 pub const POOL_EXCEEDS_CONNECTIONS: diagnostic::Code = lints::POOL_EXCEEDS_CONNECTIONS;
+
+/// Whether a metric is one of the engine's own.
+pub fn is_built_in_metric(name: &str) -> bool {
+    resolve::built_in(name).is_some()
+}
 
 /// Where texts come from: plans, fixture files, rows.
 pub trait Files {

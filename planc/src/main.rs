@@ -91,6 +91,30 @@ Examples:
 The order of keys, quotes, comments and single empty lines stay as they are, and so does the meaning:
 the graph's id is the same before and after. A file with mistakes in its YAML is left alone.")]
     Fmt(Fmt),
+    /// Writes a plan to start from, from what a service says of itself
+    #[command(after_help = "\
+Examples:
+  planc import openapi openapi.yaml > plans/shop.yaml
+  planc import openapi api/openapi.json -o plans/shop.yaml
+
+Every operation that reads becomes a step, with an example for what it cannot do without; those that write stand beside
+them as comments. The plan names the file (`endpoints: { from: … }`), so that paths, scopes and limits stay its own.
+
+Exit codes: 0 written, 1 the file has errors, 2 usage or unreadable file.")]
+    Import(Import),
+    /// Writes a scheduled workflow (GitHub, Forgejo) that runs a plan
+    #[command(after_help = "\
+Examples:
+  planc workflow plans/veza/nightly.yaml --schedule \"30 2 * * *\" -o .github/workflows/nightly.yml
+  planc workflow plans/storm.yaml --profile stress --runs-on load-generator --install ./ci/install-planc
+
+The workflow checks the plan, applies it, writes the report into the step summary and keeps evidence and plan as an
+artifact for 30 days; it is red where the verdict is. Secrets of the plan come from the repository's secrets by the name
+of their `env`, other inputs from its variables. A run by hand may give any input that is no secret. Run it in the
+repository's root.
+
+Exit codes: 0 written, 1 the plan has errors, 2 usage or unreadable file.")]
+    Workflow(Workflow),
     /// Prints the page of a diagnostic
     #[command(
         after_help = "Examples:\n  planc explain P0102\n  planc explain missing-unit\n  planc explain --list"
@@ -202,6 +226,43 @@ struct Fmt {
 }
 
 #[derive(clap::Args)]
+struct Workflow {
+    /// The plan, seen from the repository's root
+    plan: String,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// When it runs by itself: five fields of cron in UTC, such as "30 2 * * *"
+    #[arg(long, value_name = "CRON", value_parser = schedule)]
+    schedule: Option<planc::workflow::Schedule>,
+    /// Label of the machine that runs it (default: ubuntu-24.04)
+    #[arg(long, value_name = "LABEL")]
+    runs_on: Option<String>,
+    /// Command that puts planc and runner on the PATH
+    #[arg(long, value_name = "COMMAND")]
+    install: Option<String>,
+    /// File to write; standard output without it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<String>,
+}
+
+#[derive(clap::Args)]
+struct Import {
+    /// What the file is
+    #[arg(value_enum)]
+    kind: ImportOf,
+    /// OpenAPI 3.0 or 3.1, YAML or JSON
+    file: String,
+    /// File to write; standard output without it
+    #[arg(short, long, value_name = "PLAN")]
+    output: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ImportOf {
+    Openapi,
+}
+
+#[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Explain {
     /// A code or a name: `P0102`, `missing-unit`
@@ -247,6 +308,8 @@ fn main() -> ExitCode {
         Command::Compile(args) => compile(&args),
         Command::Diff(args) => diff(&args),
         Command::Fmt(args) => fmt(&args),
+        Command::Import(args) => import(&args),
+        Command::Workflow(args) => workflow(&args),
         Command::Explain(args) => explain(&args),
         Command::Schema { of } => schema(of),
         Command::Lsp { stdio: _ } => lsp::serve(&Regular, today).map_err(Unusable),
@@ -445,6 +508,62 @@ fn difference(plan: &str, old: &str, new: &str, all: bool) -> String {
     format!("{first}… {} more lines: `planc fmt --diff {plan}`\n", lines - FIRST)
 }
 
+fn import(args: &Import) -> Result<bool, Unusable> {
+    let ImportOf::Openapi = args.kind;
+    readable(&args.file)?;
+    let from = match &args.output {
+        Some(plan) => relative(plan, &args.file),
+        None => args.file.clone(),
+    };
+    let done = planc::import::openapi(&Disk, &args.file, &from);
+    let findings = Findings::from_diagnostics(done.sources, done.diagnostics);
+    tell(&render::terminal(&findings, View { color: true, coverage: false }));
+    let Some(text) = done.plan else { return Ok(false) };
+    deliver(args.output.as_deref(), &text)?;
+    Ok(true)
+}
+
+fn workflow(args: &Workflow) -> Result<bool, Unusable> {
+    readable(&args.plan)?;
+    let wanted = planc::workflow::Wanted {
+        schedule: args.schedule.clone(),
+        runs_on: args.runs_on.clone(),
+        install: args.install.clone(),
+    };
+    let options = args.inputs.options(BTreeMap::new(), false);
+    let done = planc::workflow::github(&Disk, &args.plan, &options, &wanted);
+    if done.text.is_none() {
+        let findings = Findings::from_diagnostics(done.sources, done.diagnostics);
+        tell(&render::terminal(&findings, View { color: true, coverage: false }));
+    }
+    let Some(text) = done.text else { return Ok(false) };
+    deliver(args.output.as_deref(), &text)?;
+    Ok(true)
+}
+
+/// Writes to a file and says so, or to standard output.
+fn deliver(output: Option<&str>, text: &str) -> Result<(), Unusable> {
+    let Some(path) = output.filter(|path| *path != "-") else { return print(text) };
+    write(Path::new(path), text).map_err(|why| Unusable(format!("cannot write `{path}`: {why}")))?;
+    tell(&format!("wrote {path}\n"));
+    Ok(())
+}
+
+/// `file` as seen from the folder of `plan`.
+fn relative(plan: &str, file: &str) -> String {
+    if file.starts_with('/') {
+        return file.to_string();
+    }
+    let parts = |path: &str| -> Vec<String> {
+        path.split('/').filter(|part| !["", "."].contains(part)).map(str::to_string).collect()
+    };
+    let (mut folder, file) = (parts(plan), parts(file));
+    folder.pop();
+    let same = folder.iter().zip(&file).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..".to_string(), folder.len() - same);
+    up.chain(file[same..].iter().cloned()).collect::<Vec<_>>().join("/")
+}
+
 fn explain(args: &Explain) -> Result<bool, Unusable> {
     let pages = planc::pages();
     let Some(wanted) = &args.code else {
@@ -626,6 +745,10 @@ fn tell(text: &str) {
 
 fn names(names: impl Iterator<Item = &'static str>) -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(names)
+}
+
+fn schedule(text: &str) -> Result<planc::workflow::Schedule, String> {
+    text.parse()
 }
 
 fn share(text: &str) -> Result<PartsPerMillion, String> {

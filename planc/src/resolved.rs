@@ -133,6 +133,8 @@ pub(crate) struct Endpoint {
     pub(crate) span: Span,
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) limit: Option<Rate>,
+    /// It is in the catalogue because the OpenAPI file has it.
+    pub(crate) imported: bool,
     /// Its method and URL, where both are literal.
     pub(crate) address: Option<(&'static str, String)>,
 }

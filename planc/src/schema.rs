@@ -21,7 +21,7 @@ pub fn plan() -> Json {
             ("fixtures", named("Rows and accounts that must exist before the load.", local("fixture_use"))),
             ("tokens", named("Credentials.", local("token"))),
             ("preflight", list("Checks after seeding, before load; all are run.", local("check"))),
-            ("endpoints", named("Catalogue of endpoints, for `call`.", local("endpoint"))),
+            ("endpoints", endpoints()),
             ("metrics", named("Metrics of your own, filled by `record`.", metric())),
             ("setup", list("Steps played once before the load.", local("step"))),
             ("teardown", list("Steps played once after it, whatever happened.", local("step"))),
@@ -266,8 +266,18 @@ fn target() -> Json {
             ("tls", described("TLS settings.", tls)),
             ("timeout", local("duration")),
             ("protocol", word("HTTP version of the load.", &["http/1.1", "http/2"])),
+            ("trace", trace()),
         ],
     )
+}
+
+fn trace() -> Json {
+    let sample = object(&["sample"], &[("sample", local("share"))]);
+    json!({
+        "description": "A W3C `traceparent` on every request; the slowest are kept in the evidence. `sample` is the share \
+         whose trace is recorded.",
+        "anyOf": [{ "type": ["boolean", "string"] }, sample],
+    })
 }
 
 /// Keys of a request besides its method.
@@ -315,6 +325,7 @@ fn check(guard: bool) -> Json {
         ("file", text("A file.")),
         ("expect", local("expect")),
         ("within", local("duration")),
+        ("env", texts("Environment of a `command`, beside PATH, HOME, LANG and TMPDIR.")),
         ("fix", text("What a person does when it fails.")),
     ]);
     if guard {
@@ -430,6 +441,22 @@ fn token() -> Json {
             ("verify", described("A probe that it is alive.", local("check"))),
         ],
     )
+}
+
+fn endpoints() -> Json {
+    let mut catalogue = named("Catalogue of endpoints, for `call`.", local("endpoint"));
+    catalogue["properties"] = json!({
+        "from": json!({ "anyOf": [text("OpenAPI 3 file whose operations are endpoints."), local("endpoint")] }),
+        "include": json!({ "anyOf": [
+            list("Operations to take, `*` for any run of characters; all without it.", json!({ "type": "string" })),
+            local("endpoint"),
+        ] }),
+        "base": json!({ "anyOf": [
+            text("Path under which the file's paths lie, in place of its server's."),
+            local("endpoint"),
+        ] }),
+    });
+    catalogue
 }
 
 fn endpoint() -> Json {
@@ -648,6 +675,7 @@ fn scenario() -> Json {
             ),
             ("connections", word("When connections are opened.", &["keep", "per_iteration", "per_request"])),
             ("pause_on_failure", local("duration")),
+            ("trace", trace()),
             ("setup", list("Played once by each virtual user.", local("step"))),
             ("steps", list("One iteration.", local("step"))),
             ("tags", tags()),
@@ -743,13 +771,30 @@ fn health() -> Json {
 }
 
 fn report() -> Json {
+    let prometheus = object(
+        &["url"],
+        &[
+            ("url", text("Where remote writes go: `http://prometheus:9090/api/v1/write`.")),
+            ("token", text("Bearer token, as a rule a secret input.")),
+            ("headers", texts("Headers of each push.")),
+            ("every", local("duration")),
+            ("query_url", text("Where it answers queries, for `promql`.")),
+        ],
+    );
+    let grafana =
+        object(&["url"], &[("url", text("Its base URL.")), ("token", text("Token of a service account."))]);
     let keys = [
         ("summary", text("k6-shaped JSON summary.")),
         ("junit", text("JUnit XML.")),
         ("markdown", text("Markdown.")),
         ("html", text("A page that needs no network.")),
+        (
+            "prometheus",
+            described("Metrics by remote write while the load runs, named as k6 names them.", prometheus),
+        ),
+        ("grafana", described("Marks the stages as annotations.", grafana)),
     ];
-    described("Outputs, relative to `--out`.", object(&[], &keys))
+    described("Outputs; files are relative to `--out`.", object(&[], &keys))
 }
 
 #[cfg(test)]

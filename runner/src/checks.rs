@@ -7,6 +7,7 @@ use crate::client::{Filled, Reply, Web, WebError, fill};
 use crate::database;
 use crate::evidence::NodeOutcome;
 use crate::expect::{self, Observed, Outcome3, shorten};
+use crate::program::{self, Ended, Unended};
 use crate::seeding;
 use crate::values::Values;
 use planc::eval;
@@ -108,7 +109,7 @@ impl Prober<'_> {
             },
             Probe::Sql { statement } => self.sql(statement, &check.expect).await,
             Probe::Postgres(facts) => self.facts(facts).await,
-            Probe::Command { argv } => self.command(argv, &check.expect, check.within).await,
+            Probe::Command { argv, env } => self.command(argv, env, &check.expect, check.within).await,
             Probe::File { path } => self.file(path, &check.expect),
         }
     }
@@ -188,36 +189,51 @@ impl Prober<'_> {
         Seen::passed(told.join(", "))
     }
 
-    async fn command(&self, argv: &[Template], expect: &[Expectation], within: Option<Duration>) -> Seen {
-        let argv: Result<Vec<String>, _> = argv.iter().map(|part| eval::render(part, &self.values)).collect();
+    async fn command(
+        &self,
+        argv: &[Template],
+        env: &BTreeMap<String, Template>,
+        expect: &[Expectation],
+        within: Option<Duration>,
+    ) -> Seen {
+        let render = |part: &Template| eval::render(part, &self.values);
+        let argv: Result<Vec<String>, _> = argv.iter().map(render).collect();
         let argv = match argv {
             Ok(argv) if !argv.is_empty() => argv,
             Ok(_) => return Seen::new(NodeOutcome::Failed, "no program is named"),
             Err(error) => return Seen::new(NodeOutcome::Failed, error.0),
         };
+        let mut own = Vec::new();
+        for (name, template) in env {
+            match render(template) {
+                Ok(value) => own.push((name, value)),
+                Err(error) => return Seen::new(NodeOutcome::Failed, error.0),
+            }
+        }
         let mut command = tokio::process::Command::new(&argv[0]);
-        command.args(&argv[1..]).current_dir(self.folder).env_clear().kill_on_drop(true);
-        command.envs(minimal_env(self.env)).stdin(std::process::Stdio::null());
+        command.args(&argv[1..]).current_dir(self.folder).env_clear();
+        command.envs(minimal_env(self.env)).envs(own);
         let limit = within.unwrap_or(COMMAND_LIMIT).max(Duration::from_secs(1));
-        let output = match tokio::time::timeout(limit, command.output()).await {
-            Err(_) => {
+        let (status, stdout, stderr) = match program::run(command, limit).await {
+            Ok(Ended { status, stdout, stderr }) => (status, stdout, stderr),
+            Err(Unended::Absent) => {
+                return Seen::new(NodeOutcome::Absent, format!("program `{}` was not found", argv[0]));
+            }
+            Err(Unended::TooLong) => {
                 let text = format!("`{}` did not end within {}", argv[0], planc::units::show_duration(limit));
                 return Seen::new(NodeOutcome::Unreachable, text);
             }
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Seen::new(NodeOutcome::Absent, format!("program `{}` was not found", argv[0]));
+            Err(Unended::TooMuch) => {
+                let text = format!("`{}` wrote more than {} MiB", argv[0], program::MOST >> 20);
+                return Seen::new(NodeOutcome::Failed, text);
             }
-            Ok(Err(error)) => {
-                return Seen::new(NodeOutcome::Failed, format!("cannot run `{}`: {error}", argv[0]));
+            Err(Unended::Other(why)) => {
+                return Seen::new(NodeOutcome::Failed, format!("cannot run `{}`: {why}", argv[0]));
             }
-            Ok(Ok(output)) => output,
         };
-        let code = output.status.code().map(Json::from);
-        let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let code = status.code().map(Json::from);
         let told = || {
-            let code =
-                output.status.code().map_or_else(|| output.status.to_string(), |c| format!("exit code {c}"));
+            let code = status.code().map_or_else(|| status.to_string(), |c| format!("exit code {c}"));
             if stderr.is_empty() { code } else { format!("{code}: {}", shorten(&stderr, 200)) }
         };
         let mut seen = compare(expect, &self.values, |what| match what {
@@ -227,7 +243,7 @@ impl Prober<'_> {
         });
         let asks_for_code =
             expect.iter().any(|expectation| matches!(expectation.what, Expected::ExitCode(_)));
-        if seen.is_none() && !asks_for_code && !output.status.success() {
+        if seen.is_none() && !asks_for_code && !status.success() {
             seen = Some(Seen::new(NodeOutcome::Different, told()));
         }
         match seen {

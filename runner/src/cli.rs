@@ -44,8 +44,8 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -
         Command::Check(args) => check::check(&args, world),
         Command::Judge(args) => judge::judge_again(&args),
         Command::Test { paths, format } => test::test(&paths, format, world),
-        Command::Report { evidence, format, output } => {
-            report::report_again(&evidence, &format, output.as_deref())
+        Command::Report { evidence, format, template, output } => {
+            report::report_again(&evidence, &format, template.as_deref(), output.as_deref())
         }
         Command::Prove(args) => prove::proof(&args, world),
         Command::Completions { shell } => completions(shell),

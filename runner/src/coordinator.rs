@@ -3,12 +3,13 @@
 use crate::clock::Watch;
 use crate::evidence::{HealthRecord, HealthSecond, LoadRecord, ScenarioRecord, Tick, ViewRecord};
 use crate::health::Health;
-use crate::load::{AbortCheck, Event, LoadEnd, Scraped, SearchCheck};
+use crate::load::{AbortCheck, Event, LoadEnd, Scraped, SearchCheck, Stream};
 use crate::prepare::Program;
 use crate::record::{Buckets, Merger, Second};
 use crate::rows::coverage;
 use crate::shared::Shared;
 use crate::stages::{Stages, Standing};
+use crate::trace::Slowest;
 use crate::worker::{Message, TICK, WorkerTick};
 use planc::graph::Demand;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +32,7 @@ pub(crate) struct Coordinator {
     asked: Asked,
     stages: Stages,
     scraped: Option<Receiver<Scraped>>,
+    stream: Option<Stream>,
     merger: Merger,
     health: Health,
     seconds: Vec<HealthSecond>,
@@ -48,6 +50,7 @@ pub(crate) struct Coordinator {
     lateness: Buckets,
     loop_delay: Buckets,
     exhausted: BTreeMap<String, u64>,
+    slowest: Slowest,
     /// Arrivals exist: a second is late by the lateness of starts.
     open_model: bool,
     /// Others exist: a second is late by the probe's delay.
@@ -76,6 +79,7 @@ impl Coordinator {
             shared,
             asked,
             scraped: None,
+            stream: None,
             health: Health::new(workers),
             seconds: Vec::new(),
             watch,
@@ -88,12 +92,18 @@ impl Coordinator {
             lateness: Buckets::default(),
             loop_delay: Buckets::default(),
             exhausted: BTreeMap::new(),
+            slowest: Slowest::default(),
         }
     }
 
     /// The same with what is scraped beside the load.
     pub(crate) fn with_scraped(self, scraped: Option<Receiver<Scraped>>) -> Self {
         Coordinator { scraped, ..self }
+    }
+
+    /// The same, with someone who hears of the load while it runs.
+    pub(crate) fn streaming(self, stream: Option<Stream>) -> Self {
+        Coordinator { stream, ..self }
     }
 
     /// Listens until all workers are done.
@@ -145,12 +155,19 @@ impl Coordinator {
             self.record.ticks.push(tick.clone());
             on_event(Event::Tick { tick, scenarios });
             self.advance(on_event);
-            if let Some(abort) = &self.asked.abort {
-                let mut so_far = self.record.clone();
-                self.fill(&mut so_far);
-                if let Some(gate) = abort(&so_far) {
-                    self.shared.abort(LoadEnd::AbortedByGate(gate));
-                }
+            let ticks = self.record.ticks.len() as u64;
+            let streams =
+                self.stream.as_ref().is_some_and(|stream| ticks.is_multiple_of(stream.every.max(1)));
+            if self.asked.abort.is_none() && !streams {
+                continue;
+            }
+            let mut so_far = self.record.clone();
+            self.fill(&mut so_far);
+            if let Some(stream) = self.stream.as_mut().filter(|_| streams) {
+                (stream.take)(&so_far);
+            }
+            if let Some(gate) = self.asked.abort.as_ref().and_then(|abort| abort(&so_far)) {
+                self.shared.abort(LoadEnd::AbortedByGate(gate));
             }
         }
     }
@@ -211,6 +228,7 @@ impl Coordinator {
             let Some(tick) = tick else { continue };
             health.connections += u64::from(tick.connections);
             self.merger.add(worker, &mut tick.snapshot, late, &mut second);
+            self.slowest.merge(std::mem::take(&mut tick.snapshot.slowest));
             for (sum, count) in self.played.iter_mut().zip(&tick.played) {
                 *sum += u64::from(*count);
             }
@@ -316,6 +334,7 @@ impl Coordinator {
             record.scenarios.insert(program.name.clone(), scenario);
         }
         record.health = self.health_record();
+        record.exemplars = self.slowest.records(&self.program);
         record.error = self.shared.error();
     }
 

@@ -181,6 +181,9 @@ pub struct LoadRecord {
     pub scrapes: BTreeMap<String, ScrapeRecord>,
     /// The generator.
     pub health: HealthRecord,
+    /// The slowest requests with a recorded trace, by scenario, stage and step, failed ones apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exemplars: Vec<Exemplar>,
     /// Teardown steps failed.
     pub teardown_failed: Option<String>,
     /// An error of the engine's own that ended the load before its time.
@@ -315,6 +318,30 @@ pub struct ScrapeRecord {
     /// Why the last of them did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+/// A slow request and the trace under which the target's own tools know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemplar {
+    /// W3C trace id, 32 hexadecimal digits.
+    pub trace_id: String,
+    /// Its scenario.
+    pub scenario: String,
+    /// Stage of the scenario, from 1; none where it has one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<u32>,
+    /// Number of its step.
+    pub step: u32,
+    /// Name of its step.
+    pub name: String,
+    /// When it was due, microseconds since the load's start.
+    pub at_us: u64,
+    /// From then to the last byte of the answer, redirects included; to the failure where there was none.
+    pub duration_us: u64,
+    /// Status; 0 where nothing answered.
+    pub status: u16,
+    /// The `outcome` tag.
+    pub outcome: String,
 }
 
 /// One metric under one selector, cut into the parts that gates judge by themselves.

@@ -33,6 +33,10 @@ pub fn resolve(
         };
         match found {
             None => refused.push(refusal(name, NodeOutcome::Absent, "it has no value", Some(way))),
+            // `KEY=` in the environment gives nothing that anyone could be let in with.
+            Some(text) if input.secret && text.trim().is_empty() => {
+                refused.push(refusal(name, NodeOutcome::Absent, "it is empty", Some(way)));
+            }
             Some(text) => {
                 if input.secret {
                     masker.add(text);
@@ -87,5 +91,43 @@ mod tests {
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].fix.as_deref(), Some("set the environment variable D"));
         assert_eq!(masker.hide("set-a env-b default-c"), "••• ••• •••");
+    }
+
+    #[test]
+    fn what_stands_for_a_value_is_refused_wherever_it_is_from() {
+        let mut graph = crate::testing::graph(Vec::new());
+        let names = ["nil", "bearer", "word", "empty", "blank", "fine"];
+        graph.open_inputs = names
+            .iter()
+            .map(|name| {
+                let env = Some(name.to_uppercase());
+                (name.to_string(), OpenInput { secret: true, env, default: None })
+            })
+            .collect();
+        let env = [
+            ("NIL", "00000000-0000-0000-0000-000000000000"),
+            ("BEARER", "Bearer "),
+            ("EMPTY", ""),
+            ("BLANK", " "),
+            ("FINE", "8f14e45f-ceea-467f-a0e6-9e5b5a8b7c1d"),
+        ];
+        let env = env.map(|(name, value)| (name.to_string(), value.to_string())).into();
+        let set = BTreeMap::from([("word".to_string(), "replace-me".to_string())]);
+        let (mut values, mut masker) = (Values::new(1, || 0), Masker::default());
+        let refused = resolve(&graph, &set, &env, &mut values, &mut masker);
+        let told: Vec<(&str, NodeOutcome)> =
+            refused.iter().map(|node| (node.name.as_str(), node.outcome)).collect();
+        let (absent, different) = (NodeOutcome::Absent, NodeOutcome::Different);
+        assert_eq!(
+            told,
+            [
+                ("input `bearer`", different),
+                ("input `blank`", absent),
+                ("input `empty`", absent),
+                ("input `nil`", different),
+                ("input `word`", different),
+            ]
+        );
+        assert!(refused.iter().all(|node| node.fix.is_some()));
     }
 }

@@ -26,6 +26,13 @@ pub type AbortCheck = Box<dyn Fn(&LoadRecord) -> Option<String> + Send>;
 
 /// Says of a scenario's stage why a search for the highest rate ends with it; `None` while it holds.
 pub type SearchCheck = Box<dyn Fn(&LoadRecord, &str, u32) -> Option<StageOutcome> + Send>;
+/// Whoever wants to hear of the load while it runs.
+pub struct Stream {
+    /// How often, in seconds.
+    pub every: u64,
+    /// Told all that was measured so far; must not block.
+    pub take: Box<dyn FnMut(&LoadRecord) + Send>,
+}
 
 /// What the engine needs beside the graph.
 pub struct LoadInput {
@@ -49,6 +56,8 @@ pub struct LoadInput {
     pub stop: Arc<AtomicU8>,
     /// The machine's clock, microseconds since 1970.
     pub clock: fn() -> i64,
+    /// Told every so often all that was measured so far.
+    pub stream: Option<Stream>,
     /// Asked once a second with all that was measured so far, when any gate has `abort_on_fail`: tells metric and
     /// condition of a gate that broke, which ends the load.
     pub abort: Option<AbortCheck>,
@@ -174,7 +183,8 @@ pub(crate) fn run_with(
     drop(to);
     let asked = Asked { abort: input.abort.take(), search: input.search.take() };
     let coordinator = Coordinator::new(program, shared, workers, asked, Watch::new(input.clock))
-        .with_scraped(input.scraped.take());
+        .with_scraped(input.scraped.take())
+        .streaming(input.stream.take());
     let told = coordinator.listen(&from, on_event);
     for thread in threads {
         // A worker tells of its own panic before it ends.

@@ -31,6 +31,8 @@ pub struct Options {
     pub keep_stale: bool,
     /// What to do with fixtures.
     pub mode: seeders::Mode,
+    /// Remote writes go here, in place of the plan's `report.prometheus`.
+    pub prometheus_rw: Option<String>,
     /// Folder of logs and exports.
     pub out: PathBuf,
     /// What `runner prove` breaks on purpose.

@@ -3,6 +3,7 @@
 mod fixtures;
 mod guards;
 mod load;
+mod push;
 mod sql_gates;
 
 use crate::checks::{Prober, Seen};

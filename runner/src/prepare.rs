@@ -9,6 +9,7 @@ use crate::http::tls;
 use crate::load::{LoadError, LoadInput};
 use crate::rows::{DrawPlan, RowSources, draw_key};
 use crate::text::{Encode, Names, Text, mix};
+use crate::trace::{self, Tracing};
 use crate::views::View;
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method};
@@ -84,6 +85,10 @@ pub(crate) struct ScenarioProgram {
     pub(crate) pause_on_failure: Option<Duration>,
     /// Key of its random streams.
     pub(crate) key: u64,
+    /// Whether its requests carry a `traceparent`.
+    pub(crate) trace: Option<Tracing>,
+    /// Ends of its stages, microseconds after its beginning, where it has several.
+    pub(crate) stage_ends: Vec<u64>,
 }
 
 /// One operation of a flat program.
@@ -303,6 +308,10 @@ impl Program {
                 connections: scenario.connections,
                 pause_on_failure: scenario.pause_on_failure,
                 key: draw_key(graph.seed, &scenario.name, ""),
+                trace: scenario.trace.map(|trace| {
+                    Tracing::new(trace, &input.run_id, draw_key(graph.seed, &scenario.name, ""))
+                }),
+                stage_ends: trace::stage_ends(&scenario.demand),
             });
         }
         Ok(program)
@@ -331,6 +340,8 @@ impl Program {
             connections: Connections::Keep,
             pause_on_failure: None,
             key: draw_key(input.graph.seed, what, ""),
+            trace: None,
+            stage_ends: Vec::new(),
         });
         Ok(program)
     }
@@ -822,6 +833,17 @@ impl RecordOp {
             });
         }
         reads
+    }
+}
+
+impl ScenarioProgram {
+    /// The name of a request's step.
+    pub(crate) fn step_name(&self, step: u32) -> &str {
+        let found = self.setup.iter().chain(&self.steps).find_map(|op| match op {
+            Op::Http(op) if op.step == step => Some(op.name.as_str()),
+            _ => None,
+        });
+        found.unwrap_or_default()
     }
 }
 

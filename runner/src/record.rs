@@ -10,6 +10,7 @@ mod dist;
 mod merger;
 
 use crate::evidence::Samples;
+use crate::trace::Slowest;
 use crate::views::{Clock, Moment, View};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -156,6 +157,8 @@ pub(crate) struct Recorder {
     pub(crate) loop_delay: Dist,
     /// Errors for want of files, ports or series.
     pub(crate) exhausted: BTreeMap<String, u64>,
+    /// Slowest requests with a trace in this second.
+    pub(crate) slowest: Slowest,
 }
 
 /// A series and where else its samples go.
@@ -216,6 +219,8 @@ pub(crate) struct Snapshot {
     pub(crate) parts: Vec<(PartKey, Delta)>,
     /// Counts by part of a view.
     pub(crate) counts: BTreeMap<CountKey, PartCounts>,
+    /// Slowest requests with a trace.
+    pub(crate) slowest: Slowest,
 }
 
 /// Samples of one series, as handed over or as summed up.
@@ -359,6 +364,7 @@ impl Recorder {
             exhausted: std::mem::take(&mut self.exhausted),
             parts: parts.into_iter().map(|(key, mut cell)| (key, cell.take())).collect(),
             counts: std::mem::take(&mut self.counts),
+            slowest: std::mem::take(&mut self.slowest),
         }
     }
 }

@@ -181,6 +181,7 @@ impl LoadInput {
             from_stage: Default::default(),
             search: None,
             scraped: None,
+            stream: None,
         }
     }
 }

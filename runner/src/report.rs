@@ -6,7 +6,9 @@ pub(crate) mod junit;
 mod markdown;
 mod metrics;
 mod summary;
+pub mod template;
 pub mod terminal;
+mod traces;
 
 use crate::evidence::Evidence;
 use crate::judge::Verdict;

@@ -72,6 +72,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             draw: Vec::new(),
             connections: Connections::Keep,
             pause_on_failure: None,
+            trace: None,
             setup: Vec::new(),
             steps: vec![step],
             tags: BTreeMap::new(),

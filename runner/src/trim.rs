@@ -38,6 +38,7 @@ pub fn trimmed(evidence: &Evidence) -> Result<Evidence, String> {
     }
     if let Some(load) = &mut small.load {
         load.ticks.clear();
+        load.exemplars.clear();
         for population in [&mut load.on_time, &mut load.late] {
             population.series.retain(|series| !left_out.contains(&series.metric));
         }

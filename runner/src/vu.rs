@@ -9,6 +9,7 @@ use crate::record::{Cell as Sample, Family};
 use crate::rows::Draw;
 use crate::steps::{self, Frame};
 use crate::text::{Env, InScope, Var, key_of, mix};
+use crate::trace::Traced;
 use crate::views::Moment;
 use crate::worker::Worker;
 use planc::graph::{Connections, Demand, DrawOrder, OnFailure};
@@ -66,6 +67,8 @@ pub(crate) struct InFlight {
     pub(crate) late: bool,
     /// When it was to start.
     pub(crate) at: Option<Moment>,
+    /// Its trace.
+    pub(crate) traced: Option<Traced>,
 }
 
 /// A virtual user.
@@ -92,6 +95,8 @@ pub(crate) struct Vu {
     pub(crate) late: bool,
     /// When the step being played was to start, where gates judge parts of the load.
     pub(crate) at: Option<Moment>,
+    /// Trace of the request being made.
+    pub(crate) traced: Option<Traced>,
     /// Room for rendering.
     pub(crate) buffer: String,
     /// Failures of what is played before or after the load; present means that nothing is counted.
@@ -160,6 +165,7 @@ impl Vu {
             intended: None,
             late: false,
             at: None,
+            traced: None,
             buffer: String::new(),
             rehearsal: None,
             all_branches: false,

@@ -5,6 +5,7 @@
 
 pub mod counting;
 pub mod proxy;
+pub mod remote_write;
 pub mod scripted;
 
 use serde_json::Value;

@@ -91,7 +91,7 @@ fn planc_points_down() {
         "planc",
         &[
             &["lib", "git", "lsp"],
-            &["diff", "ide"],
+            &["diff", "ide", "import", "workflow"],
             &["render"],
             &["allows"],
             &["gates"],

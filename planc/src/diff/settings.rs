@@ -77,4 +77,13 @@ fn report(old: &Report, new: &Report, out: &mut Vec<Change>) {
             _ => {}
         }
     }
+    // They only listen: nothing is judged by them.
+    if old.prometheus != new.prometheus {
+        let told = leaves::told(&old.prometheus, &new.prometheus);
+        out.push(Change::neutral(format!("report {}", quoted("prometheus")), told));
+    }
+    if old.grafana != new.grafana {
+        let told = leaves::told(&old.grafana, &new.grafana);
+        out.push(Change::neutral(format!("report {}", quoted("grafana")), told));
+    }
 }

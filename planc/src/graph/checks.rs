@@ -42,6 +42,9 @@ pub enum Probe {
     Command {
         /// Program and arguments.
         argv: Vec<Template>,
+        /// Environment added to a minimal one (PATH, HOME, LANG, TMPDIR).
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        env: BTreeMap<String, Template>,
     },
     /// A file; expectations are `Body` (its text), `Present`-like through `FileExists`.
     File {

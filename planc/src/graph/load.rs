@@ -1,7 +1,7 @@
 //! The load: who does what, when and how much.
 
 use super::{FindMax, HoldUntil, Step, Template, Until};
-use crate::units::Rate;
+use crate::units::{PartsPerMillion, Rate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +30,9 @@ pub struct Scenario {
     pub connections: Connections,
     /// Pause after a failed iteration.
     pub pause_on_failure: Option<Duration>,
+    /// Whether its requests carry a `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// Played once by each virtual user before its first iteration.
     pub setup: Vec<Step>,
     /// One iteration.
@@ -39,6 +42,14 @@ pub struct Scenario {
     /// The load is raised until its own gates break, to learn what it can bear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub find_max: Option<FindMax>,
+}
+
+/// A W3C `traceparent` on every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trace {
+    /// Share of the requests whose trace is to be recorded; the others say that theirs is not.
+    pub sample: PartsPerMillion,
 }
 
 /// When connections are opened.

@@ -16,7 +16,8 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         return;
     }
     for (name, endpoint) in &plan.endpoints {
-        if !plan.used.endpoints.contains(name) && !makes_accounts(plan, endpoint) {
+        // A service has more operations than any one plan calls.
+        if !endpoint.imported && !plan.used.endpoints.contains(name) && !makes_accounts(plan, endpoint) {
             diagnostics.push(
                 Diagnostic::warning(LINT.code, endpoint.span, format!("no step calls the endpoint `{name}`"))
                     .help(format!("write `call: {name}` in a step, or leave it out")),

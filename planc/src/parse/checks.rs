@@ -91,7 +91,10 @@ impl Parser<'_> {
         let (probe, subject) = match key {
             "sql" => (self.text(node).map(Probe::Sql), Subject::Sql),
             "postgres" => (self.facts(node, span).map(Probe::Postgres), Subject::Nothing),
-            "command" => (self.argv(node).map(Probe::Command), Subject::Command),
+            "command" => {
+                let env = map.take("env").map_or(Vec::new(), |node| self.texts(node, "`env`"));
+                (self.argv(node).map(|argv| Probe::Command(argv, env)), Subject::Command)
+            }
             "file" => (self.text(node).map(Probe::File), Subject::File),
             _ => (self.request_tail(map, key, span).map(|r| Probe::Http(Box::new(r))), Subject::Http),
         };

@@ -74,14 +74,22 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
         // A block that could not be parsed is not a block that is not there.
         let torn = loader.torn();
         let plan = loader.parser().plan(&node, Span::new(file, 0..0), torn)?;
-        let all =
-            Lost { block: true, world: true, steps: true, thresholds: true, guards: true, fixtures: true };
+        let all = Lost {
+            block: true,
+            world: true,
+            steps: true,
+            thresholds: true,
+            guards: true,
+            fixtures: true,
+            endpoints: true,
+        };
         Some(if torn { Plan { lost: all, ..plan } } else { plan })
     });
     let plan = plan.map(|mut plan| {
         for fixture in &mut plan.fixtures {
             loader.complete(fixture, path);
         }
+        loader.catalogue(&mut plan, path);
         plan.lost.fixtures |= plan.fixtures.iter().any(|fixture| fixture.definition.is_none());
         plan
     });
@@ -109,7 +117,7 @@ pub(crate) fn load_fixture(files: &dyn Files, path: &str) -> Loaded {
 
 pub(super) struct Loader<'a> {
     files: &'a dyn Files,
-    sources: SourceMap,
+    pub(super) sources: SourceMap,
     pub(super) diagnostics: Diagnostics,
     allows: Vec<Allow>,
     /// Fixture files by path: one that is used twice is read, and complained about, once.
@@ -152,8 +160,18 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// The text of a file that is named at `span`.
+    pub(super) fn read(&mut self, path: &str, span: Span) -> Option<String> {
+        let read = self.files.read(path);
+        if let Err(error) = &read {
+            let message = format!("cannot read `{path}`: {error}");
+            self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, span, message));
+        }
+        read.ok()
+    }
+
     /// Keeps a text that is not larger than any plan; none is shown of one that is.
-    fn take_in(&mut self, path: &str, text: String) -> Option<FileId> {
+    pub(super) fn take_in(&mut self, path: &str, text: String) -> Option<FileId> {
         let large = text.len() > yaml::MAX_BYTES;
         let file = self.sources.add(path, if large { String::new() } else { text });
         if large {

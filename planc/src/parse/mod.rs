@@ -7,6 +7,7 @@ mod fixtures;
 mod holds;
 mod load;
 mod metric_refs;
+pub(crate) mod openapi;
 mod plan;
 mod requests;
 mod scenarios;

@@ -1,14 +1,15 @@
 //! The plan's own keys, inputs, profiles, target, services, tokens, endpoints.
 
+use super::requests::METHODS;
 use super::sql_gates::is_sql_gate;
 use super::{Map, Parser};
 use crate::ast::{
-    Endpoint, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Raw, Service, ServiceKind, Target,
-    Text, Tls, Token, TokenSource, Typed,
+    Endpoint, Grafana, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Prometheus, Raw, Report,
+    Service, ServiceKind, Target, Text, Tls, Token, TokenSource, Trace, Typed,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::graph::{MetricKind, Protocol, Report};
+use crate::graph::{self, MetricKind, Protocol};
 use crate::source::Span;
 use crate::yaml::{Entry, Node, NodeKind};
 
@@ -60,7 +61,10 @@ impl Parser<'_> {
         plan.tokens = self.each(&mut map, "tokens", Self::token);
         plan.preflight =
             map.take("preflight").map_or(Vec::new(), |node| self.checks(node, "a preflight check", false));
-        plan.endpoints = map.take("endpoints").map_or(Vec::new(), |node| self.endpoints(node));
+        if let Some(node) = map.take("endpoints") {
+            plan.catalogue = self.catalogue(node);
+            plan.endpoints = self.endpoints(node, plan.catalogue.is_some());
+        }
         plan.metrics = self.each(&mut map, "metrics", Self::metric);
         plan.setup = map.take("setup").map_or(Vec::new(), |node| self.steps(node));
         plan.teardown = map.take("teardown").map_or(Vec::new(), |node| self.steps(node));
@@ -112,6 +116,7 @@ impl Parser<'_> {
                 .fixtures
                 .iter()
                 .any(|fixture| fixture.definition.is_none() && fixture.from.is_none()),
+            endpoints: false,
         };
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
@@ -182,8 +187,20 @@ impl Parser<'_> {
         let tls = map.take("tls").map_or(Tls::default(), |node| self.tls(node));
         let timeout = self.typed_key(&mut map, "timeout");
         let protocol = map.take("protocol").and_then(|node| self.choice(node, "protocol", &PROTOCOLS));
+        let trace = map.entry("trace").and_then(|entry| self.trace(&entry.value, entry.key.span));
         self.finish(map);
-        Some(Target { url, allow_hosts, tls, timeout, protocol })
+        Some(Target { url, allow_hosts, tls, timeout, protocol, trace })
+    }
+
+    /// `true`, `false` or `{ sample: 1% }`.
+    pub(super) fn trace(&mut self, node: &Node, at: Span) -> Option<Trace> {
+        if !matches!(node.kind, NodeKind::Mapping(_)) {
+            return Some(Trace::Flag(self.typed(node)));
+        }
+        let mut map = self.map(node, "`trace`", Some(at))?;
+        let sample = self.typed_required(&mut map, "sample");
+        self.finish(map);
+        Some(Trace::Sample(sample))
     }
 
     fn tls(&mut self, node: &Node) -> Tls {
@@ -330,28 +347,35 @@ impl Parser<'_> {
         Some(TokenSource::Issued { request: Box::new(request?), take: take?.value, ttl })
     }
 
-    fn endpoints(&mut self, node: &Node) -> Vec<Endpoint> {
+    fn endpoints(&mut self, node: &Node, from_file: bool) -> Vec<Endpoint> {
         if let NodeKind::Mapping(entries) = &node.kind
-            && let Some(entry) =
-                entries.iter().find(|entry| ["openapi", "from"].contains(&entry.key.value.as_str()))
+            && let Some(entry) = entries.iter().find(|entry| entry.key.value == "openapi")
             && matches!(entry.value.kind, NodeKind::Scalar { .. })
         {
-            self.diagnostics
-                .push(super::not_yet(entry.key.span, "an endpoint catalogue from an OpenAPI file"));
+            self.diagnostics.push(
+                Diagnostic::error(codes::UNKNOWN_KEY, entry.key.span, "unknown key `openapi` in `endpoints`")
+                    .help("write `from: openapi.yaml`")
+                    .suggest(entry.key.span, "from"),
+            );
             return Vec::new();
         }
         let mut entries: Vec<&Entry> = self.named(node, "`endpoints`").iter().collect();
+        if from_file {
+            entries.retain(|entry| !["from", "include", "base"].contains(&entry.key.value.as_str()));
+        }
         entries.sort_by(|a, b| a.key.value.cmp(&b.key.value));
-        entries.into_iter().filter_map(|entry| self.endpoint(entry)).collect()
+        entries.into_iter().filter_map(|entry| self.endpoint(entry, from_file)).collect()
     }
 
-    fn endpoint(&mut self, entry: &Entry) -> Option<Endpoint> {
+    fn endpoint(&mut self, entry: &Entry, from_file: bool) -> Option<Endpoint> {
         let mut map = self.map(&entry.value, "an endpoint", Some(entry.key.span))?;
-        let request = self.request(&mut map);
+        let named = METHODS.iter().any(|(method, _)| map.has_near(method));
+        // The method and path of the file's own operation are not written again.
+        let request = if from_file && !named { None } else { self.request(&mut map) };
         let scopes = map.take("scopes").map_or(Vec::new(), |node| self.words(node));
         let limit = self.typed_key(&mut map, "limit");
         self.finish(map);
-        Some(Endpoint { name: entry.key.clone(), request, scopes, limit })
+        Some(Endpoint { name: entry.key.clone(), request, scopes, limit, imported: None })
     }
 
     fn metric(&mut self, entry: &Entry) -> Option<Metric> {
@@ -398,14 +422,40 @@ impl Parser<'_> {
     fn report(&mut self, node: &Node) -> Report {
         let Some(mut map) = self.map(node, "`report`", None) else { return Report::default() };
         let mut path = |parser: &mut Self, key| parser.word_key(&mut map, key).map(|word| word.value);
-        let report = Report {
+        let files = graph::Report {
             summary: path(self, "summary"),
             junit: path(self, "junit"),
             markdown: path(self, "markdown"),
             html: path(self, "html"),
+            ..graph::Report::default()
         };
+        let prometheus =
+            map.entry("prometheus").and_then(|entry| self.prometheus(&entry.value, entry.key.span));
+        let grafana = map.entry("grafana").and_then(|entry| self.grafana(&entry.value, entry.key.span));
         self.finish(map);
-        report
+        Report { files, prometheus, grafana }
+    }
+
+    fn prometheus(&mut self, node: &Node, at: Span) -> Option<Prometheus> {
+        let mut map = self.map(node, "`prometheus`", Some(at))?;
+        let url = self.require(&mut map, "url").and_then(|node| self.text(node));
+        let token = self.text_key(&mut map, "token");
+        let mut headers = map.take("headers").map_or(Vec::new(), |node| self.texts(node, "`headers`"));
+        for (name, _) in &mut headers {
+            name.value = self.header_name(&name.value, name.span);
+        }
+        let every = self.typed_key(&mut map, "every");
+        let query_url = self.text_key(&mut map, "query_url");
+        self.finish(map);
+        Some(Prometheus { url, token, headers, every, query_url })
+    }
+
+    fn grafana(&mut self, node: &Node, at: Span) -> Option<Grafana> {
+        let mut map = self.map(node, "`grafana`", Some(at))?;
+        let url = self.require(&mut map, "url").and_then(|node| self.text(node));
+        let token = self.text_key(&mut map, "token");
+        self.finish(map);
+        Some(Grafana { url, token })
     }
 }
 
@@ -439,6 +489,7 @@ pub(crate) fn empty_plan(span: Span) -> Plan {
         tokens: Vec::new(),
         preflight: Vec::new(),
         endpoints: Vec::new(),
+        catalogue: None,
         metrics: Vec::new(),
         setup: Vec::new(),
         teardown: Vec::new(),

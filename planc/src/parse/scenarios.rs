@@ -40,6 +40,7 @@ impl Parser<'_> {
         let connections =
             map.take("connections").and_then(|node| self.choice(node, "`connections`", &CONNECTIONS));
         let pause_on_failure = self.typed_key(&mut map, "pause_on_failure");
+        let trace = map.entry("trace").and_then(|entry| self.trace(&entry.value, entry.key.span));
         let setup = map.take("setup").map_or(Vec::new(), |node| self.steps(node));
         let steps_node = self.require(&mut map, "steps");
         let steps = steps_node.map_or(Vec::new(), |node| self.steps(node));
@@ -61,6 +62,7 @@ impl Parser<'_> {
             draw,
             connections,
             pause_on_failure,
+            trace,
             setup,
             steps,
             tags,

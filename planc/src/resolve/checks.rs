@@ -73,9 +73,10 @@ impl Resolver<'_> {
             ast::Probe::Http(request) => Probe::Http(self.request(request, scope)),
             ast::Probe::Sql(statement) => Probe::Sql { statement: self.text(statement, scope) },
             ast::Probe::Postgres(facts) => Probe::Postgres(self.facts(facts)),
-            ast::Probe::Command(argv) => {
-                Probe::Command { argv: argv.iter().map(|text| self.text(text, scope)).collect() }
-            }
+            ast::Probe::Command(argv, env) => Probe::Command {
+                argv: argv.iter().map(|text| self.text(text, scope)).collect(),
+                env: self.texts(env, scope),
+            },
             ast::Probe::File(path) => Probe::File { path: self.text(path, scope) },
         }
     }
@@ -238,7 +239,7 @@ fn probe_name(probe: &Probe) -> String {
             None if !facts.foreign_rows.is_empty() => "few rows are not ours".into(),
             None => "connections suffice".into(),
         },
-        Probe::Command { argv } => cut(argv.iter().map(show_template).collect::<Vec<_>>().join(" ")),
+        Probe::Command { argv, .. } => cut(argv.iter().map(show_template).collect::<Vec<_>>().join(" ")),
         Probe::File { path } => format!("file {}", show_template(path)),
     }
 }

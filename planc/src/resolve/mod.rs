@@ -12,6 +12,7 @@ mod metric_refs;
 mod metrics;
 mod needs;
 mod over;
+mod report;
 mod scenarios;
 mod scope;
 mod scrapes;
@@ -74,6 +75,7 @@ pub(crate) fn resolve(
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
     let strains = resolver.strains();
+    let report = resolver.at("report", Resolver::report);
     let Resolver { places, idle, used, origins, inputs, diagnostics, lost, references, .. } = resolver;
     let mut resolved = ResolvedPlan {
         lost,
@@ -107,7 +109,7 @@ pub(crate) fn resolve(
             lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
             achieved: plan.health.achieved.as_ref().map(Typed::span),
         },
-        report: plan.report.clone(),
+        report,
         used,
         origins,
     };

@@ -3,7 +3,7 @@
 use super::scope::{Scope, Shape};
 use super::steps::{Around, announce};
 use super::{Resolver, topological};
-use crate::ast::{self, SettingValue, Stage};
+use crate::ast::{self, Asked, SettingValue, Stage, StepKind, Trace};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::executors::{self, Kind, Options, Value};
@@ -12,6 +12,7 @@ use crate::near::listed;
 use crate::resolved::{Flow, Scenario, StagePlace};
 use crate::show;
 use crate::source::Span;
+use crate::units::PartsPerMillion;
 use crate::yaml::TOO_LARGE;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,6 +93,7 @@ impl Resolver<'_> {
             draw,
             connections: scenario.connections.map_or(Connections::Keep, |connections| connections.value),
             pause_on_failure: scenario.pause_on_failure.as_ref().and_then(|pause| self.typed(pause)),
+            trace: self.trace(scenario),
             setup,
             steps,
             tags,
@@ -122,6 +124,34 @@ impl Resolver<'_> {
             }
         }
         scope
+    }
+
+    /// The scenario's own word, or the target's.
+    fn trace(&mut self, scenario: &ast::Scenario) -> Option<graph::Trace> {
+        let plan = self.plan;
+        let written = scenario.trace.as_ref();
+        let trace = written.or(plan.target.as_ref().and_then(|target| target.trace.as_ref()))?;
+        let sample = match trace {
+            Trace::Flag(flag) => self.typed(flag)?.then_some(PartsPerMillion(1_000_000))?,
+            Trace::Sample(share) => {
+                let (sample, span) = (self.typed(share)?, share.span());
+                if sample.0 == 0 {
+                    self.diagnostics.push(
+                        Diagnostic::error(codes::BAD_VALUE, span, "a share of 0 traces nothing")
+                            .help("write `trace: false`, or a share such as `1%`"),
+                    );
+                    return None;
+                }
+                sample
+            }
+        };
+        for header in own_traceparents(scenario) {
+            self.diagnostics.push(
+                Diagnostic::error(codes::CONFLICTING_KEYS, header, "`trace` writes this header itself")
+                    .help("leave the header out, or say `trace: false` in this scenario"),
+            );
+        }
+        Some(graph::Trace { sample })
     }
 
     fn draws(&mut self, scenario: &ast::Scenario) -> (Vec<Draw>, BTreeMap<String, Span>) {
@@ -301,6 +331,31 @@ fn stage_places(value: &SettingValue) -> Vec<StagePlace> {
         SettingValue::RateStages(stages) => places(stages),
         _ => Vec::new(),
     }
+}
+
+/// Where steps of a scenario write a `traceparent` themselves.
+fn own_traceparents(scenario: &ast::Scenario) -> Vec<Span> {
+    fn visit(steps: &[ast::Step], out: &mut Vec<Span>) {
+        for step in steps {
+            match &step.kind {
+                StepKind::Http(http) => {
+                    let (Asked::Direct(request) | Asked::Call(_, request)) = &http.asked;
+                    let own = request.headers.iter().filter(|(name, _)| name.value == "traceparent");
+                    out.extend(own.map(|(name, _)| name.span));
+                }
+                StepKind::Choose(branches) => branches.iter().for_each(|branch| visit(&branch.steps, out)),
+                StepKind::Repeat { steps, .. }
+                | StepKind::Each { steps, .. }
+                | StepKind::When { steps, .. }
+                | StepKind::Group { steps, .. } => visit(steps, out),
+                StepKind::Pause(_) | StepKind::Broken => {}
+            }
+        }
+    }
+    let mut out = Vec::new();
+    visit(&scenario.setup, &mut out);
+    visit(&scenario.steps, &mut out);
+    out
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {

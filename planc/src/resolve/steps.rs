@@ -351,8 +351,12 @@ impl Resolver<'_> {
         };
         let own = self.request(extra, scope);
         let Some(endpoint) = plan.endpoint(&name.value) else {
-            let names = plan.endpoints.iter().map(|endpoint| endpoint.name.value.as_str());
-            self.unknown("endpoint", name, names);
+            if plan.lost.endpoints {
+                self.lost.steps = true;
+            } else {
+                let names = plan.endpoints.iter().map(|endpoint| endpoint.name.value.as_str());
+                self.unknown("endpoint", name, names);
+            }
             self.texts(&step.path, scope);
             return (own, None, name.span, None);
         };

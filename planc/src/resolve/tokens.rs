@@ -97,8 +97,8 @@ impl Resolver<'_> {
                 let url = super::fold(&self.inputs, &request.url.parsed.value);
                 Some((request.method, url.as_literal()?.to_string()))
             });
-            let span = endpoint.name.span;
-            out.insert(endpoint.name.value.clone(), Endpoint { span, scopes, limit, address });
+            let (span, imported) = (endpoint.name.span, endpoint.imported.is_some());
+            out.insert(endpoint.name.value.clone(), Endpoint { span, scopes, limit, imported, address });
         }
         out
     }

@@ -48,6 +48,7 @@ fn scenario(s: &ScenarioOutline) -> Json {
         "requests": s.requests.map(|(least, most)| json!({ "least": least, "most": most })),
         "users": s.users,
         "draws": s.draws,
+        "traces": s.traces,
     })
 }
 

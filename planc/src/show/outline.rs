@@ -83,6 +83,8 @@ pub struct ScenarioOutline {
     pub users: String,
     /// Draws in words.
     pub draws: Vec<String>,
+    /// Share of its requests whose trace is recorded, in words.
+    pub traces: Option<String>,
 }
 
 impl ScenarioOutline {
@@ -195,7 +197,7 @@ fn probe(probe: &Probe) -> String {
             parts.extend(facts.free_connections.map(|n| format!("{n} connections free")));
             format!("postgres: {}", parts.join(", "))
         }
-        Probe::Command { argv } => format!("command: {}", words(argv)),
+        Probe::Command { argv, .. } => format!("command: {}", words(argv)),
         Probe::File { path } => format!("file: {}", template(path)),
     }
 }
@@ -268,6 +270,7 @@ fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
         requests: iterations.map(|n| scaled(each, n)),
         users: users(demand),
         draws: scenario.draw.iter().map(|d| format!("{} from {}", d.binding, d.fixture)).collect(),
+        traces: scenario.trace.map(|trace| trace.sample.to_string()),
     }
 }
 

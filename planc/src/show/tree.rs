@@ -66,6 +66,9 @@ fn scenario(out: &mut String, s: &ScenarioOutline) {
     if !s.draws.is_empty() {
         out.push_str(&format!("     draws {}\n", s.draws.join(", ")));
     }
+    if let Some(share) = &s.traces {
+        out.push_str(&format!("     sends traceparent, {share} of the traces recorded\n"));
+    }
 }
 
 fn requests_in_words((least, most): (u64, Option<u64>)) -> String {

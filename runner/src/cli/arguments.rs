@@ -107,13 +107,23 @@ Exit codes: 0 every case holds, 99 one does not, 104 a file or its plan has erro
     #[command(after_help = "\
 Examples:
   runner report results/evidence.json --format html -o report.html
-  runner report results --format markdown >> $GITHUB_STEP_SUMMARY")]
+  runner report results --format markdown >> $GITHUB_STEP_SUMMARY
+  runner report results --template performance.md.j2 -o performance.md
+
+A template is Jinja over the run: {{ plan }}, {{ verdict.word }}, {{ shown(\"http_req_duration{name:login}\", \"p(95)\") }},
+{% for one in exemplars %} … {% endfor %}. Every name is in docs/report-templates.md; one that does not exist is an error
+with its line. `report.html.j2` is escaped as HTML.
+
+Exit codes: 0 written, 2 no evidence, or the template is wrong, 117 it could not be written.")]
     Report {
         /// Evidence file, or the folder of a run
         evidence: PathBuf,
         /// How to tell it
         #[arg(long, default_value = "terminal", value_parser = PossibleValuesParser::new(REPORTS.iter().map(|r| r.name)))]
         format: String,
+        /// A template of your own (Jinja), in place of a format
+        #[arg(long, value_name = "FILE", conflicts_with = "format")]
+        template: Option<PathBuf>,
         /// File to write; standard output without it
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -195,6 +205,9 @@ pub(super) struct Apply {
     /// Worker threads (default: one a core)
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(super) workers: usize,
+    /// Push the metrics here by Prometheus remote write, in place of the plan's `report.prometheus`
+    #[arg(long, value_name = "URL")]
+    pub(super) prometheus_rw: Option<String>,
 }
 
 #[derive(Args)]

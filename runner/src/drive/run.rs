@@ -5,6 +5,7 @@ use crate::record::{Cell as Sample, Family, PartCounts};
 use crate::rows::Drawn;
 use crate::shared::Shared;
 use crate::steps;
+use crate::trace::Ids;
 use crate::views::{Moment, View};
 use crate::vu::{Vu, VuCore, add_one};
 use crate::worker::Worker;
@@ -52,6 +53,8 @@ pub(crate) struct ScenarioRun {
     pub(crate) begun: Cell<Option<Instant>>,
     /// No more iterations begin.
     pub(crate) ending: Cell<bool>,
+    /// Trace ids.
+    pub(crate) ids: Ids,
     /// Gates judge parts of it.
     viewed: bool,
     alive: Cell<u32>,
@@ -180,6 +183,7 @@ impl ScenarioRun {
             closing: tokio::sync::Notify::new(),
             begun: Cell::new(None),
             ending: Cell::new(false),
+            ids: Ids::default(),
             viewed: !worker.program.views.is_empty(),
             alive: Cell::new(0),
             most_alive: Cell::new(0),

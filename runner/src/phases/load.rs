@@ -173,10 +173,14 @@ impl Run<'_> {
                 return Err(Halt(End::PreflightRefused));
             }
         };
+        let pusher = self.pusher(&mut input);
         let listener = &mut *self.listener;
-        let played = load::run(input, &mut |event| listener.event(&event));
+        let outcome = load::run(input, &mut |event| listener.event(&event));
         drop(watcher);
-        match played {
+        if let (Some(pusher), Ok((measured, _))) = (pusher, &outcome) {
+            self.pushed(pusher, measured, start);
+        }
+        match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
                 let seen =
@@ -225,6 +229,7 @@ impl Run<'_> {
             from_stage: self.options.from_stage.clone(),
             search: Some(self.search()),
             scraped: None,
+            stream: None,
         }
     }
 
@@ -292,6 +297,7 @@ fn joined(smoke: LoadRecord, mut load: LoadRecord) -> LoadRecord {
         load.health.clock_jump_us = smoke.health.clock_jump_us;
     }
     load.error = load.error.or(smoke.error);
+    load.exemplars.extend(smoke.exemplars);
     load
 }
 

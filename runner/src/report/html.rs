@@ -3,6 +3,7 @@
 use super::junit::escape;
 use super::metrics::{self, TREND_STATS};
 use super::terminal::{STAGE_COLUMNS, stage_cells, sums, word};
+use super::traces;
 use crate::evidence::{Evidence, HealthSecond, NodeOutcome, Tick};
 use crate::judge::{GateState, Verdict};
 
@@ -94,6 +95,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     stages(&mut out, verdict);
     charts(&mut out, evidence);
     metric_table(&mut out, evidence);
+    trace_table(&mut out, evidence);
     list(&mut out, "Load", sums(evidence).into_iter());
     list(&mut out, "Strains on the generator", verdict.warnings.iter().cloned());
     list(&mut out, "Not measured", verdict.not_measured.iter().cloned());
@@ -314,6 +316,20 @@ fn metric_table(out: &mut String, evidence: &Evidence) {
             out.push_str(&format!("<td colspan=\"{}\">{}</td>", TREND_STATS.len(), row.line()));
         }
         out.push_str("</tr>\n");
+    }
+    out.push_str("</table>\n");
+}
+
+fn trace_table(out: &mut String, evidence: &Evidence) {
+    let rows = traces::rows(evidence);
+    if rows.is_empty() {
+        return;
+    }
+    let heads: String = traces::COLUMNS.iter().map(|name| format!("<th>{name}</th>")).collect();
+    out.push_str(&format!("<h2>Slowest traces</h2><table><tr>{heads}</tr>\n"));
+    for [scenario, stage, step, took, answer, id] in rows {
+        let cells = [scenario, stage, step, took, answer].map(|cell| format!("<td>{}</td>", escape(&cell)));
+        out.push_str(&format!("<tr>{}<td><code>{id}</code></td></tr>\n", cells.concat()));
     }
     out.push_str("</table>\n");
 }

@@ -2,6 +2,7 @@
 
 use super::metrics::{self, TREND_STATS};
 use super::terminal::{STAGE_COLUMNS, stage_cells, sums, word};
+use super::traces;
 use crate::evidence::Evidence;
 use crate::judge::{GateState, Verdict};
 
@@ -71,6 +72,16 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
                 out.push_str(&format!(" {} |{}", row.line(), " |".repeat(TREND_STATS.len() - 1)));
             }
             out.push('\n');
+        }
+        out.push_str("\n</details>\n");
+    }
+    let rows = traces::rows(evidence);
+    if !rows.is_empty() {
+        out.push_str("\n<details><summary>Slowest traces</summary>\n\n");
+        out.push_str(&format!("| {} |\n|-|-:|-|-:|-|-|\n", traces::COLUMNS.join(" | ")));
+        for row in rows {
+            let cells = row.map(|cell| cell.replace('|', "\\|"));
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
         out.push_str("\n</details>\n");
     }

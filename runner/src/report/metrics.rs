@@ -61,6 +61,132 @@ pub(crate) fn checks(evidence: &Evidence) -> BTreeMap<String, (u64, u64)> {
     out
 }
 
+/// One figure of a metric under any selector, `http_req_duration{name:bet}` and `p(95)`, and its unit: microseconds, a
+/// share or a number. None where nothing was sampled.
+///
+/// # Errors
+/// When the plan cannot emit such a sample, or the figure is none of this metric.
+pub(crate) fn figure(
+    evidence: &Evidence,
+    subject: &str,
+    stat: &str,
+    stage: Option<u32>,
+) -> Result<Option<(f64, Unit)>, String> {
+    let (metric, selector) = parse_subject(subject)?;
+    let load = evidence.load.as_ref();
+    let populations: Vec<&Population> = load.iter().flat_map(|load| [&load.on_time, &load.late]).collect();
+    let known = series(&populations).any(|series| series.metric == metric);
+    let graph = &evidence.graph;
+    if !known && !graph.metrics.contains_key(&metric) && !planc::is_built_in_metric(&metric) {
+        return Err(format!("no metric is named `{metric}`"));
+    }
+    for (tag, value) in &selector {
+        if let Some(values) = declared(graph, tag).filter(|values| !values.contains(value.as_str())) {
+            let values: Vec<&str> = values.into_iter().collect();
+            return Err(format!("nothing has `{tag}:{value}`; there are {}", values.join(", ")));
+        }
+    }
+    let seconds = load.map_or(0.0, |load| load.duration_us as f64 / 1e6);
+    let of: Vec<Series> = match stage {
+        None => {
+            let matching = |series: &&Series| {
+                series.metric == metric
+                    && selector.iter().all(|(tag, value)| series.tags.get(tag) == Some(value))
+            };
+            series(&populations).filter(matching).cloned().collect()
+        }
+        Some(stage) => of_stage(evidence, &metric, &selector, stage)?,
+    };
+    let row = fold(graph, metric, subject.to_owned(), of.iter(), seconds);
+    let unit = if matches!(stat, "count" | "passes" | "fails") { Unit::Plain } else { row.unit() };
+    if row.samples == 0 {
+        return Ok(None);
+    }
+    if let Some(value) = row.values.get(stat) {
+        return Ok(Some((*value, unit)));
+    }
+    match (row.is_trend(), stat, percent(stat)) {
+        (true, "count", _) => Ok(Some((row.samples as f64, Unit::Plain))),
+        (true, _, Some(millionths)) => {
+            let mut trend = Distribution::default();
+            for series in &of {
+                if let Samples::Trend(samples) = &series.samples {
+                    trend.add(samples);
+                }
+            }
+            let scale = if row.kind == MetricKind::Trend { 1e3 } else { 1.0 };
+            Ok(trend.percentile(millionths).map(|value| (value / scale, unit)))
+        }
+        _ => {
+            let known: Vec<&str> = row.values.keys().copied().collect();
+            Err(format!("`{}` has no figure `{stat}`; it has {}", row.metric, known.join(", ")))
+        }
+    }
+}
+
+/// `p(99.9)` in millionths of a percent.
+fn percent(stat: &str) -> Option<i64> {
+    let number = stat.strip_prefix("p(")?.strip_suffix(')')?;
+    let fixed = planc::units::parse_fixed(number.trim()).ok()?;
+    (0..=100_000_000).contains(&fixed.0).then_some(fixed.0)
+}
+
+/// Metric and tags of `metric{tag:value,…}`.
+fn parse_subject(subject: &str) -> Result<(String, BTreeMap<String, String>), String> {
+    let wrong = || format!("`{subject}` is not `metric` or `metric{{tag:value,other:value}}`");
+    let (metric, rest) = match subject.split_once('{') {
+        Some((metric, rest)) => (metric, rest.trim_end().strip_suffix('}').ok_or_else(wrong)?),
+        None => (subject, ""),
+    };
+    let pairs = rest.split(',').filter(|pair| !pair.trim().is_empty());
+    let tags: Option<BTreeMap<String, String>> = pairs
+        .map(|pair| pair.split_once(':').map(|(tag, value)| (tag.trim().into(), value.trim().into())))
+        .collect();
+    Ok((metric.trim().to_owned(), tags.ok_or_else(wrong)?))
+}
+
+/// All values that a tag of the engine's own can have; none for tags whose values only the run knows.
+fn declared<'g>(graph: &'g ExecutionGraph, tag: &str) -> Option<BTreeSet<&'g str>> {
+    let mut out = BTreeSet::new();
+    if tag == "scenario" {
+        return Some(graph.scenarios.iter().map(|scenario| scenario.name.as_str()).collect());
+    }
+    let mut visit = |step: &'g planc::graph::Step| match (&step.kind, tag) {
+        (planc::graph::StepKind::Http(http), "endpoint") => out.extend(http.endpoint.as_deref()),
+        (_, "name") => drop(out.insert(step.name.as_str())),
+        _ => {}
+    };
+    for scenario in &graph.scenarios {
+        planc::graph::walk(&scenario.setup, &mut visit);
+        planc::graph::walk(&scenario.steps, &mut visit);
+    }
+    matches!(tag, "endpoint" | "name").then_some(out)
+}
+
+/// What was kept of a stage: the run keeps apart what a gate with this `stage` looks at.
+fn of_stage(
+    evidence: &Evidence,
+    metric: &str,
+    selector: &BTreeMap<String, String>,
+    stage: u32,
+) -> Result<Vec<Series>, String> {
+    let views = evidence.load.iter().flat_map(|load| &load.views);
+    let view = views
+        .filter(|view| view.metric == metric && view.selector == *selector)
+        .find(|view| matches!(&view.over, planc::graph::Over::Stage { number, .. } if *number == stage));
+    let view = view.ok_or_else(|| {
+        let subject = subject(metric, selector);
+        format!("stage {stage} of `{subject}` was not kept apart; a threshold with `stage: {stage}` keeps it")
+    })?;
+    let samples = view.parts.values().flat_map(|part| [&part.on_time, &part.late]).flatten();
+    let series = samples.map(|samples| Series {
+        metric: metric.to_owned(),
+        tags: selector.clone(),
+        samples: samples.clone(),
+    });
+    Ok(series.collect())
+}
+
 impl Row {
     /// Unit of a named figure.
     pub(crate) fn unit(&self) -> Unit {

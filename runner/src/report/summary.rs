@@ -33,6 +33,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         "verdict": verdict,
         "load": evidence.load.as_ref().map(load),
         "generator": evidence.load.as_ref().map(|load| generator(&load.health)),
+        "exemplars": evidence.load.as_ref().map(|load| &load.exemplars),
         "run": {
             "plan": evidence.graph.plan,
             "profile": evidence.graph.profile,

@@ -9,13 +9,14 @@ use crate::http::payload::Payload;
 use crate::prepare::{BodyPlan, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
 use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Key, Labels, Recorder};
 use crate::text::{InScope, Var};
+use crate::trace::{Place, Traced, stage_at};
 use crate::views::Moment;
 use crate::vu::{InFlight, Vu, VuCore};
 use crate::worker::Worker;
 use ::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
 };
-use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Bytes;
 use planc::eval::{self, EvalError};
 use planc::graph::{Connections, Json, MetricKind, Protocol};
@@ -27,6 +28,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::Sleep;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The `outcome` tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,9 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
     vu.worker.count_step(op.step);
     vu.at = vu.run.moment(&vu.worker, vu.intended);
     vu.run.count(&vu.worker, vu.at, |view| view.counts_plays_of(op.step), |counts| counts.plays += 1);
+    vu.traced = scenario
+        .trace
+        .map(|trace| vu.run.ids.next(trace, vu.run.shard, vu.intended.unwrap_or_else(Instant::now)));
     let variant = match variant(vu, scenario, op) {
         Ok(variant) => variant,
         Err(error) => return unrendered(vu, op, 0, &error),
@@ -131,7 +137,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
 
 /// Records the request that a user had in flight when it was cut off.
 pub(crate) fn censor(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
-    let Some(InFlight { variant, late, at }) = core.in_flight.take() else { return };
+    let Some(InFlight { variant, late, at, traced }) = core.in_flight.take() else { return };
     let scenario = &worker.program.scenarios[run.index];
     let (set_up, place) = core.place.get();
     let ops = if set_up { &scenario.setup } else { &scenario.steps };
@@ -150,11 +156,38 @@ pub(crate) fn censor(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
         }
     });
     of.nothing_held();
+    if let Some(traced) = traced {
+        keep_trace(worker, run, &mut recorder, op, traced, &taken);
+    }
     run.counts.censored.add(1);
 }
 
+/// Keeps the trace of a request that has ended, if it is among the slowest of its step and stage.
+fn keep_trace(
+    worker: &Worker,
+    run: &ScenarioRun,
+    recorder: &mut Recorder,
+    op: &HttpOp,
+    traced: Traced,
+    taken: &Taken,
+) {
+    let start = worker.shared.start;
+    let Some(found) = traced.found(start, traced.due.elapsed(), taken.status, taken.outcome.tag()) else {
+        return;
+    };
+    let begun = run.begun.get().unwrap_or(start);
+    let own_us = traced.due.saturating_duration_since(begun).as_micros() as u64;
+    let place = Place {
+        scenario: run.index as u16,
+        stage: stage_at(&worker.program.scenarios[run.index].stage_ends, own_us),
+        step: op.step,
+        failed: !matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError),
+    };
+    recorder.slowest.add(place, found);
+}
+
 fn in_flight(vu: &Vu, variant: u32) -> InFlight {
-    InFlight { variant, late: vu.late, at: vu.at }
+    InFlight { variant, late: vu.late, at: vu.at, traced: vu.traced }
 }
 
 /// Where the samples of one play of a step go.
@@ -216,6 +249,9 @@ async fn render(
             value.map_err(|_| EvalError(format!("header `{name}` has characters no header carries")))?;
         value.set_sensitive(*secret);
         headers.insert(name.clone(), value);
+    }
+    if let Some(traced) = &vu.traced {
+        headers.insert(TRACEPARENT, traced.header());
     }
     let payload = match &op.body {
         BodyPlan::Fixed(payload) => payload.clone(),
@@ -539,6 +575,12 @@ fn finish(
         record(vu, op, variant, &hop.opening, &hop.phases, &hop.taken);
     }
     record(vu, op, variant, &opening, &phases, &taken);
+    if let Some(traced) = vu.traced.take()
+        && vu.rehearsal.is_none()
+    {
+        let mut recorder = vu.worker.recorder.borrow_mut();
+        keep_trace(&vu.worker, &vu.run, &mut recorder, op, traced, &taken);
+    }
     if !op.records.is_empty() {
         custom(vu, scenario, op, variant, &observed);
     }

@@ -2,6 +2,7 @@
 
 mod parts;
 mod server;
+mod traces;
 
 use super::*;
 use crate::evidence::{Population, Samples, ScenarioRecord, Trend};
@@ -99,6 +100,7 @@ fn scenario(name: &str, demand: Demand, steps: Vec<Step>) -> Scenario {
         draw: vec![],
         connections: Connections::Keep,
         pause_on_failure: None,
+        trace: None,
         setup: vec![],
         steps,
         tags: BTreeMap::new(),
@@ -162,6 +164,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         from_stage: BTreeMap::new(),
         search: None,
         scraped: None,
+        stream: None,
     }
 }
 

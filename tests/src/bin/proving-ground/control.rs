@@ -1,4 +1,4 @@
-//! The switches under `/_`: faults, counters, the environment's name. Never counted, never broken.
+//! The switches under `/_`: faults, counters, traces, the environment's name. Never counted, never broken.
 
 use crate::failure::Failure;
 use crate::faults::FaultSpec;
@@ -18,6 +18,7 @@ pub(crate) fn router() -> Router<Shared> {
     Router::new()
         .route("/_faults", get(faults).put(set_faults).delete(clear_faults))
         .route("/_faults/log", get(async |State(ground): State<Shared>| Json(ground.faults.log())))
+        .route("/_traces", get(async |State(ground): State<Shared>| Json(ground.traces.ids())))
         .route("/_stats", get(stats).delete(clear_stats))
         .route("/_app_env", patch(set_app_env))
 }

@@ -9,6 +9,7 @@ use crate::pool::Pool;
 use crate::stats::Stats;
 use crate::telemetry::Queue;
 use crate::tokens::TokenCache;
+use crate::traces::Traces;
 use crate::window::MinuteWindow;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, RwLock};
@@ -35,6 +36,7 @@ pub(crate) struct Ground {
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
     pub(crate) queue: Queue,
+    pub(crate) traces: Traces,
 }
 
 impl Ground {
@@ -57,6 +59,7 @@ impl Ground {
             faults,
             stats: Stats::default(),
             queue: Queue::new(),
+            traces: Traces::default(),
         })
     }
 

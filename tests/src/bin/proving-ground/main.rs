@@ -31,6 +31,7 @@ mod start;
 mod stats;
 mod telemetry;
 mod tokens;
+mod traces;
 mod window;
 
 use clap::Parser;

@@ -98,6 +98,7 @@ async fn observe(
     if request.method() == Method::POST {
         ground.queue.put(ground.faults.queue_stalled());
     }
+    ground.traces.see(request.headers());
     if ground.faults.idle() {
         let response = next.run(request).await;
         visit.answered(response.status());

@@ -38,6 +38,12 @@ pub(crate) struct FaultSpec {
     limited_share: f64,
     wrong_body: bool,
     empty_body: bool,
+    /// Inbound: audit entries that two writers at once would have written without waiting for each other.
+    pub(crate) chain_fork: bool,
+    /// Inbound: conflicts that do not say of which kind they are.
+    pub(crate) conflict_kind: bool,
+    /// Chat: a login that gives no CSRF token.
+    pub(crate) csrf_missing: bool,
 }
 
 /// How much later than it could every answer comes. The clock ticks in milliseconds.

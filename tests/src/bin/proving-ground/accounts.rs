@@ -144,7 +144,7 @@ async fn login(State(ground): State<Shared>, body: Bytes) -> Result<impl IntoRes
     let cookie = format!("session={session}; HttpOnly; Path=/; SameSite=Lax");
     let mut answer = json!({ "csrf_token": csrf, "user": { "id": id, "username": username } });
     if ground.faults.spec().is_some_and(|spec| spec.csrf_missing) {
-        answer["csrf_token"].take();
+        answer.as_object_mut().map(|answer| answer.remove("csrf_token"));
     }
     Ok(([(header::SET_COOKIE, cookie)], Json(answer)))
 }

@@ -23,7 +23,7 @@ fn broke(broken: &[String], wanted: &[&str], others: &[&str]) {
 }
 
 #[test]
-fn the_inbound_burst_is_green_and_its_token_is_kept_for_the_next_run() {
+fn the_inbound_burst_is_green() {
     let (said, out) = GREEN.run(&[]);
     let said = said.expect_code(0).expect("pass");
     assert!(!out.everything().contains("load-test-admin"), "the admin key is in an output");
@@ -52,4 +52,16 @@ fn conflicts_of_the_wrong_kind_are_red() {
     let (said, out) = RED.broken(&[], json!({ "conflict_kind": true }));
     said.expect_code(99).expect("not met: `json $.error_kind equals stale_version`");
     broke(&broken_gates(&out), &["http_req_failed"], &["http_server_errors"]);
+}
+
+#[test]
+fn a_source_system_without_a_mapping_document_does_not_boot() {
+    let (said, _) = RED.run(&["--set", "source_system=other-erp"]);
+    said.expect_code(116).expect("no mapping document for SOURCE_SYSTEM other-erp");
+    let folder = tests::Out::new();
+    let mapping = r#"{ "source_system": "other-erp", "resources": {} }"#;
+    std::fs::write(folder.path().join("other-erp.json"), mapping).expect("written");
+    let mappings = format!("mappings={}", folder.arg());
+    let (said, _) = RED.run(&["--set", "source_system=other-erp", "--set", &mappings]);
+    said.expect_code(116).expect("other-erp is not in inbound_source_systems_allowlist");
 }

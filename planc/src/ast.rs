@@ -512,7 +512,7 @@ pub(crate) struct Token {
 #[derive(Debug, Clone)]
 pub(crate) enum TokenSource {
     Given(Text),
-    Issued { request: Box<Request>, take: String, ttl: Option<Typed<Duration>> },
+    Issued { request: Box<Request>, take: String, ttl: Option<Typed<Duration>>, keep: bool },
 }
 
 /// One entry of `endpoints:`.

@@ -257,6 +257,9 @@ pub enum TokenSource {
         take: String,
         /// How long it lives.
         ttl: Option<Duration>,
+        /// Kept in a local store for the next run, which verifies it and asks for another only when it is dead.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
 }
 

@@ -439,6 +439,10 @@ fn token() -> Json {
             ("header", text("Header that carries it: `Authorization: Bearer {{ token }}`.")),
             ("scopes", list("Scopes that it must have.", json!({ "type": "string" }))),
             ("verify", described("A probe that it is alive.", local("check"))),
+            (
+                "keep",
+                json!({ "type": "boolean", "description": "Keep what was issued for the next run, until it is dead." }),
+            ),
         ],
     )
 }

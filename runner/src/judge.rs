@@ -483,11 +483,16 @@ fn not_measured(
         }
     }
     for scenario in graph.scenarios.iter().filter(|s| !skipped.contains(&s.name)) {
+        let switched_off = applied::switched_off(&scenario.steps);
         walk(&scenario.steps, &mut |step| {
             if !matches!(step.kind, StepKind::Http(_)) {
                 return;
             }
             let what = format!("step `{}` of `{}`", step.name, scenario.name);
+            if switched_off.contains(&step.id) {
+                out.push(format!("{what} is switched off by the inputs"));
+                return;
+            }
             if load.steps_played.get(&step.id.0).copied().unwrap_or(0) == 0 {
                 out.push(format!("{what} was never played"));
             }

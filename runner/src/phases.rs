@@ -16,7 +16,7 @@ use crate::listen::Listener;
 use crate::mask::Masker;
 use crate::orchestrate::Options;
 use crate::services::{Ground, Services};
-use crate::tokens;
+use crate::tokens::{self, Wanted, kept::Store};
 use crate::values::Values;
 use crate::world::World;
 use planc::graph::ExecutionGraph;
@@ -157,12 +157,15 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.listener.part("tokens");
+        let store = Store::of(&self.world.env, (self.world.clock)());
         for (name, token) in &graph.tokens {
             let start = Instant::now();
             let mut masker = self.masker.clone();
+            let wanted = Wanted { name, token, store: &store };
             let outcome = self.block_with(|prober| {
                 let masker = &mut masker;
-                async move { tokens::obtain(token, &prober, masker).await }
+                let wanted = &wanted;
+                async move { tokens::obtain(wanted, &prober, masker).await }
             });
             self.masker = masker;
             let (seen, fix) = match outcome? {

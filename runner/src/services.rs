@@ -89,6 +89,7 @@ impl Services {
                     full.insert(name.clone(), fill(value, &scope)?);
                 }
                 let log = ground.logs.join(format!("{}.log", service.name));
+                set(values, "log", log.display().to_string().into());
                 let spawner = match &self.spawner {
                     Some(spawner) => spawner,
                     None => self.spawner.insert(Spawner::start()?),

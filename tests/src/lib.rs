@@ -285,10 +285,15 @@ impl Drop for Running {
 pub struct Ground {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    _running: Running,
+    _running: Option<Running>,
 }
 
 impl Ground {
+    /// One that a runner has started, to look into it and to break it.
+    pub fn at(url: &str) -> Ground {
+        Ground { url: url.to_owned(), _running: None }
+    }
+
     /// Starts it with these environment variables on a database, or without one.
     pub fn start(database_url: Option<&str>, env: &[(&str, &str)]) -> Ground {
         let mut command = command("proving-ground");
@@ -304,7 +309,7 @@ impl Ground {
         reader.read_line(&mut line).expect("proving-ground speaks");
         let url = line.trim().rsplit(' ').next().unwrap_or("").to_owned();
         assert!(url.starts_with("http://"), "proving-ground said {line:?}");
-        Ground { url, _running: Running { child } }
+        Ground { url, _running: Some(Running { child }) }
     }
 
     /// A request with an optional JSON body; status and body. Small and blocking: one connection, one answer.

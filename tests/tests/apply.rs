@@ -226,6 +226,34 @@ fn a_second_seed_touches_no_row() {
 }
 
 #[test]
+fn a_kept_token_is_issued_once_and_anew_when_it_is_dead() {
+    let staging = Staging::start(&[]);
+    let state = Out::new();
+    let preflight = || {
+        let mut command = command("runner");
+        command.args(["preflight", "tests/plans/kept-token.yaml"]).env("XDG_STATE_HOME", state.path());
+        command.env("TARGET_URL", &staging.ground.url).env("ADMIN_KEY", "admin");
+        run(&mut command).expect_code(0)
+    };
+    let issued = || staging.database.value("select count(*) from api_tokens where name = 'kept-token'");
+    preflight().expect("issued, status 200");
+    preflight().expect("kept since 20");
+    assert_eq!(issued(), "1");
+    let kept = state.everything();
+    let token = kept.split('"').nth(3).expect("a token");
+    // Dead: it is not there any more. And of no use: it has not the scope that the plan wants.
+    staging.database.execute("delete from api_tokens where name = 'kept-token'");
+    staging.ground.send("DELETE", "/api/admin/tokens/00000000-0000-4000-8000-000000000001", None);
+    let said = preflight().expect("the kept one is dead").expect("saw 401").expect("issued anew, status 200");
+    said.expect_without(token);
+    preflight().expect("kept since 20");
+    staging.database.execute("update api_tokens set scopes = '{}' where name = 'kept-token'");
+    staging.ground.send("DELETE", "/api/admin/tokens/00000000-0000-4000-8000-000000000001", None);
+    preflight().expect("the kept one is dead").expect("issued anew");
+    assert_eq!(issued(), "2");
+}
+
+#[test]
 fn a_killed_seeder_leaves_nothing_and_the_next_one_completes() {
     let staging = Staging::start(&[]);
     let out = Out::new();

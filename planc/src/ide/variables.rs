@@ -114,8 +114,8 @@ impl Document<'_> {
     fn service_fields(&self, service: &str, out: &mut Proposals) {
         let node = self.declaration("services", service);
         let postgres = node.is_some_and(|node| node.get("ephemeral").is_some());
-        let fields = ["url", "host", "port", "database", "socket"];
-        for field in &fields[..if postgres { 5 } else { 3 }] {
+        let last: &[&str] = if postgres { &["database", "socket"] } else { &["log"] };
+        for field in ["url", "host", "port"].iter().chain(last) {
             out.word(CompletionKind::Variable, field, None);
         }
     }

@@ -309,7 +309,8 @@ impl Parser<'_> {
         let name = entry.key.clone();
         let mut map = self.map(&entry.value, "a token", Some(name.span))?;
         let value = map.take("value").map(|node| self.text(node));
-        let issue = map.entry("issue").map(|entry| self.issue(&entry.value, entry.key.span));
+        let keep = map.entry("keep").filter(|entry| self.flag(&entry.value)).map(|entry| entry.key.span);
+        let issue = map.entry("issue").map(|entry| self.issue(&entry.value, entry.key.span, keep.is_some()));
         let source = match (value, issue) {
             (Some(_), Some(_)) => {
                 self.error(
@@ -333,18 +334,34 @@ impl Parser<'_> {
         let verify = map
             .entry("verify")
             .and_then(|entry| self.check(&entry.value, "`verify`", false, Some(entry.key.span)));
+        if let Some(at) = keep {
+            self.kept(at, source.as_ref(), verify.is_some() || map.has_near("verify"));
+        }
         self.finish(map);
         Some(Token { name, source, header, scopes, verify })
     }
 
-    fn issue(&mut self, node: &Node, at: Span) -> Option<TokenSource> {
+    /// What is kept was issued, and is asked whether it still lives before it is used again.
+    fn kept(&mut self, at: Span, source: Option<&TokenSource>, verified: bool) {
+        if let Some(TokenSource::Given(_)) = source {
+            let message = "only a token that the run has issued can be kept";
+            let diagnostic = Diagnostic::error(codes::CONFLICTING_KEYS, at, message);
+            self.diagnostics.push(diagnostic.help("leave `keep` out: whoever gives `value` keeps it"));
+        } else if !verified {
+            let message = "a token that is kept needs `verify`, or nobody would notice that it is dead";
+            let diagnostic = Diagnostic::error(codes::MISSING_KEY, at, message);
+            self.diagnostics.push(diagnostic.help("write `verify: { get: PATH, expect: { status: 200 } }`"));
+        }
+    }
+
+    fn issue(&mut self, node: &Node, at: Span, keep: bool) -> Option<TokenSource> {
         let mut map = self.map(node, "`issue`", Some(at))?;
         let request = self.request(&mut map);
         let take = self.require(&mut map, "take").and_then(|node| self.word(node));
         let take = take.filter(|path| self.json_path(&path.value, path.span));
         let ttl = self.typed_key(&mut map, "ttl");
         self.finish(map);
-        Some(TokenSource::Issued { request: Box::new(request?), take: take?.value, ttl })
+        Some(TokenSource::Issued { request: Box::new(request?), take: take?.value, ttl, keep })
     }
 
     fn endpoints(&mut self, node: &Node, from_file: bool) -> Vec<Endpoint> {

@@ -28,7 +28,7 @@ pub(super) fn shapes(plan: &ast::Plan, which: impl Fn(&str) -> bool) -> Shape {
     let mut out = BTreeMap::new();
     for service in plan.services.iter().filter(|service| which(&service.name.value)) {
         let fields: &[&str] = match service.kind {
-            ServiceKind::Command { .. } => &["url", "host", "port"],
+            ServiceKind::Command { .. } => &["url", "host", "port", "log"],
             ServiceKind::Postgres { .. } => &["url", "host", "port", "database", "socket"],
             ServiceKind::Broken => {
                 out.insert(service.name.value.clone(), Shape::Any);

@@ -31,10 +31,11 @@ impl Resolver<'_> {
         let with_token = world.clone().plain(["token", "scopes", "run_id"]);
         let source = match &token.source {
             Some(TokenSource::Given(value)) => Some(graph::TokenSource::Given(self.text(value, &world))),
-            Some(TokenSource::Issued { request, take, ttl }) => Some(graph::TokenSource::Issued {
+            Some(TokenSource::Issued { request, take, ttl, keep }) => Some(graph::TokenSource::Issued {
                 request: self.request(request, &with_scopes),
                 take: take.clone(),
                 ttl: ttl.as_ref().and_then(|ttl| self.typed(ttl)),
+                keep: *keep,
             }),
             None => None,
         };

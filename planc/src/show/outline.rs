@@ -239,9 +239,10 @@ fn fixture(fixture: &Fixture) -> (String, String) {
 fn token(token: &Token) -> String {
     let source = match &token.source {
         TokenSource::Given(_) => "given".to_string(),
-        TokenSource::Issued { request, ttl, .. } => {
+        TokenSource::Issued { request, ttl, keep, .. } => {
             let ttl = ttl.map_or(String::new(), |ttl| format!(", lives {}", show_duration(ttl)));
-            format!("issued by {} {}{ttl}", request.method, template(&request.url))
+            let keep = if *keep { ", kept" } else { "" };
+            format!("issued by {} {}{ttl}{keep}", request.method, template(&request.url))
         }
     };
     let scopes =

@@ -2,7 +2,10 @@
 
 use super::{Case, Cause, CauseKind, GateState, cause, dropped, walk};
 use crate::evidence::{End, ScenarioRecord};
-use planc::graph::{Demand, Scenario, StepKind};
+use planc::eval;
+use planc::expr::Expr;
+use planc::graph::{Demand, Scenario, Step, StepId, StepKind};
+use std::collections::BTreeSet;
 
 impl Case<'_> {
     /// What of the plan's load was not applied.
@@ -118,13 +121,29 @@ impl Case<'_> {
 
     fn never_played(&self, scenario: &Scenario, out: &mut Vec<Cause>) {
         for steps in [&scenario.setup, &scenario.steps] {
+            let switched_off = switched_off(steps);
             walk(steps, &mut |step| {
                 let played = self.load.steps_played.get(&step.id.0).copied().unwrap_or(0);
-                if matches!(step.kind, StepKind::Http(_)) && played == 0 {
+                let expected = matches!(step.kind, StepKind::Http(_)) && !switched_off.contains(&step.id);
+                if expected && played == 0 {
                     let text = format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
                     out.push(cause(CauseKind::Load, text));
                 }
             });
         }
     }
+}
+
+/// Steps whose condition the run's inputs make false, such as `when: inputs.login == 'per_iteration'`: they are no part
+/// of what was asked for. A gate that needs them has no data.
+pub(super) fn switched_off(steps: &[Step]) -> BTreeSet<StepId> {
+    let mut out = BTreeSet::new();
+    walk(steps, &mut |step| {
+        if let StepKind::When { condition: Expr::Const(value), steps } = &step.kind
+            && !eval::truthy(value)
+        {
+            walk(steps, &mut |inner| out.extend([inner.id]));
+        }
+    });
+    out
 }

@@ -5,7 +5,8 @@ mod precedence;
 use super::*;
 use crate::evidence::{NodeRecord, Population, Samples, Trend};
 use crate::testing::{errors, evidence, graph, p95, trend};
-use planc::graph::{Aggregate, Bound, Comparison, Demand, Gate, StepId};
+use planc::expr::Expr;
+use planc::graph::{Aggregate, Bound, Comparison, Demand, Gate, Step, StepId};
 use planc::units::Fixed;
 
 type Change = fn(&mut LoadRecord);
@@ -280,6 +281,21 @@ fn a_scenario_left_out_on_purpose_is_told_and_does_not_decide() {
     assert_eq!(exit, 111);
     assert_eq!(verdict.gates[0].state, GateState::Skipped);
     assert!(verdict.not_measured[0].contains("left out on purpose"));
+}
+
+#[test]
+fn a_step_that_the_inputs_switch_off_is_told_and_not_missed() {
+    for (on, code, told) in [(false, 0, "is switched off by the inputs"), (true, 111, "was never played")] {
+        let mut graph = graph(vec![p95(), errors()]);
+        let steps = &mut graph.scenarios[0].steps;
+        let again = Step { id: StepId(9), name: "again".into(), ..steps[0].clone() };
+        let kind = StepKind::When { condition: Expr::Const(on.into()), steps: vec![again.clone()] };
+        steps.push(Step { id: StepId(8), name: "when".into(), kind, ..again });
+        let (exit, text, verdict) = verdict_of(&graph, |_| {});
+        assert_eq!(exit, code, "{text}");
+        let line = format!("step `again` of `s` {told}");
+        assert!(verdict.not_measured.contains(&line), "{:?}", verdict.not_measured);
+    }
 }
 
 #[test]

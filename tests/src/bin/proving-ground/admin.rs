@@ -1,7 +1,8 @@
 //! Issuing and revoking tokens, for whoever has the admin key.
 
 use crate::failure::Failure;
-use crate::ground::Shared;
+use crate::ground::{Ground, Shared};
+use crate::inbound::RESOURCES;
 use crate::routes::Routes;
 use crate::secrets::{digest, random};
 use crate::tokens::SCOPES;
@@ -44,18 +45,23 @@ struct Order {
     source_system: Option<String>,
     #[serde(default)]
     inbound_resources: Vec<String>,
+    #[serde(default)]
+    mapping_override: bool,
     ttl_seconds: Option<i64>,
 }
 
 impl Order {
     fn check(&self) -> Result<(), Failure> {
         let unknown = self.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str()));
+        let stranger = self.inbound_resources.iter().find(|it| !RESOURCES.contains(&it.as_str()));
         let problem = if self.name.is_empty() {
             "name must not be empty".to_owned()
         } else if self.scopes.is_empty() {
             "scopes must not be empty".to_owned()
         } else if let Some(unknown) = unknown {
             format!("unknown scope: {unknown}")
+        } else if let Some(stranger) = stranger {
+            format!("unknown inbound resource: {stranger}")
         } else if self.ttl_seconds.is_some_and(|ttl| !(1..=TEN_YEARS).contains(&ttl)) {
             format!("ttl_seconds must be 1 to {TEN_YEARS}")
         } else {
@@ -77,11 +83,15 @@ async fn issue(_: Admin, State(ground): State<Shared>, body: Bytes) -> Result<im
     }
     let (id, token) = (Uuid::new_v4(), random());
     let sql =
-        "insert into api_tokens (id, token_hash, name, scopes, source_system, inbound_resources, expires_at)
-               values ($1, $2, $3, $4, $5, $6, now() + $7::bigint * interval '1 second')";
+        "insert into api_tokens (id, token_hash, name, scopes, source_system, inbound_resources, mapping_override, expires_at)
+               values ($1, $2, $3, $4, $5, $6, $7, now() + $8::bigint * interval '1 second')";
     let hash = digest(&ground.token_pepper, &token);
-    let Order { name, scopes, source_system, inbound_resources, ttl_seconds } = &order;
-    pool.execute(sql, &[&id, &hash, name, scopes, source_system, inbound_resources, ttl_seconds]).await?;
+    let Order { name, scopes, source_system, inbound_resources, mapping_override, ttl_seconds } = &order;
+    pool.execute(
+        sql,
+        &[&id, &hash, name, scopes, source_system, inbound_resources, mapping_override, ttl_seconds],
+    )
+    .await?;
     let answer = json!({ "id": id, "token": token, "scopes": scopes, "expires_in": ttl_seconds });
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -109,7 +119,7 @@ async fn source_system(
     Ok(Json(json!({ "source_system": name })))
 }
 
-async fn is_listed(ground: &Shared, name: &String) -> Result<bool, Failure> {
+pub(crate) async fn is_listed(ground: &Ground, name: &String) -> Result<bool, Failure> {
     let sql = "select 1 from inbound_source_systems_allowlist where source_system = $1";
     Ok(ground.pool()?.query_opt(sql, &[name]).await?.is_some())
 }

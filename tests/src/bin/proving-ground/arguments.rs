@@ -1,6 +1,7 @@
 //! What the command line and the environment say.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// A real service on a real Postgres to run load tests against.
 #[derive(clap::Parser)]
@@ -51,4 +52,10 @@ pub(crate) struct Arguments {
     /// ACME renewal-info requests allowed a second, with a burst of as many; 0 is no limit
     #[arg(long, env = "ACME_RATE_LIMIT", default_value_t = 0, value_name = "N")]
     pub(crate) acme_rate_limit: u32,
+    /// Folder of the mapping documents of inbound source systems, one `NAME.json` each
+    #[arg(long, env = "MAPPINGS_DIR", value_name = "DIR")]
+    pub(crate) mappings: Option<PathBuf>,
+    /// Source system without whose mapping document and allow-list row the server does not start
+    #[arg(long, env = "SOURCE_SYSTEM", value_name = "NAME")]
+    pub(crate) source_system: Option<String>,
 }

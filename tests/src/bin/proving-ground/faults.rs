@@ -46,6 +46,12 @@ pub(crate) struct FaultSpec {
     empty_body: bool,
     /// Nobody works off the queue of jobs that every POST puts one into.
     queue_stalled: bool,
+    /// Inbound: audit entries that two writers at once would have written without waiting for each other.
+    pub(crate) chain_fork: bool,
+    /// Inbound: conflicts that do not say of which kind they are.
+    pub(crate) conflict_kind: bool,
+    /// Chat: a login that gives no CSRF token.
+    pub(crate) csrf_missing: bool,
 }
 
 /// How much later than it could every answer comes. The clock ticks in milliseconds.

@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use crate::bucket::TokenBucket;
 use crate::failure::Failure;
 use crate::faults::Faults;
+use crate::mapping::{self, Mappings};
 use crate::passwords::Passwords;
 use crate::pool::Pool;
 use crate::stats::Stats;
@@ -33,6 +34,7 @@ pub(crate) struct Ground {
     pub(crate) chat_latency: Duration,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
+    pub(crate) mappings: Mappings,
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
     pub(crate) queue: Queue,
@@ -41,7 +43,7 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// # Errors
-    /// When `AUTH_COST` is not a possible one.
+    /// When `AUTH_COST` is not a possible one, or a mapping document is none.
     pub(crate) fn new(arguments: &Arguments, pool: Option<Pool>, faults: Faults) -> Result<Self, String> {
         let register_limit = arguments.register_limit;
         let acme_limit = arguments.acme_rate_limit;
@@ -56,6 +58,7 @@ impl Ground {
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
+            mappings: arguments.mappings.as_deref().map_or(Ok(Mappings::new()), mapping::load)?,
             faults,
             stats: Stats::default(),
             queue: Queue::new(),

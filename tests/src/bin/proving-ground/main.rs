@@ -1,8 +1,8 @@
 //! `proving-ground`: the reference target server that the load tests of this project run against.
 //!
-//! One process plays three systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
-//! backend (`/api/auth`, `/api/sessions`, `/api/chat`) and their token administration (`/api/admin`). Beside
-//! them stand bench endpoints that need no database, and switches under `/_` that break the server on purpose.
+//! One process plays several systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
+//! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a warehouse that an ERP pushes into (`/api/v1/inbound`)
+//! and their token administration (`/api/admin`). Beside them stand bench endpoints that need no database, and switches under `/_` that break the server on purpose.
 
 mod accounts;
 mod acme;
@@ -19,7 +19,9 @@ mod failure;
 mod faults;
 mod ground;
 mod health;
+mod inbound;
 mod input;
+mod mapping;
 mod migrations;
 mod passwords;
 mod pool;

@@ -4,7 +4,9 @@ use crate::failure::Failure;
 use crate::ground::Shared;
 use crate::socket::Peer;
 use crate::stats::Counter;
-use crate::{accounts, acme, admin, agents, bench, certificates, chat, control, health, telemetry, tokens};
+use crate::{
+    accounts, acme, admin, agents, bench, certificates, chat, control, health, inbound, telemetry, tokens,
+};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::handler::Handler;
@@ -27,6 +29,7 @@ pub(crate) fn router(ground: Shared) -> Router {
     acme::routes(&mut routes);
     accounts::routes(&mut routes);
     chat::routes(&mut routes);
+    inbound::routes(&mut routes);
     let not_found = from_fn_with_state(routes.observed("unmatched".to_owned()), observe);
     let not_allowed = from_fn_with_state(routes.observed("method not allowed".to_owned()), observe);
     routes

@@ -5,7 +5,7 @@ use crate::faults::{FaultSpec, Faults};
 use crate::ground::Ground;
 use crate::pool::Pool;
 use crate::socket::{Listener, Peer};
-use crate::{migrations, routes, tokens};
+use crate::{inbound, migrations, routes, tokens};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +42,9 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     let ground = Arc::new(Ground::new(&arguments, pool, faults)?);
     if let Some(token) = &arguments.api_token {
         tokens::install_root(&ground, token).await.map_err(|e| format!("cannot store API_TOKEN: {e}"))?;
+    }
+    if let Some(system) = &arguments.source_system {
+        inbound::require(&ground, system).await?;
     }
     let wanted = SocketAddr::new(arguments.bind, arguments.port);
     let listener = Listener::bind(wanted).map_err(|e| format!("cannot listen on {wanted}: {e}"))?;

@@ -31,6 +31,7 @@ pub(crate) struct Token {
     scopes: Vec<String>,
     source_system: Option<String>,
     inbound_resources: Vec<String>,
+    mapping_override: bool,
     expires: Option<Instant>,
 }
 
@@ -80,6 +81,17 @@ impl Bearer {
         Err(Failure::new(StatusCode::FORBIDDEN, json!({ "error": "forbidden", "missing_scope": scope })))
     }
 
+    /// The source system that may push this resource with the token.
+    pub(crate) fn source_for(&self, resource: &str) -> Result<&str, Failure> {
+        let forbidden = |told: &str| {
+            Failure::new(StatusCode::FORBIDDEN, json!({ "error_kind": "resource_forbidden", "error": told }))
+        };
+        if !self.0.inbound_resources.iter().any(|it| it == resource) {
+            return Err(forbidden(&format!("the token's inbound_resources lack {resource}")));
+        }
+        self.0.source_system.as_deref().ok_or_else(|| forbidden("the token has no source_system"))
+    }
+
     /// Who asks.
     pub(crate) fn name(&self) -> &str {
         &self.0.name
@@ -113,7 +125,7 @@ impl FromRequestParts<Shared> for Bearer {
 }
 
 async fn find(ground: &Ground, hash: &String) -> Result<Option<Token>, Failure> {
-    let sql = "select name, scopes, source_system, inbound_resources,
+    let sql = "select name, scopes, source_system, inbound_resources, mapping_override,
                       extract(epoch from expires_at - now())::float8
                from api_tokens where token_hash = $1";
     let row = ground.pool()?.query_opt(sql, &[hash]).await?;
@@ -122,7 +134,8 @@ async fn find(ground: &Ground, hash: &String) -> Result<Option<Token>, Failure> 
         scopes: row.get(1),
         source_system: row.get(2),
         inbound_resources: row.get(3),
-        expires: row.get::<_, Option<f64>>(4).and_then(expiry),
+        mapping_override: row.get(4),
+        expires: row.get::<_, Option<f64>>(5).and_then(expiry),
     }))
 }
 
@@ -139,6 +152,7 @@ async fn own(Bearer(token): Bearer) -> Json<Value> {
         "scopes": token.scopes,
         "source_system": token.source_system,
         "inbound_resources": token.inbound_resources,
+        "mapping_override": token.mapping_override,
         "expires_in": left,
     }))
 }

@@ -179,6 +179,8 @@ pub(crate) struct Plan {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) health: Health,
     pub(crate) report: graph::Report,
+    pub(crate) when_to_run: Option<graph::WhenToRun>,
+    pub(crate) history: Option<graph::History>,
 }
 
 impl Plan {

@@ -9,6 +9,7 @@ mod checks;
 mod fixtures;
 mod gates;
 mod load;
+mod occasions;
 mod steps;
 
 use crate::units::PartsPerMillion;
@@ -21,6 +22,7 @@ pub use checks::*;
 pub use fixtures::*;
 pub use gates::*;
 pub use load::*;
+pub use occasions::*;
 pub use steps::*;
 
 /// A JSON value. `serde_json`'s default map is sorted, which makes it canonical.
@@ -78,6 +80,12 @@ pub struct ExecutionGraph {
     pub health: HealthLimits,
     /// Outputs asked for.
     pub report: Report,
+    /// Changes that ask for a run; without it, all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_to_run: Option<WhenToRun>,
+    /// Green runs in a row that are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
 }
 
 /// An input whose value arrives when the run starts.

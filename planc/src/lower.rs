@@ -43,5 +43,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         gates: plan.gates.into_iter().map(|gate| gate.gate).collect(),
         health: plan.health,
         report: plan.report,
+        when_to_run: plan.when_to_run,
+        history: plan.history,
     }
 }

@@ -1,5 +1,6 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
 pub mod bench;
+pub mod changed;
 pub mod check;
 pub mod checks;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod exit;
 pub mod expect;
 pub mod guards;
 mod health;
+pub mod history;
 mod http;
 pub mod inputs;
 pub mod judge;
@@ -37,6 +39,7 @@ pub mod seeding;
 pub mod services;
 mod shared;
 mod steps;
+pub mod suite;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -185,6 +185,8 @@ pub(crate) struct Plan {
     pub(crate) sql_gates: Vec<SqlGate>,
     pub(crate) health: Health,
     pub(crate) report: Report,
+    pub(crate) when_to_run: Option<graph::WhenToRun>,
+    pub(crate) history: Option<graph::History>,
 }
 
 impl Plan {

@@ -288,6 +288,8 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         health: graph.health.clone(),
         health_places: HealthPlaces::default(),
         report: graph.report.clone(),
+        when_to_run: graph.when_to_run.clone(),
+        history: graph.history,
         used: Used::default(),
         origins: BTreeMap::new(),
     })

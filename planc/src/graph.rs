@@ -11,6 +11,7 @@ mod gates;
 mod holds;
 mod load;
 mod metric_refs;
+mod occasions;
 mod scrapes;
 mod sql_gates;
 mod steps;
@@ -27,6 +28,7 @@ pub use gates::*;
 pub use holds::*;
 pub use load::*;
 pub use metric_refs::*;
+pub use occasions::*;
 pub use scrapes::*;
 pub use sql_gates::*;
 pub use steps::*;
@@ -92,6 +94,12 @@ pub struct ExecutionGraph {
     pub health: HealthLimits,
     /// Outputs asked for.
     pub report: Report,
+    /// Changes that ask for a run; without it, all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_to_run: Option<WhenToRun>,
+    /// Green runs in a row that are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
 }
 
 /// An input whose value arrives when the run starts.

@@ -14,6 +14,7 @@ pub mod diff;
 pub mod eval;
 pub mod expr;
 pub mod fmt;
+pub mod globs;
 pub mod graph;
 pub mod ide;
 pub mod import;
@@ -22,6 +23,7 @@ pub mod render;
 pub mod schema;
 pub mod show;
 pub mod source;
+pub mod suite;
 pub mod units;
 pub mod workflow;
 pub mod yaml;
@@ -114,15 +116,25 @@ pub fn compile(files: &dyn Files, path: &str, options: &Options) -> Compilation 
 
 /// Compiles every profile of a plan, or the one that is named, and tells which profiles each finding holds in. The graph
 /// is that of the named or the default profile. A fixture file is checked as [`compile_fixture`] would, a file of unit
-/// tests is read as [`unit_tests`] would.
+/// tests is read as [`unit_tests`] would, a suite as [`suite::read`] would: its plans are checked by themselves.
 pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
     if parse::holds_tests(path) {
         let ReadTests { sources, diagnostics, .. } = unit_tests(files, path);
         return Compilation { sources, diagnostics, ..Compilation::default() };
     }
+    if suite::is_suite(files, path) {
+        let suite::ReadSuite { sources, diagnostics, .. } = suite::read(files, path);
+        return Compilation { sources, diagnostics, ..Compilation::default() };
+    }
     let loaded = parse::load_any(files, path);
     let profiles = wanted_profiles(&loaded, options);
     finish(loaded, &profiles, options, options.profile.is_none())
+}
+
+/// Names of the inputs that a plan declares; none where it cannot be read, or is no plan.
+pub fn inputs(files: &dyn Files, path: &str) -> Option<std::collections::BTreeSet<String>> {
+    let plan = parse::load_plan(files, path).plan?;
+    Some(plan.inputs.iter().map(|input| input.name.value.clone()).collect())
 }
 
 /// Compiles a fixture file alone, as a plan of its own name that seeds it and loads nothing.

@@ -45,5 +45,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         sql_gates: plan.sql_gates.into_iter().map(|gate| gate.gate).collect(),
         health: plan.health,
         report: plan.report,
+        when_to_run: plan.when_to_run,
+        history: plan.history,
     }
 }

@@ -1,6 +1,7 @@
 //! `planc`: arguments, files, printing, exit code. Everything else is the library's.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // The world comes in here, and only here.
 
+mod folder;
 mod git;
 mod lsp;
 
@@ -50,6 +51,7 @@ Examples:
   planc check plans/*.yaml --format sarif > planc.sarif
   planc check plans/storm.yaml -v --min-coverage 100%
   planc check fixtures/agents.yaml
+  planc check plans/certctl            the suite of a folder, or all that is in it
 
 The environment is not read: a check says the same on every machine.
 Inputs with `env:` take what --set gives, or their default.")]
@@ -120,7 +122,7 @@ Exit codes: 0 written, 1 the plan has errors, 2 usage or unreadable file.")]
         after_help = "Examples:\n  planc explain P0102\n  planc explain missing-unit\n  planc explain --list"
     )]
     Explain(Explain),
-    /// Prints the JSON Schema of plans, fixtures or unit tests, for editors
+    /// Prints the JSON Schema of plans, fixtures, unit tests or suites, for editors
     #[command(after_help = "\
 Examples:
   planc schema > plan.schema.json
@@ -156,7 +158,7 @@ Exit codes: 0 after `shutdown` and `exit`, 1 when the editor goes without them."
 
 #[derive(clap::Args)]
 struct Check {
-    /// Plans, fixture files or unit tests (`*.test.yaml`) to check; `-` for standard input
+    /// Plans, fixture files, suites or unit tests (`*.test.yaml`) to check, or folders of them; `-` for standard input
     #[arg(required = true, value_name = "PLAN")]
     plans: Vec<String>,
     #[command(flatten)]
@@ -296,6 +298,7 @@ enum SchemaOf {
     Plan,
     Fixture,
     Test,
+    Suite,
 }
 
 /// What ends the program before its work is done: a message, exit code 2.
@@ -327,14 +330,24 @@ fn main() -> ExitCode {
 fn check(args: &Check) -> Result<bool, Unusable> {
     let mut parts = Vec::new();
     let mut unreadable = Vec::new();
-    for plan in &args.plans {
-        if let Err(Unusable(why)) = readable(plan) {
+    for folder::Part { path, with } in folder::parts(&Disk, &args.plans).map_err(Unusable)? {
+        if let Err(Unusable(why)) = readable(&path) {
             unreadable.push(why);
             continue;
         }
         // An empty environment: what a check says must not depend on the shell it runs in.
-        let done = planc::check(&Disk, plan, &args.inputs.options(BTreeMap::new(), false));
-        parts.push(Findings::of(plan, done));
+        let mut options = args.inputs.options(BTreeMap::new(), false);
+        let of_suite = with.is_some();
+        if let Some((profile, set)) = with {
+            options.profile = options.profile.or(profile);
+            options.set.splice(0..0, set);
+        }
+        let mut findings = Findings::of(&path, planc::check(&Disk, &path, &options));
+        if of_suite {
+            // It is shown for the plan by itself.
+            findings.coverage.clear();
+        }
+        parts.push(findings);
     }
     // What cannot be read hides nothing of what can.
     if parts.is_empty() && !unreadable.is_empty() {
@@ -583,6 +596,7 @@ fn schema(of: SchemaOf) -> Result<bool, Unusable> {
         SchemaOf::Plan => planc::schema::plan(),
         SchemaOf::Fixture => planc::schema::fixture(),
         SchemaOf::Test => planc::schema::unit_tests(),
+        SchemaOf::Suite => planc::schema::suite(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(true)

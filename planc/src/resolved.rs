@@ -53,6 +53,8 @@ pub(crate) struct ResolvedPlan {
     pub(crate) health: graph::HealthLimits,
     pub(crate) health_places: HealthPlaces,
     pub(crate) report: graph::Report,
+    pub(crate) when_to_run: Option<graph::WhenToRun>,
+    pub(crate) history: Option<graph::History>,
     pub(crate) used: Used,
     /// Graph paths to places, for complaints about the living world.
     pub(crate) origins: BTreeMap<String, Span>,

@@ -29,6 +29,8 @@ pub fn plan() -> Json {
             ("thresholds", thresholds()),
             ("health", health()),
             ("report", report()),
+            ("when_to_run", when_to_run()),
+            ("history", history()),
         ],
     );
     schema = allowing(schema);
@@ -40,6 +42,41 @@ pub fn plan() -> Json {
 pub fn fixture() -> Json {
     let mut schema = allowing(object(&[], &fixture_keys()));
     finish(&mut schema, "fixture", "Rows or accounts that a load test draws from");
+    schema
+}
+
+/// The schema of a suite.
+pub fn suite() -> Json {
+    let plan = object(
+        &["plan"],
+        &[
+            ("plan", text("The plan, relative to this file.")),
+            ("name", text("Its name in the suite; the file's own name without its ending unless given.")),
+            ("profile", text("The profile that is run.")),
+            (
+                "set",
+                json!({ "type": ["object", "null"], "description": "Values of inputs, as `--set` gives them." }),
+            ),
+            (
+                "needs",
+                one_or_many("Plans of the suite that must have passed before.", json!({ "type": "string" })),
+            ),
+        ],
+    );
+    let one = json!({ "anyOf": [text("The plan, relative to this file."), plan] });
+    let mut schema = object(
+        &["suite", "plans"],
+        &[
+            ("suite", text("Name of the suite.")),
+            ("about", text("What it is for.")),
+            ("plans", list("Plans, run one after the other.", one)),
+            (
+                "fail_fast",
+                json!({ "type": "boolean", "description": "The first that does not pass is the last." }),
+            ),
+        ],
+    );
+    finish(&mut schema, "suite", "Load-test plans with one verdict");
     schema
 }
 
@@ -772,6 +809,38 @@ fn health() -> Json {
         strain("pressure"),
     ];
     described("Limits of the generator's own health.", allowing(object(&[], &keys)))
+}
+
+fn when_to_run() -> Json {
+    let pattern = || json!({ "type": "string" });
+    let mut schema = object(
+        &["paths"],
+        &[
+            (
+                "paths",
+                one_or_many(
+                    "Paths from the root of the repository, such as `services/shop/**`: a change of one asks for a run.",
+                    pattern(),
+                ),
+            ),
+            ("always_on", one_or_many("Branches on which every change asks for a run.", pattern())),
+        ],
+    );
+    schema["description"] =
+        json!("Changes that ask for a run, for `runner apply --if-changed`; without it, all do.");
+    schema
+}
+
+fn history() -> Json {
+    let mut schema = object(
+        &["streak"],
+        &[
+            ("streak", whole("Green runs in a row that `runner history --streak` asks for.")),
+            ("per", word("What counts as one: a run, or all runs of a day.", &["run", "day"])),
+        ],
+    );
+    schema["description"] = json!("How often the plan must have been green, as `runner history` tells it.");
+    schema
 }
 
 fn report() -> Json {

@@ -156,6 +156,7 @@ fn explain_schema_completions() {
         (vec!["schema"], "\"$schema\""),
         (vec!["schema", "--of", "fixture"], "urn:planc:fixture"),
         (vec!["schema", "--of", "test"], "urn:planc:test"),
+        (vec!["schema", "--of", "suite"], "urn:planc:suite"),
         (vec!["completions", "bash"], "_planc"),
         (vec!["check", "--help"], "Examples:"),
         (vec!["check", "--help"], "The environment is not read"),
@@ -168,14 +169,18 @@ fn explain_schema_completions() {
 
 /// The plans that ship, by path.
 fn shipped() -> Vec<PathBuf> {
-    shipped_yaml().into_iter().filter(|path| !is_test(path)).collect()
+    shipped_yaml().into_iter().filter(|path| !is_test(path) && !is_suite(path)).collect()
 }
 
 fn is_test(path: &Path) -> bool {
     path.to_string_lossy().ends_with(planc::UNIT_TESTS)
 }
 
-/// The plans that ship and their unit tests.
+fn is_suite(path: &Path) -> bool {
+    path.ends_with(planc::suite::FILE)
+}
+
+/// The plans that ship, their unit tests and suites.
 fn shipped_yaml() -> Vec<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plans");
     let mut folders = vec![root];
@@ -230,9 +235,13 @@ fn the_schemas_accept_what_ships() {
     let (plans, fixtures) = (planc::schema::plan(), planc::schema::fixture());
     let fixture_files = ["agents.yaml", "certificates.yaml", "chat/users.yaml"];
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    let tests = planc::schema::unit_tests();
-    let files =
-        shipped_yaml().into_iter().map(|path| (path.clone(), if is_test(&path) { &tests } else { &plans }));
+    let (tests, suites) = (planc::schema::unit_tests(), planc::schema::suite());
+    let schema = |path: &Path| match (is_test(path), is_suite(path)) {
+        (true, _) => &tests,
+        (_, true) => &suites,
+        _ => &plans,
+    };
+    let files = shipped_yaml().into_iter().map(|path| (path.clone(), schema(&path)));
     for (path, schema) in files.chain(fixture_files.iter().map(|name| (root.join(name), &fixtures))) {
         let mut sources = planc::source::SourceMap::default();
         let mut diagnostics = planc::diagnostic::Diagnostics::default();

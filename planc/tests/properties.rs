@@ -40,8 +40,9 @@ fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.path();
         match path.is_dir() {
             true => yaml_files(&path, found),
-            // Unit tests of a plan are no plan, and have no graph.
+            // Unit tests of a plan are no plan, nor is a suite, and have no graph.
             false if path.to_string_lossy().ends_with(planc::UNIT_TESTS) => {}
+            false if path.ends_with(planc::suite::FILE) => {}
             false if path.extension().is_some_and(|e| e == "yaml") => found.push(path),
             false => {}
         }

@@ -3,11 +3,13 @@
 mod apply;
 mod arguments;
 mod check;
+mod history;
 mod judge;
 mod preflight;
 mod prove;
 mod report;
 mod seed;
+mod suite;
 mod test;
 
 use crate::evidence::Evidence;
@@ -42,6 +44,7 @@ pub fn run(arguments: impl Iterator<Item = std::ffi::OsString>, world: &World) -
         Command::Seed(args) => seed::seed(&args, world),
         Command::Preflight(args) => preflight::preflight(&args, world),
         Command::Check(args) => check::check(&args, world),
+        Command::History(args) => history::history(&args, world),
         Command::Judge(args) => judge::judge_again(&args),
         Command::Test { paths, format } => test::test(&paths, format, world),
         Command::Report { evidence, format, template, output } => {
@@ -84,6 +87,13 @@ impl Output {
         let planned = ends.max().unwrap_or(Duration::ZERO);
         Teller::new(self.quiet, std::io::stderr().is_terminal(), written, planned)
     }
+}
+
+/// Where the history is kept: as asked, as the environment says, else in the working directory.
+fn store(asked: Option<&Path>, world: &World) -> PathBuf {
+    let told = world.env.get(crate::history::VARIABLE).filter(|folder| !folder.is_empty());
+    let folder = asked.or(told.map(Path::new)).unwrap_or(Path::new(crate::history::FOLDER));
+    world.folder.join(folder)
 }
 
 /// The day in UTC.

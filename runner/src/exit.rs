@@ -1,9 +1,9 @@
 //! The one table of exit codes. `main` is the one place that exits.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a program run ended, as a parent process sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// Every gate held on a valid measurement, or what was asked for was done.

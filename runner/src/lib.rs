@@ -1,5 +1,6 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
 pub mod bench;
+pub mod changed;
 pub mod check;
 pub mod checks;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod expect;
 mod flat;
 pub mod guards;
 mod health;
+pub mod history;
 mod http;
 pub mod inputs;
 pub mod judge;
@@ -43,6 +45,7 @@ mod shared;
 mod stages;
 mod steps;
 mod stream;
+pub mod suite;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -100,6 +100,11 @@ pub fn kind_of(path: &str, text: &str) -> Kind {
 }
 
 impl Written {
+    /// Paths of all files that the plan is made of, as they were named.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.sources.files().map(|(_, file)| file.name.as_str())
+    }
+
     /// Misfits with the live database as diagnostics on the fixture's own lines. Those without a place stay behind, and
     /// warnings that the plan allows are left out; what keeps a fixture from being seeded does so whatever is allowed.
     pub fn render(&self, misfits: &[Misfit]) -> (String, Vec<Misfit>) {

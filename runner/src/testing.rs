@@ -86,6 +86,8 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
             strains: Strains::default(),
         },
         report: Report::default(),
+        when_to_run: None,
+        history: None,
     }
 }
 

@@ -92,7 +92,7 @@ fn left_out(evidence: &Evidence) -> BTreeSet<String> {
 }
 
 /// A graph without what was for the world: scenarios, gates and limits are left.
-fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
+pub(crate) fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
     let mut scenarios = graph.scenarios.clone();
     for scenario in &mut scenarios {
         silence(&mut scenario.setup);
@@ -118,6 +118,8 @@ fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
         teardown: Vec::new(),
         scenarios,
         report: Report::default(),
+        when_to_run: None,
+        history: None,
         ..graph.clone()
     }
 }

@@ -209,6 +209,8 @@ fn small_graph(
             strains: Default::default(),
         },
         report: Report::default(),
+        when_to_run: None,
+        history: None,
     }
 }
 

@@ -105,6 +105,8 @@ pub fn command(name: &str) -> Command {
     }
     // Kept data folders and caches of tests never meet those of a developer.
     command.env("HOME", home());
+    // Nor does the history of their runs.
+    command.env("PLANC_HISTORY", home().join("history"));
     die_with_parent(&mut command);
     command
 }

@@ -90,11 +90,11 @@ fn planc_points_down() {
     check_order(
         "planc",
         &[
-            &["lib", "git", "lsp"],
+            &["lib", "folder", "git", "lsp"],
             &["diff", "ide", "import", "workflow"],
             &["render"],
             &["allows"],
-            &["gates"],
+            &["gates", "suite"],
             &["lower", "lints"],
             &["coverage"],
             &["resolve"],
@@ -107,6 +107,7 @@ fn planc_points_down() {
             &["eval"],
             &["graph", "expr"],
             &["units"],
+            &["globs"],
             &["yaml"],
             &["codes", "near", "placeholder"],
             &["diagnostic"],

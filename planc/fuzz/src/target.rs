@@ -94,8 +94,8 @@ fn compiled(
         planc::check(&files, path, &Options::default());
     let codes: BTreeSet<&'static str> = diagnostics.iter().map(|diagnostic| diagnostic.code.id).collect();
     let errors = diagnostics.has_errors();
-    // Unit tests of a plan are checked and are no plan.
-    if graph.is_none() && !errors && !path.ends_with(".test.yaml") {
+    // Unit tests of a plan are checked and are no plan, nor is a suite.
+    if graph.is_none() && !errors && !path.ends_with(".test.yaml") && !planc::suite::is_suite(&files, path) {
         return Err(Finding { kind: "silent", key: "neither an error nor a graph".into() });
     }
     let findings = Findings {

@@ -33,4 +33,6 @@ codes! {
     REPORT_REMOVED = "P0515" "report-removed",
     PROFILE_REMOVED = "P0516" "profile-removed",
     FINDING_ALLOWED = "P0517" "finding-allowed",
+    RUNS_LESS = "P0530" "runs-less",
+    STREAK_SHORTENED = "P0531" "streak-shortened",
 }

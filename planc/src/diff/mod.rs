@@ -14,6 +14,7 @@ mod gates;
 mod holds;
 mod leaves;
 mod load;
+mod occasions;
 mod outside;
 mod pairs;
 mod reach;
@@ -33,6 +34,7 @@ use pairs::Pairs;
 pub(crate) use side::{Side, Sides};
 
 use crate::diagnostic::Diagnostics;
+use crate::graph::ExecutionGraph;
 use crate::source::SourceMap;
 use crate::{Files, Options};
 use change::quoted;
@@ -153,6 +155,13 @@ fn compare(old: &[Side], new: &[Side]) -> Vec<Change> {
     changes
 }
 
+/// What is weaker in one graph than in another, for runs of which no text is left.
+pub fn weaker(than: &ExecutionGraph, graph: &ExecutionGraph) -> Vec<Change> {
+    let mut changes = graphs(&Side::of_graph(than.clone()), &Side::of_graph(graph.clone()));
+    changes.retain(|change| change.effect == Effect::Weakens);
+    changes
+}
+
 /// One profile of both sides.
 fn graphs(old: &Side, new: &Side) -> Vec<Change> {
     let mut out = Vec::new();
@@ -166,6 +175,7 @@ fn graphs(old: &Side, new: &Side) -> Vec<Change> {
         steps::compare(&pairs, &mut out);
         seeds::compare(&pairs, &mut out);
         settings::compare(&pairs, &mut out);
+        occasions::compare(&pairs, &mut out);
     }
     // The catalogue of endpoints is not in the graph.
     reach::compare(&pairs, &mut out);

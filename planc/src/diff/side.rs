@@ -59,6 +59,22 @@ impl Side {
         Side { graph, expected, endpoints, hangs, gate_hangs, origins, gates, steps }
     }
 
+    /// A graph of which no text is left: no places, nothing that hangs on inputs.
+    pub(super) fn of_graph(mut graph: ExecutionGraph) -> Self {
+        graph.hide_secrets();
+        let gates = graph.gates.len();
+        Side {
+            graph,
+            expected: vec![None; gates],
+            endpoints: BTreeMap::new(),
+            hangs: BTreeSet::new(),
+            gate_hangs: vec![BTreeSet::new(); gates],
+            origins: BTreeMap::new(),
+            gates: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
     /// What was there before a plan that is new: the same world, and nothing done or judged in it.
     pub(super) fn before(&self) -> Self {
         let mut side = self.clone();

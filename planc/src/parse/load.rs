@@ -3,6 +3,7 @@
 use super::Parser;
 use super::fixtures::file_stem;
 use super::plan::empty_plan;
+use super::suite::suite_span;
 use super::unit_tests::tests_span;
 use crate::Files;
 use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
@@ -68,6 +69,13 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
                     "this file holds unit tests of a plan, not a plan",
                 )
                 .help("`runner test` runs it; `planc check` takes it when its name ends in `.test.yaml`"),
+            );
+            return None;
+        }
+        if let Some(span) = suite_span(&node) {
+            loader.diagnostics.push(
+                Diagnostic::error(codes::WRONG_TYPE, span, "this file is a suite of plans, not a plan")
+                    .help("`runner apply` and `planc check` take it; here, name one of its plans"),
             );
             return None;
         }

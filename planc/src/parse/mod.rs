@@ -7,6 +7,7 @@ mod fixtures;
 mod holds;
 mod load;
 mod metric_refs;
+mod occasions;
 pub(crate) mod openapi;
 mod plan;
 mod requests;
@@ -14,11 +15,13 @@ mod scenarios;
 mod scrapes;
 mod sql_gates;
 mod steps;
+mod suite;
 mod unit_tests;
 
 pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, join, load_any, load_fixture, load_plan};
 pub(crate) use plan::empty_plan;
+pub(crate) use suite::{LoadedSuite, WrittenPlan, holds_suite, load_suite};
 pub(crate) use unit_tests::holds_tests;
 pub use unit_tests::{ReadTests, UNIT_TESTS, UnitCase, UnitTests, VERDICTS, unit_tests};
 

@@ -120,6 +120,9 @@ impl Parser<'_> {
         };
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
+        plan.when_to_run =
+            map.entry("when_to_run").and_then(|entry| self.when_to_run(&entry.value, entry.key.span));
+        plan.history = map.entry("history").and_then(|entry| self.history(&entry.value, entry.key.span));
         self.finish(map);
         Some(plan)
     }
@@ -516,5 +519,7 @@ pub(crate) fn empty_plan(span: Span) -> Plan {
         sql_gates: Vec::new(),
         health: Health::default(),
         report: Report::default(),
+        when_to_run: None,
+        history: None,
     }
 }

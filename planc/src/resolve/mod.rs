@@ -110,6 +110,8 @@ pub(crate) fn resolve(
             achieved: plan.health.achieved.as_ref().map(Typed::span),
         },
         report,
+        when_to_run: plan.when_to_run.clone(),
+        history: plan.history,
         used,
         origins,
     };

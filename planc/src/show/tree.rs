@@ -1,7 +1,7 @@
 //! For people: the order of the run, line by line.
 
 use super::outline::{Outline, ScenarioOutline, outline};
-use crate::graph::ExecutionGraph;
+use crate::graph::{ExecutionGraph, History};
 use crate::units::show_duration;
 use crate::units::{count, grouped};
 
@@ -11,6 +11,7 @@ pub(super) fn render(graph: &ExecutionGraph) -> String {
     if !outline.about.is_empty() {
         out.push_str(&format!("{}\n", outline.about.trim()));
     }
+    occasions(&mut out, graph);
     let mut number = 0;
     for phase in &outline.phases {
         heading(&mut out, &mut number, phase.name);
@@ -38,6 +39,21 @@ pub(super) fn render(graph: &ExecutionGraph) -> String {
     }
     totals(&mut out, &outline);
     out
+}
+
+/// When it is run, and how often it must have been green.
+fn occasions(out: &mut String, graph: &ExecutionGraph) {
+    if let Some(when) = &graph.when_to_run {
+        let branches = match when.always_on.as_slice() {
+            [] => String::new(),
+            branches => format!(", or on {}", branches.join(", ")),
+        };
+        out.push_str(&format!("run when {} changed{branches}\n", when.paths.join(", ")));
+    }
+    if let Some(History { streak, per }) = graph.history {
+        let what = count(u64::from(streak), per.as_str());
+        out.push_str(&format!("accepted after {what} in a row that are green\n"));
+    }
 }
 
 fn heading(out: &mut String, number: &mut u32, name: &str) {

@@ -1,9 +1,11 @@
 //! `runner apply`: a plan, judged.
 
-use super::arguments::Apply;
-use super::{Stop, internal, load, print, tell};
+use super::arguments::{Apply, Inputs};
+use super::{Stop, internal, load, print, suite, tell};
+use crate::changed::{Changes, Decision};
 use crate::evidence::Evidence;
 use crate::exit::Exit;
+use crate::history;
 use crate::judge::{self, Verdict};
 use crate::listen::Both;
 use crate::live::Live;
@@ -11,34 +13,85 @@ use crate::orchestrate::{self, Options};
 use crate::output;
 use crate::plan::Loaded;
 use crate::report::{self, terminal};
+use crate::suite::{Asked, Unusable, asked};
 use crate::views::has_stages;
 use crate::world::World;
 use planc::graph::ExecutionGraph;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What a run left behind.
+pub(super) struct Applied {
+    pub(super) evidence: Evidence,
+    pub(super) verdict: Verdict,
+}
 
 pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
     args.output.colour();
-    let Loaded { graph, written, warnings } = load(&args.plan, &args.inputs, world)?;
-    tell(&warnings);
-    for name in &args.only {
-        if !graph.scenarios.iter().any(|scenario| scenario.name == *name) {
-            let known: Vec<&str> = graph.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
-            let message = format!("error: no scenario `{name}`; the plan has {}\n", known.join(", "));
-            return Err(Stop(Exit::Usage, message));
+    match asked(&args.plans) {
+        Ok(Asked::One(path)) => one(&path, args, world),
+        Ok(Asked::Many(plans)) => suite::apply(plans, args, world),
+        Err(Unusable::Usage(why)) => Err(Stop(Exit::Usage, format!("error: {why}\n"))),
+        Err(Unusable::Rejected(rendered)) => Err(Stop(Exit::PlanRejected, rendered)),
+    }
+}
+
+fn one(path: &str, args: &Apply, world: &World) -> Result<Exit, Stop> {
+    let loaded = load(path, &args.inputs, world)?;
+    tell(&loaded.warnings);
+    known_scenarios(&loaded.graph, &args.only)?;
+    if let Some(base) = &args.if_changed {
+        match decide(base, path, &loaded, world)? {
+            Decision::Skip(why) => {
+                print(&format!("skipped: {why}\n"))?;
+                return Ok(Exit::Pass);
+            }
+            Decision::Run(why) => tell(&format!("{path} is run: {why}\n")),
         }
     }
-    let from_stage = from_stage(&args.from_stage, &graph)?;
     if args.dry_run {
-        print(&(planc::show::FORMATS[0].render)(&graph))?;
+        print(&(planc::show::FORMATS[0].render)(&loaded.graph))?;
         return Ok(Exit::Pass);
     }
-    let out = args.output.folder(&graph, world);
-    // Told before anything is started, not after the load.
-    output::probe(&out)
-        .map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;
+    let out = args.output.folder(&loaded.graph, world);
+    writable(args, &out, world)?;
+    let Applied { evidence, verdict } = run(args, loaded, &args.inputs, &out, world)?;
+    if args.output.out.is_none() {
+        output::point_latest(&out);
+    }
+    show(args, &out, &evidence, verdict)
+}
+
+/// Whether a change asks for the plan.
+pub(super) fn decide(base: &str, path: &str, loaded: &Loaded, world: &World) -> Result<Decision, Stop> {
+    let plan = world.folder.join(path);
+    let own = loaded.written.iter().flat_map(|written| written.files());
+    let own: Vec<PathBuf> = own.map(|file| world.folder.join(file)).chain([plan.clone()]).collect();
+    let changes = Changes::since(base, &plan, &world.env)
+        .map_err(|why| Stop(Exit::Usage, format!("error: --if-changed {base}: {why}\n")))?;
+    Ok(changes.decide(loaded.graph.when_to_run.as_ref(), &own))
+}
+
+/// Told before anything is started, not after the load.
+pub(super) fn writable(args: &Apply, out: &Path, world: &World) -> Result<(), Stop> {
+    [out, &store(args, world)].into_iter().try_for_each(|folder| {
+        let lost = |why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n"));
+        output::probe(folder).map_err(lost)
+    })
+}
+
+/// Applies a plan, writes evidence, reports and history.
+pub(super) fn run(
+    args: &Apply,
+    loaded: Loaded,
+    inputs: &Inputs,
+    out: &Path,
+    world: &World,
+) -> Result<Applied, Stop> {
+    let Loaded { graph, written, .. } = loaded;
+    let from_stage = from_stage(&args.from_stage, &graph)?;
     let options = Options {
-        set: args.inputs.set.iter().cloned().collect(),
+        set: inputs.set.iter().cloned().collect(),
         only: args.only.clone(),
         from_stage,
         skip_seed: args.skip_seed,
@@ -47,34 +100,33 @@ pub(super) fn apply(args: &Apply, world: &World) -> Result<Exit, Stop> {
         trust_ledger: args.database.trust_ledger,
         keep_stale: false,
         mode: seeders::Mode::Apply,
-        out: out.clone(),
+        out: out.to_owned(),
         ..Options::default()
     };
     let mut listeners = Both(args.output.teller(written, &graph), Live::new(out.join("live.json")));
     let evidence = orchestrate::apply(&graph, &options, world, &mut listeners).map_err(internal)?;
     drop(listeners);
     let verdict = judge::judge(&evidence.graph, &evidence);
-    let lost = write_all(&out, &evidence, &verdict);
+    let lost = write_all(out, &evidence, &verdict);
     let verdict = verdict.with_lost_outputs(&lost);
-    if !lost.is_empty() {
-        tell_lost(&out, &evidence, &verdict);
+    let (record, judged) = history::record(&evidence, &verdict);
+    let unrecorded = history::append(&store(args, world), &record, &judged).err();
+    let verdict = verdict.with_lost_outputs(unrecorded.as_slice());
+    if !lost.is_empty() || unrecorded.is_some() {
+        tell_lost(out, &evidence, &verdict);
     }
-    if args.output.out.is_none() {
-        output::point_latest(&out);
-    }
-    let text = match args.output.quiet {
-        true => terminal::verdict_line(&evidence, &verdict),
-        false => {
-            format!("{}  evidence and reports: {}\n", terminal::outcome(&evidence, &verdict), out.display())
-        }
-    };
-    match print(&text) {
+    Ok(Applied { evidence, verdict })
+}
+
+/// The outcome on standard output.
+fn show(args: &Apply, out: &Path, evidence: &Evidence, verdict: Verdict) -> Result<Exit, Stop> {
+    match print(&told(args, out, evidence, &verdict)) {
         Ok(()) => Ok(verdict.status),
         Err(Stop(_, why)) => {
             let verdict = verdict.with_lost_outputs(&["cannot write to standard output".to_owned()]);
-            tell_lost(&out, &evidence, &verdict);
+            tell_lost(out, evidence, &verdict);
             // A worse verdict than a lost output stays what it is.
-            Err(Stop(verdict.status, format!("{why}{}", terminal::verdict_line(&evidence, &verdict))))
+            Err(Stop(verdict.status, format!("{why}{}", terminal::verdict_line(evidence, &verdict))))
         }
     }
 }
@@ -116,6 +168,33 @@ fn from_stage(asked: &[String], graph: &ExecutionGraph) -> Result<BTreeMap<Strin
     }
     out.retain(|_, number| *number > 1);
     Ok(out)
+}
+
+/// The outcome, for people.
+pub(super) fn told(args: &Apply, out: &Path, evidence: &Evidence, verdict: &Verdict) -> String {
+    match args.output.quiet {
+        true => terminal::verdict_line(evidence, verdict),
+        false => {
+            format!("{}  evidence and reports: {}\n", terminal::outcome(evidence, verdict), out.display())
+        }
+    }
+}
+
+pub(super) fn known_scenarios(graph: &ExecutionGraph, only: &[String]) -> Result<(), Stop> {
+    let known = || graph.scenarios.iter().map(|scenario| scenario.name.as_str());
+    match only.iter().find(|name| !known().any(|known| known == *name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<&str> = known().collect();
+            let message = format!("error: no scenario `{name}`; the plan has {}\n", known.join(", "));
+            Err(Stop(Exit::Usage, message))
+        }
+    }
+}
+
+/// Where the history is kept.
+pub(super) fn store(args: &Apply, world: &World) -> PathBuf {
+    super::store(args.history.as_deref(), world)
 }
 
 /// Evidence, and the reports that the plan asks for; why some could not be written.

@@ -5,6 +5,7 @@ use crate::prove;
 use crate::report::REPORTS;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use planc::graph::Period;
 use planc::render::FORMATS;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,12 +34,21 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Applies a plan or a compiled graph and judges it
+    /// Applies a plan, a compiled graph or a suite of plans and judges it
     #[command(after_help = "\
 Examples:
   runner apply plans/storm.yaml --profile stress --set rate=300/s
   runner apply storm.graph.json --out results/storm
-  runner apply plans/storm.yaml --only checkout --skip-seed")]
+  runner apply plans/storm.yaml --only checkout --skip-seed
+  runner apply plans/certctl                            its suite.yaml, or all its plans by name
+  runner apply plans/a.yaml plans/b.yaml --fail-fast
+  runner apply plans/storm.yaml --if-changed origin/main
+
+Several plans are run one after the other, each in a folder of its own under --out, with one verdict for all: the worst.
+suite.json, suite.xml (JUnit) and suite.md stand beside them. --set is for those plans that have the input. A plan that
+--if-changed leaves out is told as skipped and has no verdict; git that is away or a revision that is unknown is an error.
+
+Every run adds a small file to the history, which `runner history` shows.")]
     Apply(Apply),
     /// Seeds the fixtures of plans, or fixtures alone
     #[command(after_help = "\
@@ -68,6 +78,22 @@ kept (`keep:`) is looked at, or give --database-url.
 Exit codes: 0 clean, 104 errors (or warnings under --deny warnings), 2 no database to look at, 113 a guard refused it,
 118 it could not be read.")]
     Check(Check),
+    /// Shows the runs of a plan, and whether enough in a row were green
+    #[command(after_help = "\
+Examples:
+  runner history plans/veza/nightly.yaml
+  runner history plans/veza/nightly.yaml --streak 3
+  runner history plans/storm.yaml --streak 5 --per run --format json
+
+A run counts when it passed, was whole (no --only, no overridden guard), and was judged by no less than the latest run
+and the plan as it is now ask for: gates, load and expectations. With `per: day` all runs of a day (UTC) must count, and
+days must follow each other.
+
+Every run is a file of its own, written in one go: runs at the same time, and runs that are killed, spoil nothing. Stores of
+several machines are put together by copying them into one folder.
+
+Exit codes: 0, and with --streak 99 when the streak is too short.")]
+    History(HistoryArgs),
     /// Gives the verdict of a run again, from its evidence; or the verdict it would have had
     #[command(after_help = "\
 Examples:
@@ -182,8 +208,9 @@ pub(super) struct Judge {
 
 #[derive(Args)]
 pub(super) struct Apply {
-    /// Plan (YAML) or graph (JSON of `planc compile`)
-    pub(super) plan: String,
+    /// Plan (YAML) or graph (JSON of `planc compile`); several of them, or a folder, are a suite
+    #[arg(required = true, value_name = "PLAN|DIR")]
+    pub(super) plans: Vec<String>,
     #[command(flatten)]
     pub(super) inputs: Inputs,
     #[command(flatten)]
@@ -208,6 +235,15 @@ pub(super) struct Apply {
     /// Push the metrics here by Prometheus remote write, in place of the plan's `report.prometheus`
     #[arg(long, value_name = "URL")]
     pub(super) prometheus_rw: Option<String>,
+    /// Leave out plans whose `when_to_run` names nothing that changed since this revision (`git diff BASE...HEAD`)
+    #[arg(long, value_name = "BASE")]
+    pub(super) if_changed: Option<String>,
+    /// Of several plans, the first that does not pass is the last
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+    /// Folder of the history (default: .runner/history, or PLANC_HISTORY)
+    #[arg(long, value_name = "DIR")]
+    pub(super) history: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -283,6 +319,57 @@ pub(super) struct Check {
 pub(super) enum Deny {
     /// Warnings count as errors
     Warnings,
+}
+
+#[derive(Args)]
+pub(super) struct HistoryArgs {
+    /// The plan, as it is now
+    pub(super) plan: String,
+    #[command(flatten)]
+    pub(super) inputs: Inputs,
+    /// Exit 99 unless so many in a row are green (default: the plan's `history: { streak }`)
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
+    pub(super) streak: Option<u32>,
+    /// What counts as one in a row (default: the plan's `history: { per }`, else every run)
+    #[arg(long, value_enum)]
+    pub(super) per: Option<PerArg>,
+    /// Folder of the history (default: .runner/history, or PLANC_HISTORY)
+    #[arg(long, value_name = "DIR")]
+    pub(super) history: Option<PathBuf>,
+    /// Show no more than the latest
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(super) last: usize,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub(super) format: HistoryFormat,
+    /// No colour (NO_COLOR in the environment does the same)
+    #[arg(long)]
+    pub(super) no_color: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum PerArg {
+    /// Every run
+    Run,
+    /// All runs of a day
+    Day,
+}
+
+impl From<PerArg> for Period {
+    fn from(per: PerArg) -> Period {
+        match per {
+            PerArg::Run => Period::Run,
+            PerArg::Day => Period::Day,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum HistoryFormat {
+    /// A line a run
+    Terminal,
+    /// All records as JSON
+    Json,
 }
 
 #[derive(Args)]

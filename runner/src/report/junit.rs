@@ -7,6 +7,12 @@ use crate::judge::{GateResult, GateState, Verdict};
 
 /// The report as XML.
 pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
+    let (counts, suite) = suite(evidence, verdict);
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n{suite}</testsuites>\n")
+}
+
+/// The counts of a run, and its test suite.
+pub(crate) fn suite(evidence: &Evidence, verdict: &Verdict) -> (String, String) {
     let plan = escape(&evidence.graph.plan);
     let seconds = (evidence.ended_unix_ms - evidence.started_unix_ms).max(0) as f64 / 1e3;
     let mut cases = String::new();
@@ -49,10 +55,8 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     let counts = format!(
         "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{seconds:.3}\""
     );
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite name=\"{plan}\" {counts}>\n\
-         {cases}  </testsuite>\n</testsuites>\n"
-    )
+    let suite = format!("  <testsuite name=\"{plan}\" {counts}>\n{cases}  </testsuite>\n");
+    (counts, suite)
 }
 
 /// Escapes for text and attributes; characters that XML cannot carry are dropped.

@@ -152,6 +152,8 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
             strains: Strains::default(),
         },
         report: Report::default(),
+        when_to_run: None,
+        history: None,
     }
 }
 

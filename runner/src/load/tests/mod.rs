@@ -145,6 +145,8 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
             strains: Strains::default(),
         },
         report: Report::default(),
+        when_to_run: None,
+        history: None,
     }
 }
 

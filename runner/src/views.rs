@@ -124,7 +124,7 @@ impl View {
     /// The part in which a moment lies.
     pub(crate) fn part(&self, clock: Clock, at: Moment) -> Option<u32> {
         match &self.over {
-            Over::Load | Over::EachStage(_) => None,
+            Over::Load => None,
             Over::EveryWindow(length) => {
                 let width = (length.as_micros() as u64).max(1);
                 u32::try_from((clock.beginning(at.begun_us) + at.own_us) / width).ok()

@@ -57,7 +57,7 @@ impl<'a> Facts<'a> {
             return self.scraped(gate);
         }
         match &gate.over {
-            Over::Load | Over::EachStage(_) => self.on(gate, Ground::Load),
+            Over::Load => self.on(gate, Ground::Load),
             Over::EveryWindow(length) => self.every_window(gate, *length),
             Over::Stage { scenario, number } => self.stage(gate, scenario, *number),
             Over::EachStage(scenario) => self.each_stage(gate, scenario),

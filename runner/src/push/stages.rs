@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn each_stage_is_told_once_with_the_moment_of_its_beginning() {
         let mut graph = crate::testing::graph(Vec::new());
-        let piece = |target| UserPiece { target, duration: Duration::from_secs(10) };
+        let piece = |target| UserPiece { target, duration: Duration::from_secs(10), hold: None };
         graph.scenarios[0].demand = Demand::Users {
             start_vus: 0,
             pieces: vec![piece(5), piece(10), piece(10)],

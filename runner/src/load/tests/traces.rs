@@ -45,7 +45,7 @@ fn a_request_that_is_cut_off_leaves_its_trace() {
     let server = Server::start(|_| Deed::Hang);
     let users = Demand::Users {
         start_vus: 1,
-        pieces: vec![UserPiece { target: 1, duration: Duration::from_millis(50) }],
+        pieces: vec![UserPiece { target: 1, duration: Duration::from_millis(50), hold: None }],
         graceful_ramp_down: Duration::ZERO,
     };
     let (record, _) = load(traced(1_000_000, vec![get(0, "/")], users), &server.url);
@@ -57,7 +57,8 @@ fn a_request_that_is_cut_off_leaves_its_trace() {
 #[test]
 fn stages_are_told_apart() {
     let server = Server::start(|_| ok(""));
-    let piece = |target| RatePiece { target: per_second(target), duration: Duration::from_millis(400) };
+    let piece =
+        |target| RatePiece { target: per_second(target), duration: Duration::from_millis(400), hold: None };
     let demand = Demand::Arrivals {
         start_rate: per_second(40),
         pieces: vec![piece(40), piece(40)],

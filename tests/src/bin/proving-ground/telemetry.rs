@@ -62,17 +62,17 @@ async fn metrics(State(ground): State<Shared>) -> impl IntoResponse {
     );
     ground.stats.each(|route, status, count| {
         let route = route.replace('\\', "\\\\").replace('"', "\\\"");
-        drop(writeln!(out, "http_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}"));
+        let _ = writeln!(out, "http_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}");
     });
     let depth = ground.queue.depth(ground.faults.queue_stalled());
     out.push_str("# HELP bullmq_queue_jobs Jobs by queue and state.\n# TYPE bullmq_queue_jobs gauge\n");
-    drop(writeln!(out, "bullmq_queue_jobs{{queue=\"jobs\",state=\"wait\"}} {depth}"));
-    drop(writeln!(out, "bullmq_queue_jobs{{queue=\"jobs\",state=\"failed\"}} 0"));
+    let _ = writeln!(out, "bullmq_queue_jobs{{queue=\"jobs\",state=\"wait\"}} {depth}");
+    let _ = writeln!(out, "bullmq_queue_jobs{{queue=\"jobs\",state=\"failed\"}} 0");
     out.push_str("# TYPE db_pool_connections gauge\n");
     let [size, in_use, waiting] = ground.database().map_or([0; 3], |pool| pool.usage());
-    drop(writeln!(out, "db_pool_connections{{state=\"in_use\"}} {in_use}"));
-    drop(writeln!(out, "db_pool_connections{{state=\"idle\"}} {}", size.saturating_sub(in_use)));
-    drop(writeln!(out, "# TYPE db_pool_waiting gauge\ndb_pool_waiting {waiting}"));
+    let _ = writeln!(out, "db_pool_connections{{state=\"in_use\"}} {in_use}");
+    let _ = writeln!(out, "db_pool_connections{{state=\"idle\"}} {}", size.saturating_sub(in_use));
+    let _ = writeln!(out, "# TYPE db_pool_waiting gauge\ndb_pool_waiting {waiting}");
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out)
 }
 

@@ -529,8 +529,10 @@ fn import(args: &Import) -> Result<bool, Unusable> {
         None => args.file.clone(),
     };
     let done = planc::import::openapi(&Disk, &args.file, &from);
-    let findings = Findings::from_diagnostics(done.sources, done.diagnostics);
-    tell(&render::terminal(&findings, View { color: true, coverage: false }));
+    if done.diagnostics.iter().next().is_some() {
+        let findings = Findings::from_diagnostics(done.sources, done.diagnostics);
+        tell(&render::terminal(&findings, View { color: true, coverage: false }));
+    }
     let Some(text) = done.plan else { return Ok(false) };
     deliver(args.output.as_deref(), &text)?;
     Ok(true)

@@ -171,6 +171,10 @@ fn everything_is_lowered() {
     );
     assert_eq!(arrivals.steps[0].tags["url"].as_literal(), Some("/users/{}/orders/{}"));
     assert_eq!(arrivals.steps[0].tags["team"].as_literal(), Some("red"));
+    let traced = |name: &str| graph.scenarios.iter().find(|s| s.name == name).unwrap().trace;
+    assert_eq!((arrivals.trace.map(|trace| trace.sample.0), traced("vus")), (Some(10_000), None));
+    let prometheus = graph.report.prometheus.as_ref().unwrap();
+    assert_eq!((prometheus.every.as_secs(), prometheus.headers.len()), (10, 1));
     let strains = graph.health.strains;
     assert_eq!((strains.cpu.0, strains.run_queue.0, strains.throttled.0), (800_000, 200_000, 20_000));
     assert_eq!((strains.steal.0, strains.pressure.0), (10_000, 900_000));

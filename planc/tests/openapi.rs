@@ -98,7 +98,7 @@ fn scopes_and_limits_of_the_file_are_held_against_the_plan() {
     let found = findings(&compiled(YAML, "", &steps)).join("\n");
     for wanted in [
         // Of two ways to be let in, both ask for this one and only one for the other.
-        "lacks the scope `orders.write`",
+        "`createOrder` asks for `orders.write`, which token `reader` lacks",
         "10/s",
     ] {
         assert!(found.contains(wanted), "lacks {wanted}:\n{found}");
@@ -149,7 +149,7 @@ fn what_is_wrong_in_the_file_is_told_there() {
 fn a_file_that_cannot_be_read_is_one_mistake() {
     let texts = BTreeMap::from([("plan.yaml", plan("", GET))]);
     let done = planc::check(&Texts(texts), "plan.yaml", &Options::default());
-    assert_eq!(findings(&done), ["plan.yaml:7 P0107 cannot read `api.yaml`: no such file"]);
+    assert_eq!(findings(&done), ["plan.yaml:8 P0107 cannot read `api.yaml`: no such file"]);
 }
 
 #[test]

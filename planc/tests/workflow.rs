@@ -14,7 +14,7 @@ use support::Text;
 const PLAN: &str = r#"
 plan: night
 inputs:
-  base_url: { type: url, env: BASE_URL, default: "http://it's:8080" }
+  base_url: { type: url, env: BASE_URL, default: "http://127.0.0.1:8080/it's" }
   region: { type: string, env: REGION, one_of: [eu, us] }
   key: { type: secret, env: API_KEY }
   length: { type: duration, default: 10m }
@@ -84,7 +84,7 @@ fn it_is_yaml_and_says_what_was_asked_for() {
     let env = at(job, &["env"]);
     assert_eq!(text(at(env, &["API_KEY"])), "${{ secrets.API_KEY }}");
     assert_eq!(text(at(env, &["REGION"])), "${{ vars.REGION }}");
-    assert_eq!(text(at(env, &["BASE_URL"])), "${{ vars.BASE_URL || 'http://it''s:8080' }}");
+    assert_eq!(text(at(env, &["BASE_URL"])), "${{ vars.BASE_URL || 'http://127.0.0.1:8080/it''s' }}");
     assert_eq!(text(at(env, &["BY_HAND_LENGTH"])), "${{ inputs.length }}");
     assert!(env.get("BY_HAND_KEY").is_none(), "no secret is typed into a form");
     let NodeKind::Sequence(steps) = &at(job, &["steps"]).kind else { panic!("a list of steps") };

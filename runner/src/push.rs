@@ -157,6 +157,8 @@ async fn send_all(mut from: mpsc::Receiver<Work>, wanted: Wanted, told: Arc<Mute
         }
     };
     while let Some(work) = from.recv().await {
+        // Nobody's hold on the other end keeps the run waiting.
+        let last = matches!(work, Work::Last(..));
         match (work, &wanted) {
             (Work::Points(points, at), Wanted { prometheus: Some((endpoint, _)), .. }) => {
                 took(0, write(endpoint, &points, at).await);
@@ -175,6 +177,9 @@ async fn send_all(mut from: mpsc::Receiver<Work>, wanted: Wanted, told: Arc<Mute
                 took(1, annotate(endpoint, &text).await);
             }
             _ => {}
+        }
+        if last {
+            return;
         }
     }
 }

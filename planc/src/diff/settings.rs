@@ -5,6 +5,7 @@ use super::codes;
 use super::leaves;
 use super::pairs::Pairs;
 use crate::graph::{Report, Service};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
@@ -78,12 +79,17 @@ fn report(old: &Report, new: &Report, out: &mut Vec<Change>) {
         }
     }
     // They only listen: nothing is judged by them.
-    if old.prometheus != new.prometheus {
-        let told = leaves::told(&old.prometheus, &new.prometheus);
-        out.push(Change::neutral(format!("report {}", quoted("prometheus")), told));
-    }
-    if old.grafana != new.grafana {
-        let told = leaves::told(&old.grafana, &new.grafana);
-        out.push(Change::neutral(format!("report {}", quoted("grafana")), told));
-    }
+    listener("prometheus", &old.prometheus, &new.prometheus, out);
+    listener("grafana", &old.grafana, &new.grafana, out);
+}
+
+fn listener<T: PartialEq + Serialize>(name: &str, old: &Option<T>, new: &Option<T>, out: &mut Vec<Change>) {
+    let told = match (old, new) {
+        (None, None) => return,
+        (None, Some(_)) => "is new".to_string(),
+        (Some(_), None) => "is gone".to_string(),
+        (Some(old), Some(new)) if old == new => return,
+        (Some(old), Some(new)) => leaves::told(old, new),
+    };
+    out.push(Change::neutral(format!("report {}", quoted(name)), told));
 }

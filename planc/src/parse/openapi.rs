@@ -132,7 +132,7 @@ struct Reader<'n, 'd> {
 
 impl<'n> Reader<'n, '_> {
     fn version(&mut self, sources: &SourceMap) -> Option<()> {
-        let help = "give an OpenAPI 3.0 or 3.1 file; converters from Swagger 2.0 are many";
+        let help = "give an OpenAPI 3.0 or 3.1 file";
         let (span, message) = match (self.root.get("openapi"), self.root.get("swagger")) {
             (Some(node), _) => match text(node) {
                 Some(version) if version.starts_with("3.") => return Some(()),

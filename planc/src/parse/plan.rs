@@ -389,7 +389,7 @@ impl Parser<'_> {
 
     fn endpoint(&mut self, entry: &Entry, from_file: bool) -> Option<Endpoint> {
         let mut map = self.map(&entry.value, "an endpoint", Some(entry.key.span))?;
-        let named = METHODS.iter().any(|(method, _)| map.has_near(method));
+        let named = METHODS.iter().any(|(method, _)| map.has(method) || map.has_near(method));
         // The method and path of the file's own operation are not written again.
         let request = if from_file && !named { None } else { self.request(&mut map) };
         let scopes = map.take("scopes").map_or(Vec::new(), |node| self.words(node));

@@ -98,6 +98,7 @@ pub(super) fn run(
         workers: args.workers,
         database_guard: args.database.database_guard.clone(),
         trust_ledger: args.database.trust_ledger,
+        prometheus_rw: args.prometheus_rw.clone(),
         keep_stale: false,
         mode: seeders::Mode::Apply,
         out: out.to_owned(),

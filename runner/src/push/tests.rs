@@ -181,3 +181,29 @@ fn one_that_never_answers_loses_what_does_not_fit() {
     let told = pusher.told.lock().expect("no panic")[0].clone();
     assert!(told.lost >= 17, "{told:?}");
 }
+
+#[test]
+fn stages_are_marked_in_grafana() {
+    let (url, kept) = receiver(&[200]);
+    let mut graph = testing::graph(Vec::new());
+    graph.scenarios[0].name = "s".into();
+    let graph = Arc::new(graph);
+    let mut record = testing::evidence(&graph).load.expect("load");
+    let scenario = record.scenarios.get_mut("s").expect("the scenario");
+    (scenario.began_us, scenario.ended_us) = (Some(2_000_000), 0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let base = url.trim_end_matches("/api/v1/write").to_owned() + "/";
+    let endpoint = Endpoint { url: base, headers: vec![("authorization".into(), "Bearer secret".into())] };
+    let wanted = Wanted { prometheus: None, grafana: Some(endpoint) };
+    let pusher = Pusher::start(runtime.handle(), wanted, graph, "run-1", || 1_000_000);
+    pusher.stream()(&record);
+    let told = pusher.finish(&runtime, &record);
+    assert_eq!((told[0].pushes, told[1].pushes, told[1].lost), (0, 1, 0));
+    let kept = kept.lock().expect("no panic").clone();
+    let [(head, body)] = kept.as_slice() else { panic!("{kept:?}") };
+    assert!(head.starts_with("post /api/annotations ") && head.contains("authorization: bearer secret"));
+    let body: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+    assert_eq!((&body["time"], &body["tags"][2]), (&3_000.into(), &"run-1".into()));
+    assert!(body["text"].as_str().is_some_and(|text| text.starts_with("s: stage 1")), "{body}");
+}

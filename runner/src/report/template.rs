@@ -9,7 +9,7 @@ use super::terminal::{grouped, word};
 use crate::evidence::Evidence;
 use crate::judge::{Unit, Verdict, show};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, json};
 use std::fmt::Write;
@@ -56,11 +56,14 @@ pub fn render(name: &str, text: &str, evidence: &Evidence, verdict: &Verdict) ->
     syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
     environment.set_syntax(syntax.build().map_err(|error| error.to_string())?);
     environment.set_auto_escape_callback(escaping);
-    environment.set_formatter(|out, state, value| match state.auto_escape() {
-        AutoEscape::Html if !value.is_safe() => {
-            out.write_str(&escape(&value.to_string())).map_err(Error::from)
-        }
-        _ => write!(out, "{value}").map_err(Error::from),
+    environment.set_formatter(|out, state, value| {
+        let text = match value.kind() {
+            ValueKind::Bool => value.is_true().to_string(),
+            ValueKind::None => NONE.to_owned(),
+            _ => value.to_string(),
+        };
+        let html = state.auto_escape() == AutoEscape::Html && !value.is_safe();
+        out.write_str(&if html { escape(&text) } else { text }).map_err(Error::from)
     });
     environment.add_filter("cell", |text: String| text.replace('|', "\\|").replace('\n', " "));
     environment.add_filter("grouped", |count: u64| grouped(count));
@@ -286,7 +289,7 @@ mod tests {
         let text = filled("x.md.j2", example.expect("an example")).expect("renders");
         assert_eq!(
             text,
-            "# test: pass\n\nRun test-1, 2026-11-21 00:00:00 UTC, took 10.00s.\n\n\n\
+            "# test: pass\n\nRun run-1, 2023-11-14 22:13:20 UTC, took 12.00s.\n\n\n\
              | gate | bound | measured | samples |\n|---|---|---:|---:|\n\
              | http_req_duration{scenario:s} | p(95) < 500ms | 20.00ms | 1,000 |\n\
              | http_req_failed{scenario:s} | rate < 1% | 0.00% | 1,000 |\n\n\

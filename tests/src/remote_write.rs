@@ -12,7 +12,7 @@ pub type Sample = (BTreeMap<String, String>, f64);
 pub struct Receiver {
     /// `http://127.0.0.1:PORT/api/v1/write`.
     pub url: String,
-    pushes: Arc<Mutex<Vec<Vec<Sample>>>>,
+    pushes: Arc<Mutex<Vec<(String, Vec<Sample>)>>>,
 }
 
 impl Receiver {
@@ -28,16 +28,17 @@ impl Receiver {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mut reader = BufReader::new(stream);
-                let (mut length, mut line) = (0, String::new());
+                let (mut head, mut length, mut line) = (String::new(), 0, String::new());
                 while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
                     if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
                         length = value.trim().parse().expect("a number");
                     }
+                    head.push_str(&line);
                     line.clear();
                 }
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).expect("the body");
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(decoded(&body));
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push((head, decoded(&body)));
                 let answer = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
                 drop(reader.into_inner().write_all(answer.as_bytes()));
             }
@@ -47,6 +48,15 @@ impl Receiver {
 
     /// All pushes so far.
     pub fn pushes(&self) -> Vec<Vec<Sample>> {
+        self.kept().into_iter().map(|(_, samples)| samples).collect()
+    }
+
+    /// Their request lines and headers.
+    pub fn heads(&self) -> Vec<String> {
+        self.kept().into_iter().map(|(head, _)| head).collect()
+    }
+
+    fn kept(&self) -> Vec<(String, Vec<Sample>)> {
         self.pushes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

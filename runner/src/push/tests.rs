@@ -5,11 +5,14 @@ use crate::testing;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
+/// Head and body of every request.
+type Kept = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// Labels and value of every sample of one request.
 type Written = Vec<(BTreeMap<String, String>, f64, i64)>;
 
 /// Answers each request with the next of these statuses (the last one for ever) and keeps what it was sent.
-fn receiver(statuses: &[u16]) -> (String, Arc<Mutex<Vec<(String, Vec<u8>)>>>) {
+fn receiver(statuses: &[u16]) -> (String, Kept) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/api/v1/write", listener.local_addr().expect("an address"));
     let kept = Arc::new(Mutex::new(Vec::new()));

@@ -62,7 +62,7 @@ pub fn render(name: &str, text: &str, evidence: &Evidence, verdict: &Verdict) ->
             ValueKind::None => NONE.to_owned(),
             _ => value.to_string(),
         };
-        let html = state.auto_escape() == AutoEscape::Html && !value.is_safe();
+        let html = *state.auto_escape() == AutoEscape::Html && !value.is_safe();
         out.write_str(&if html { escape(&text) } else { text }).map_err(Error::from)
     });
     environment.add_filter("cell", |text: String| text.replace('|', "\\|").replace('\n', " "));
@@ -195,15 +195,6 @@ fn figure(
 
 /// What is wrong, where, and what to write.
 fn told(name: &str, text: &str, error: &Error) -> String {
-    let message = match (error.kind(), error.detail()) {
-        (ErrorKind::UndefinedError, None) => "this has no value".to_owned(),
-        (ErrorKind::UndefinedError, Some(detail)) => detail.to_owned(),
-        (ErrorKind::UnknownFunction | ErrorKind::UnknownFilter | ErrorKind::UnknownTest, detail) => {
-            detail.unwrap_or("unknown name").to_owned()
-        }
-        (kind, None) => kind.to_string(),
-        (_, Some(detail)) => detail.to_owned(),
-    };
     let place = error.range().filter(|range| range.end <= text.len());
     let line = error.line().unwrap_or(1);
     let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -214,6 +205,13 @@ fn told(name: &str, text: &str, error: &Error) -> String {
         (source[..range.start - begin].chars().count(), text[range.start..end].chars().count().max(1))
     });
     let written = span.map_or("", |range| text[range].trim());
+    let name_of: String = written.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let message = match (error.kind(), error.detail()) {
+        (ErrorKind::UnknownFunction, _) => format!("unknown function `{name_of}`"),
+        (ErrorKind::UndefinedError, None) => "this has no value".to_owned(),
+        (kind, None) => kind.to_string(),
+        (_, Some(detail)) => detail.to_owned(),
+    };
     let margin = " ".repeat(line.to_string().len());
     let mut out = format!("error: {message}\n{margin}--> {name}:{line}:{}\n", column + 1);
     let _ = write!(out, "{margin} |\n{line} | {source}\n{margin} | ");
@@ -332,7 +330,7 @@ mod tests {
                 &["`http_reqs` has no figure `p(95)`; it has count, rate"],
             ),
             ("{{ metric('http_reqs', 'count', stage=2) }}", &["a threshold with `stage: 2` keeps it"]),
-            ("{{ show('http_reqs', 'count') }}", &["did you mean `shown`?"]),
+            ("{{ show('http_reqs', 'count') }}", &["unknown function `show`", "did you mean `shown`?"]),
             ("{{ 1 | pct }}", &["ours are cell, grouped, percent, us"]),
             ("{% for x in gates %}", &["x.md.j2:1"]),
         ] {

@@ -250,6 +250,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         metrics: graph.metrics.clone(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: graph.scenarios.iter().map(scenario).collect(),
         idle: Vec::new(),
         places: vec![place; steps_of(graph)?],

@@ -39,6 +39,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         metrics: plan.metrics,
         setup: plan.setup,
         teardown: plan.teardown,
+        teardown_commands: plan.teardown_commands.into_iter().map(|c| c.check).collect(),
         scenarios: plan.scenarios.into_iter().map(|scenario| scenario.scenario).collect(),
         gates: plan.gates.into_iter().map(|gate| gate.gate).collect(),
         health: plan.health,

@@ -36,6 +36,7 @@ pub(crate) struct ResolvedPlan {
     pub(crate) metrics: BTreeMap<String, graph::MetricKind>,
     pub(crate) setup: Vec<graph::Step>,
     pub(crate) teardown: Vec<graph::Step>,
+    pub(crate) teardown_commands: Vec<Check>,
     /// Sorted by name.
     pub(crate) scenarios: Vec<Scenario>,
     /// What is written and never done, whatever the inputs are.

@@ -55,6 +55,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
         metrics: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: vec![Scenario {
             name: "s".into(),
             executor: "constant-arrival-rate".into(),

@@ -110,6 +110,7 @@ fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
         preflight: Vec::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios,
         report: Report::default(),
         ..graph.clone()

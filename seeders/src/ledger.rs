@@ -199,6 +199,7 @@ fn small_graph(
         metrics: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
         health: HealthLimits {

@@ -50,6 +50,7 @@ pub(crate) fn resolve(
     let inputs = inputs::resolve(plan, profile, options, diagnostics);
     let mut resolver = Resolver::new(plan, inputs, diagnostics);
     let seed = resolver.at("seed", |resolver| resolver.typed_or(plan.seed.as_ref(), 1));
+    resolver.leave_out();
     let target = resolver.at("target", Resolver::target);
     let database = resolver.at("database", Resolver::database);
     let services = resolver.at("services", Resolver::services);
@@ -62,6 +63,7 @@ pub(crate) fn resolve(
     let setup = resolver.at("setup", |resolver| resolver.outer_steps(&plan.setup, "setup"));
     let scenarios = resolver.scenarios();
     let teardown = resolver.at("teardown", |resolver| resolver.outer_steps(&plan.teardown, "teardown"));
+    let teardown_commands = resolver.plan_checks(&plan.teardown_commands, "teardown");
     resolver.at = At { place: "health".into(), ..At::default() };
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
@@ -86,6 +88,7 @@ pub(crate) fn resolve(
         metrics,
         setup,
         teardown,
+        teardown_commands,
         scenarios,
         idle,
         places,
@@ -126,6 +129,8 @@ struct Resolver<'a> {
     origins: BTreeMap<String, Span>,
     /// Columns of each fixture, by the fixture's name in the plan; filled before scenarios are resolved.
     columns: BTreeMap<String, Shape>,
+    /// Services that are not started, since their `when` is not so.
+    left_out: BTreeSet<String>,
     at: At,
 }
 
@@ -141,6 +146,7 @@ impl<'a> Resolver<'a> {
             idle: Vec::new(),
             origins: BTreeMap::new(),
             columns: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             at: At::default(),
         }
     }
@@ -204,7 +210,9 @@ impl<'a> Resolver<'a> {
     /// Checks the names of a template and puts known values in place.
     fn template(&mut self, parsed: &Parsed<Template>, scope: &Scope) -> Template {
         self.check(parsed, scope);
-        fold(&self.inputs, &parsed.value)
+        let folded = fold(&self.inputs, &parsed.value);
+        self.speaks_of_left_out(&parsed.uses, |see| folded.paths(see));
+        folded
     }
 
     fn text(&mut self, text: &Text, scope: &Scope) -> Template {
@@ -217,12 +225,16 @@ impl<'a> Resolver<'a> {
 
     fn expr(&mut self, parsed: &Parsed<Expr>, scope: &Scope) -> Expr {
         self.check(parsed, scope);
-        expr::fold_expr(parsed.value.clone(), &|path| closed(&self.inputs, path))
+        let folded = expr::fold_expr(parsed.value.clone(), &|path| closed(&self.inputs, path));
+        self.speaks_of_left_out(&parsed.uses, |see| folded.paths(see));
+        folded
     }
 
     fn json(&mut self, parsed: &Parsed<JsonTemplate>, scope: &Scope) -> JsonTemplate {
         self.check(parsed, scope);
-        expr::fold_json(parsed.value.clone(), &|path| closed(&self.inputs, path))
+        let folded = expr::fold_json(parsed.value.clone(), &|path| closed(&self.inputs, path));
+        self.speaks_of_left_out(&parsed.uses, |see| folded.paths(see));
+        folded
     }
 
     /// Checks names, and notes which inputs are used and which captures are read.

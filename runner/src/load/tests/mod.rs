@@ -131,6 +131,7 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
         metrics: BTreeMap::new(),
         setup: vec![],
         teardown: vec![],
+        teardown_commands: vec![],
         scenarios,
         gates: vec![],
         // The machine of a test is shared: lateness is not what these tests are about.

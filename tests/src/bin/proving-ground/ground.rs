@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::passwords::Passwords;
 use crate::pool::Pool;
+use crate::settlement::Settlement;
 use crate::stats::Stats;
 use crate::tokens::TokenCache;
 use crate::window::MinuteWindow;
@@ -29,6 +30,8 @@ pub(crate) struct Ground {
     pub(crate) tokens: TokenCache,
     pub(crate) passwords: Passwords,
     pub(crate) chat_latency: Duration,
+    pub(crate) dice_latency: Duration,
+    pub(crate) settlement: Settlement,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) faults: Faults,
@@ -50,6 +53,8 @@ impl Ground {
             tokens: TokenCache::default(),
             passwords: Passwords::new(arguments.auth_cost)?,
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
+            dice_latency: Duration::from_millis(arguments.dice_latency_ms),
+            settlement: Settlement::new(arguments.settle_rate),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             faults,

@@ -1,7 +1,8 @@
 //! `proving-ground`: the reference target server that the load tests of this project run against.
 //!
-//! One process plays three systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
-//! backend (`/api/auth`, `/api/sessions`, `/api/chat`) and their token administration (`/api/admin`). Beside
+//! One process plays several systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
+//! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a casino (`/api/casino`) and their token administration
+//! (`/api/admin`). Beside
 //! them stand bench endpoints that need no database, and switches under `/_` that break the server on purpose.
 
 mod accounts;
@@ -11,6 +12,7 @@ mod agents;
 mod arguments;
 mod bench;
 mod bucket;
+mod casino;
 mod certificates;
 mod chat;
 mod control;
@@ -25,6 +27,7 @@ mod passwords;
 mod pool;
 mod routes;
 mod secrets;
+mod settlement;
 mod socket;
 mod stall;
 mod start;

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::ground::Shared;
 use crate::socket::Peer;
 use crate::stats::Counter;
-use crate::{accounts, acme, admin, agents, bench, certificates, chat, control, health, tokens};
+use crate::{accounts, acme, admin, agents, bench, casino, certificates, chat, control, health, tokens};
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::handler::Handler;
@@ -26,6 +26,7 @@ pub(crate) fn router(ground: Shared) -> Router {
     acme::routes(&mut routes);
     accounts::routes(&mut routes);
     chat::routes(&mut routes);
+    casino::routes(&mut routes);
     let not_found = from_fn_with_state(routes.observed("unmatched".to_owned()), observe);
     let not_allowed = from_fn_with_state(routes.observed("method not allowed".to_owned()), observe);
     routes

@@ -5,7 +5,7 @@ use crate::faults::{FaultSpec, Faults};
 use crate::ground::Ground;
 use crate::pool::Pool;
 use crate::socket::{Listener, Peer};
-use crate::{migrations, routes, tokens};
+use crate::{migrations, routes, settlement, tokens};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     if let Some(token) = &arguments.api_token {
         tokens::install_root(&ground, token).await.map_err(|e| format!("cannot store API_TOKEN: {e}"))?;
     }
+    settlement::start(Arc::clone(&ground));
     let wanted = SocketAddr::new(arguments.bind, arguments.port);
     let listener = Listener::bind(wanted).map_err(|e| format!("cannot listen on {wanted}: {e}"))?;
     let address = listener.address().map_err(|e| format!("cannot tell the listening address: {e}"))?;

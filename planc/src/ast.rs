@@ -178,6 +178,8 @@ pub(crate) struct Plan {
     pub(crate) metrics: Vec<Metric>,
     pub(crate) setup: Vec<Step>,
     pub(crate) teardown: Vec<Step>,
+    /// The programs in `teardown`.
+    pub(crate) teardown_commands: Vec<Check>,
     pub(crate) scenarios_span: Option<Span>,
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) thresholds: Vec<Threshold>,
@@ -326,6 +328,8 @@ pub(crate) struct Check {
     pub(crate) within: Option<Typed<Duration>>,
     pub(crate) fix: Option<Word>,
     pub(crate) override_env: Option<Word>,
+    /// Of preflight checks alone.
+    pub(crate) when: Option<Typed<bool>>,
 }
 
 /// Where a check looks.
@@ -387,6 +391,7 @@ pub(crate) enum Body {
 pub(crate) struct Service {
     pub(crate) name: Word,
     pub(crate) kind: ServiceKind,
+    pub(crate) when: Option<Typed<bool>>,
 }
 
 /// What a service is.

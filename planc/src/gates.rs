@@ -278,6 +278,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         scrapes: graph.scrapes.clone(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: graph.scenarios.iter().map(scenario).collect(),
         idle: Vec::new(),
         places: vec![place; steps_of(graph)?],

@@ -83,6 +83,9 @@ pub struct ExecutionGraph {
     pub setup: Vec<Step>,
     /// Steps played once after it, whatever happened.
     pub teardown: Vec<Step>,
+    /// Programs run after those steps, whatever happened, each with what must be seen of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teardown_commands: Vec<Check>,
     /// Load, sorted by name.
     pub scenarios: Vec<Scenario>,
     /// Thresholds, one entry a condition, in the order of (metric, selector, position).

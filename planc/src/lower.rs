@@ -40,6 +40,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         scrapes: plan.scrapes,
         setup: plan.setup,
         teardown: plan.teardown,
+        teardown_commands: plan.teardown_commands.into_iter().map(|c| c.check).collect(),
         scenarios: plan.scenarios.into_iter().map(|scenario| scenario.scenario).collect(),
         gates: plan.gates.into_iter().map(|gate| gate.gate).collect(),
         sql_gates: plan.sql_gates.into_iter().map(|gate| gate.gate).collect(),

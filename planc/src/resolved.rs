@@ -37,6 +37,7 @@ pub(crate) struct ResolvedPlan {
     pub(crate) scrapes: BTreeMap<String, graph::Scrape>,
     pub(crate) setup: Vec<graph::Step>,
     pub(crate) teardown: Vec<graph::Step>,
+    pub(crate) teardown_commands: Vec<Check>,
     /// Sorted by name.
     pub(crate) scenarios: Vec<Scenario>,
     /// What is written and never done, whatever the inputs are.

@@ -6,6 +6,7 @@ use serde_json::{Map, json};
 
 /// The schema of a plan file.
 pub fn plan() -> Json {
+    let teardown = json!({ "anyOf": [local("step"), local("conditional_check")] });
     let mut schema = object(
         &["plan", "scenarios"],
         &[
@@ -20,11 +21,14 @@ pub fn plan() -> Json {
             ("services", named("Processes that the run starts, waits for and stops.", local("service"))),
             ("fixtures", named("Rows and accounts that must exist before the load.", local("fixture_use"))),
             ("tokens", named("Credentials.", local("token"))),
-            ("preflight", list("Checks after seeding, before load; all are run.", local("check"))),
+            (
+                "preflight",
+                list("Checks after seeding, before load; all are run.", local("conditional_check")),
+            ),
             ("endpoints", endpoints()),
             ("metrics", named("Metrics of your own, filled by `record`.", metric())),
             ("setup", list("Steps played once before the load.", local("step"))),
-            ("teardown", list("Steps played once after it, whatever happened.", local("step"))),
+            ("teardown", list("Steps played once after it, whatever happened, then programs.", teardown)),
             ("scenarios", named("Who does what, when and how much.", local("scenario"))),
             ("thresholds", thresholds()),
             ("health", health()),
@@ -124,7 +128,7 @@ fn finish(schema: &mut Json, name: &str, title: &str) {
 }
 
 fn definitions() -> Map<String, Json> {
-    let parts: [(&str, Json); 21] = [
+    let parts: [(&str, Json); 22] = [
         ("allow", allow()),
         ("duration", scalar("A duration with its unit: `500ms`, `30s`, `1h30m`; or a template.")),
         ("rate", scalar("A rate with its unit: `167/s`, `5/m`; or a template.")),
@@ -142,8 +146,9 @@ fn definitions() -> Map<String, Json> {
         ("input", allowing(input())),
         ("target", allowing(target())),
         ("database", allowing(database())),
-        ("check", allowing(check(false))),
-        ("guard", allowing(check(true))),
+        ("check", allowing(check(Purpose::Inner))),
+        ("guard", allowing(check(Purpose::Guard))),
+        ("conditional_check", allowing(check(Purpose::Conditional))),
         ("service", allowing(service())),
         ("fixture_use", allowing(fixture_use())),
         ("token", allowing(token())),
@@ -342,7 +347,15 @@ fn request_keys() -> Vec<(&'static str, Json)> {
     keys
 }
 
-fn check(guard: bool) -> Json {
+/// What a check is for: guards can be overridden, those of `preflight` and `teardown` can hang on an input.
+#[derive(PartialEq)]
+enum Purpose {
+    Guard,
+    Conditional,
+    Inner,
+}
+
+fn check(purpose: Purpose) -> Json {
     let foreign = object(&["in", "at_most"], &[("in", text("The table.")), ("at_most", local("count"))]);
     let free = json!({ "anyOf": [local("count"), object(&["at_least"], &[("at_least", local("count"))])] });
     let facts = object(
@@ -365,10 +378,13 @@ fn check(guard: bool) -> Json {
         ("env", texts("Environment of a `command`, beside PATH, HOME, LANG and TMPDIR.")),
         ("fix", text("What a person does when it fails.")),
     ]);
-    if guard {
+    if purpose == Purpose::Guard {
         let env =
             object(&["env"], &[("env", text("Environment variable whose value is the recorded reason."))]);
         keys.push(("override", described("The way round, with a reason.", env)));
+    }
+    if purpose == Purpose::Conditional {
+        keys.push(("when", described("Whether it is evaluated; told as skipped when not.", local("flag"))));
     }
     object(&[], &keys)
 }
@@ -385,6 +401,7 @@ fn service() -> Json {
             ("env", texts("Environment of the program.")),
             ("url", text("Base URL; `http://127.0.0.1:{{ port }}` unless given.")),
             ("ready", described("When it is ready.", local("check"))),
+            ("when", described("Whether it is started.", local("flag"))),
         ],
     )
 }

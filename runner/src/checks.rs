@@ -134,7 +134,7 @@ impl Prober<'_> {
             Err(why) => return Seen::new(NodeOutcome::Unreachable, why),
         };
         match database::query(client, statement, &self.values).await {
-            Ok(answer) => compare(expect, &self.values, |what| match what {
+            Ok(answer) => compare(expect, &self.values, "", |what| match what {
                 Expected::Rows(matcher) => Some((matcher, Some(Json::from(answer.rows)))),
                 Expected::Value(matcher) => Some((matcher, answer.value.clone())),
                 _ => None,
@@ -236,7 +236,7 @@ impl Prober<'_> {
             let code = status.code().map_or_else(|| status.to_string(), |c| format!("exit code {c}"));
             if stderr.is_empty() { code } else { format!("{code}: {}", shorten(&stderr, 200)) }
         };
-        let mut seen = compare(expect, &self.values, |what| match what {
+        let mut seen = compare(expect, &self.values, &stdout, |what| match what {
             Expected::ExitCode(matcher) => Some((matcher, code.clone())),
             Expected::Stdout(matcher) => Some((matcher, Some(Json::from(stdout.clone())))),
             _ => None,
@@ -270,7 +270,7 @@ impl Prober<'_> {
                 };
             }
         }
-        let reads = expect.iter().any(|expectation| matches!(expectation.what, Expected::Body(_)));
+        let reads = expect.iter().any(|e| matches!(e.what, Expected::Body(_) | Expected::Json { .. }));
         let wants_absence = expect.iter().any(|e| matches!(e.what, Expected::FileExists(false)));
         if !reads {
             return match exists || wants_absence {
@@ -279,14 +279,14 @@ impl Prober<'_> {
             };
         }
         let text = match std::fs::read(&place) {
-            Ok(bytes) => Some(Json::from(String::from_utf8_lossy(&bytes).trim_end().to_owned())),
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
                 return Seen::new(NodeOutcome::Unreachable, format!("cannot read `{path}`: {error}"));
             }
         };
-        compare(expect, &self.values, |what| match what {
-            Expected::Body(matcher) => Some((matcher, text.clone())),
+        compare(expect, &self.values, text.as_deref().unwrap_or_default(), |what| match what {
+            Expected::Body(matcher) => Some((matcher, text.clone().map(Json::from))),
             _ => None,
         })
         .unwrap_or_else(|| Seen::passed(format!("`{path}` is as expected")))
@@ -316,14 +316,21 @@ pub(crate) fn minimal_env(env: &BTreeMap<String, String>) -> impl Iterator<Item 
     env.iter().filter(|(name, _)| KEPT.contains(&name.as_str()))
 }
 
-/// Compares values with the expectations that `look` knows; `None` when all hold.
+/// Compares values with the expectations that `look` knows, and those on JSON with `document`; `None` when all hold.
 fn compare<'e>(
     expect: &'e [Expectation],
     values: &Values,
+    document: &str,
     look: impl Fn(&'e Expected) -> Option<(&'e Matcher, Option<Json>)>,
 ) -> Option<Seen> {
     let mut wrong = Wrong::default();
+    let headers = http::HeaderMap::new();
+    let document = Observed::new(None, &headers, document.as_bytes(), Duration::ZERO);
     for expectation in expect {
+        if matches!(expectation.what, Expected::Json { .. }) {
+            wrong.take(&expectation.name, expect::check(expectation, &document, values));
+            continue;
+        }
         let Some((matcher, value)) = look(&expectation.what) else { continue };
         let outcome = match &value {
             // What a program or file says is text, but `exit code 0` and a number in a file are meant as such.

@@ -125,7 +125,7 @@ pub fn is_started_here(graph: &ExecutionGraph, template: &Template) -> bool {
 
 /// A node's record.
 pub(crate) fn record(kind: &str, name: &str, seen: Seen, fix: Option<String>, start: Instant) -> NodeRecord {
-    let fix = fix.filter(|_| seen.outcome != NodeOutcome::Passed);
+    let fix = fix.filter(|_| !matches!(seen.outcome, NodeOutcome::Passed | NodeOutcome::Skipped));
     NodeRecord {
         kind: kind.into(),
         name: name.into(),
@@ -162,6 +162,7 @@ mod tests {
             fix: None,
             override_env: override_env.map(String::from),
             static_guard: false,
+            skipped: None,
         }
     }
 

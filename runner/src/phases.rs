@@ -190,7 +190,10 @@ impl<'a> Run<'a> {
         }
         for check in &graph.preflight {
             let start = Instant::now();
-            let seen = self.block_with(|prober| async move { prober.evaluate(check).await })?;
+            let seen = match &check.skipped {
+                Some(condition) => Seen::new(NodeOutcome::Skipped, format!("`{condition}` is not so")),
+                None => self.block_with(|prober| async move { prober.evaluate(check).await })?,
+            };
             self.note(record("preflight", &check.name, seen, check.fix.clone(), start));
         }
         self.halt_if_failed("preflight", End::PreflightRefused)

@@ -56,6 +56,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
         scrapes: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: vec![Scenario {
             name: "s".into(),
             executor: "constant-arrival-rate".into(),

@@ -116,6 +116,7 @@ pub(crate) fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
         preflight: Vec::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios,
         report: Report::default(),
         when_to_run: None,

@@ -60,6 +60,15 @@ impl Signals {
         self.name.get().copied()
     }
 
+    /// Returns once a second signal has come.
+    pub async fn insisted(&self) {
+        let mut asked = self.asked.subscribe();
+        while self.stop_teardown.load(Ordering::SeqCst) != STOP_NOW {
+            // The sender is ours and lives as long as we do.
+            let _ = asked.changed().await;
+        }
+    }
+
     /// Returns once a signal has come.
     pub async fn asked(&self) {
         let mut asked = self.asked.subscribe();

@@ -242,6 +242,71 @@ fn a_token_without_its_scope_stops_the_run_before_the_load() {
 }
 
 #[test]
+fn a_preflight_check_whose_condition_is_not_so_is_told_and_not_evaluated() {
+    let server = Server::start(healthy);
+    let plan = format!(
+        "preflight:\n  - {{ name: one, when: false, get: /one, fix: mend one }}\n  \
+         - {{ name: two, when: true, get: /health }}\n{SCENARIO}"
+    );
+    let (evidence, _out) = run(&Verb::Preflight, &plan, &server.url, &[]);
+    let told: Vec<_> = evidence.nodes.iter().filter(|n| n.kind == "preflight").collect();
+    assert_eq!(told[0].outcome, NodeOutcome::Skipped);
+    assert_eq!((told[0].detail.as_str(), told[0].fix.as_deref()), ("`false` is not so", None));
+    assert_eq!(told[1].outcome, NodeOutcome::Passed);
+    assert!(!server.asked().iter().any(|line| line.contains("/one")), "{:?}", server.asked());
+}
+
+#[test]
+fn programs_of_the_teardown_run_whatever_happened_and_fail_it() {
+    let server = Server::start(healthy);
+    let teardown = "teardown:\n  - { name: fails, command: [ls, /nowhere] }\n  \
+         - { name: cleans, command: [touch, cleaned] }\n  \
+         - { name: elsewhere, command: [touch, elsewhere], when: false }\n";
+    let (evidence, out) = run(&Verb::Apply, &format!("{teardown}{SCENARIO}"), &server.url, &[]);
+    let told: Vec<_> = evidence.nodes.iter().filter(|n| n.kind == "teardown").map(|n| n.outcome).collect();
+    assert_eq!(told, [NodeOutcome::Different, NodeOutcome::Passed, NodeOutcome::Skipped]);
+    assert!(out.path().join("cleaned").exists() && !out.path().join("elsewhere").exists());
+    let load = evidence.load.as_ref().expect("a load");
+    let failed = load.teardown_failed.as_deref().expect("a failed teardown");
+    assert!(failed.contains("`fails`") && !failed.contains("cleans"), "{failed}");
+}
+
+#[test]
+fn what_a_program_prints_and_a_file_holds_is_read_as_json() {
+    let server = Server::start(healthy);
+    let checks = [
+        (
+            r#"command: [echo, '{"Quota": {"Value": 64.0}}']"#,
+            "$.Quota.Value: { ge: 64 }",
+            NodeOutcome::Passed,
+            "",
+        ),
+        (
+            r#"command: [echo, '{"Quota": {"Value": 32.0}}']"#,
+            "$.Quota.Value: { ge: 64 }",
+            NodeOutcome::Different,
+            "32",
+        ),
+        (r#"command: [echo, '{"Quota": {}}']"#, "$.Quota.Value: { ge: 64 }", NodeOutcome::Absent, "absent"),
+        ("command: [echo, none]", "$.Quota.Value: { ge: 64 }", NodeOutcome::Different, "not JSON"),
+        ("file: users.json", "$: { length: 2 }", NodeOutcome::Passed, ""),
+        ("file: users.json", "$: { length: 3 }", NodeOutcome::Different, "length"),
+        ("file: nowhere.json", "$: { length: 2 }", NodeOutcome::Absent, "absent"),
+    ];
+    for (probe, json, outcome, told) in checks {
+        let plan =
+            format!("preflight:\n  - {{ name: one, {probe}, expect: {{ json: {{ {json} }} }} }}\n{SCENARIO}");
+        let (graph, world, out) = prepared(&plan, &server.url, &[]);
+        std::fs::write(out.path().join("users.json"), r#"[{"name": "a"}, {"name": "b"}]"#).expect("a file");
+        let options = Options { out: out.path().to_owned(), workers: 1, ..Options::default() };
+        let evidence = orchestrate::preflight(&graph, &options, &world, &mut Silent).expect("a runtime");
+        let node = evidence.nodes.iter().find(|node| node.kind == "preflight").expect("the check");
+        assert_eq!(node.outcome, outcome, "{probe}: {}", node.detail);
+        assert!(node.detail.contains(told), "{probe}: {}", node.detail);
+    }
+}
+
+#[test]
 fn all_preflight_failures_are_told_at_once_with_their_fix() {
     let server = Server::start(healthy);
     let plan = format!(

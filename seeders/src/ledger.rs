@@ -200,6 +200,7 @@ fn small_graph(
         scrapes: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
         sql_gates: Vec::new(),

@@ -30,7 +30,15 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     lists(&Lists { what: "guard", code, strict: true, old: &old.guards, new: &new.guards, span: &span }, out);
     let span = |check: &Check| pairs.new.origin(&format!("preflight.{}", check.name));
     let what = "preflight check";
-    lists(&Lists { what, code, strict: false, old: &old.preflight, new: &new.preflight, span: &span }, out);
+    // A check that is skipped is one that is not there.
+    let live =
+        |checks: &[Check]| checks.iter().filter(|it| it.skipped.is_none()).cloned().collect::<Vec<_>>();
+    let (before, after) = (live(&old.preflight), live(&new.preflight));
+    lists(&Lists { what, code, strict: false, old: &before, new: &after, span: &span }, out);
+    let span = |check: &Check| pairs.new.origin(&format!("teardown.{}", check.name));
+    let what = "teardown command";
+    let (before, after) = (live(&old.teardown_commands), live(&new.teardown_commands));
+    lists(&Lists { what, code, strict: false, old: &before, new: &after, span: &span }, out);
 }
 
 /// Checks of something else, such as a fixture's `verify`.

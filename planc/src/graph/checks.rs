@@ -23,6 +23,9 @@ pub struct Check {
     pub override_env: Option<String>,
     /// Guards only: true when it needs neither target nor database nor service (step 1 of a run).
     pub static_guard: bool,
+    /// Preflight only: the `when` that is not so with these inputs; the check is told as skipped and not evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// Where a check looks.

@@ -10,12 +10,22 @@ use crate::near::nearest;
 use crate::source::Span;
 use crate::yaml::{Entry, Node, NodeKind};
 
+/// What a check is for, which decides about the keys that not every check takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Guard,
+    Preflight,
+    Teardown,
+    /// Of a service, a token, a fixture.
+    Inner,
+}
+
 const PROBES: [&str; 4] = ["sql", "postgres", "command", "file"];
 
 impl Parser<'_> {
-    pub(super) fn checks(&mut self, node: &Node, what: &'static str, guard: bool) -> Vec<Check> {
+    pub(super) fn checks(&mut self, node: &Node, what: &'static str, purpose: Purpose) -> Vec<Check> {
         let items = self.list(node, "a list of checks");
-        items.iter().filter_map(|item| self.check(item, what, guard, None)).collect()
+        items.iter().filter_map(|item| self.check(item, what, purpose, None)).collect()
     }
 
     /// One check; `at` is the key that holds it, when there is one.
@@ -23,7 +33,7 @@ impl Parser<'_> {
         &mut self,
         node: &Node,
         what: &'static str,
-        guard: bool,
+        purpose: Purpose,
         at: Option<Span>,
     ) -> Option<Check> {
         let mut map = self.map(node, what, at)?;
@@ -46,9 +56,27 @@ impl Parser<'_> {
         }
         let within = self.typed_key(&mut map, "within");
         let fix = self.word_key(&mut map, "fix");
-        let override_env = if guard { self.override_env(&mut map) } else { None };
+        let override_env = if purpose == Purpose::Guard { self.override_env(&mut map) } else { None };
+        let when = match purpose {
+            Purpose::Preflight | Purpose::Teardown => self.typed_key(&mut map, "when"),
+            Purpose::Guard => {
+                self.unconditional(&mut map);
+                None
+            }
+            Purpose::Inner => None,
+        };
         self.finish(map);
-        Some(Check { span, name, probe, expect, within, fix, override_env })
+        Some(Check { span, name, probe, expect, within, fix, override_env, when })
+    }
+
+    /// A guard that an input switches off is no guard.
+    fn unconditional(&mut self, map: &mut Map<'_>) {
+        let Some(span) = map.entry("when").map(|entry| entry.key.span) else { return };
+        map.known.push("when");
+        self.diagnostics.push(
+            Diagnostic::error(codes::CONFLICTING_KEYS, span, "a guard always holds, and takes no `when`")
+                .help("write `override: { env: NAME }`, whose value is the recorded reason to go on"),
+        );
     }
 
     fn override_env(&mut self, map: &mut Map<'_>) -> Option<Word> {

@@ -37,6 +37,7 @@ impl Parser<'_> {
             Subject::Command => {
                 self.expect_one(&mut map, "exit_code", "exit code", Expected::ExitCode, &mut out);
                 self.expect_one(&mut map, "stdout", "stdout", Expected::Stdout, &mut out);
+                self.expect_named(&mut map, "json", &mut out);
             }
             Subject::File => {
                 if let Some(node) = map.take("exists") {
@@ -47,6 +48,7 @@ impl Parser<'_> {
                         self.wrong_type(node, "`true` or `false`");
                     }
                 }
+                self.expect_named(&mut map, "json", &mut out);
                 self.expect_one(&mut map, "body", "body", Expected::Body, &mut out);
             }
             Subject::Nothing => {
@@ -65,26 +67,8 @@ impl Parser<'_> {
         {
             out.push(status_expectation(statuses));
         }
-        let named: [(&'static str, &str, MakeNamed); 3] = [
-            ("headers", "header", |name, matcher| Expected::Header { name, matcher }),
-            ("json", "json", |path, matcher| Expected::Json { path, matcher }),
-            ("cookies", "cookie", |name, matcher| Expected::Cookie { name, matcher }),
-        ];
-        for (key, word, make) in named {
-            let Some(node) = map.take(key) else { continue };
-            let mut found = Vec::new();
-            for entry in self.named(node, "what is expected") {
-                let name = match key {
-                    "headers" => self.header_name(&entry.key.value, entry.key.span),
-                    "json" if !self.json_path(&entry.key.value, entry.key.span) => continue,
-                    _ => entry.key.value.clone(),
-                };
-                let Some(matcher) = self.matcher(&entry.value) else { continue };
-                let text = format!("{word} {name} {}", show_matcher(&matcher.value));
-                found.push(plain(&text, make(name, matcher.value), matcher.uses));
-            }
-            found.sort_by(|a, b| a.name.cmp(&b.name));
-            out.extend(found);
+        for key in ["headers", "json", "cookies"] {
+            self.expect_named(map, key, out);
         }
         self.expect_one(map, "body", "body", Expected::Body, out);
         if let Some(node) = map.take("duration") {
@@ -92,6 +76,29 @@ impl Parser<'_> {
             let name = format!("duration < {}", self.sources.text(node.span).trim_matches(['"', '\'']));
             out.push(Expect { name, what: ExpectWhat::Duration(typed) });
         }
+    }
+
+    /// What is expected of each header, JSONPath or cookie.
+    fn expect_named(&mut self, map: &mut Map<'_>, key: &'static str, out: &mut Vec<Expect>) {
+        let (word, make): (&str, MakeNamed) = match key {
+            "headers" => ("header", |name, matcher| Expected::Header { name, matcher }),
+            "cookies" => ("cookie", |name, matcher| Expected::Cookie { name, matcher }),
+            _ => ("json", |path, matcher| Expected::Json { path, matcher }),
+        };
+        let Some(node) = map.take(key) else { return };
+        let mut found = Vec::new();
+        for entry in self.named(node, "what is expected") {
+            let name = match key {
+                "headers" => self.header_name(&entry.key.value, entry.key.span),
+                "json" if !self.json_path(&entry.key.value, entry.key.span) => continue,
+                _ => entry.key.value.clone(),
+            };
+            let Some(matcher) = self.matcher(&entry.value) else { continue };
+            let text = format!("{word} {name} {}", show_matcher(&matcher.value));
+            found.push(plain(&text, make(name, matcher.value), matcher.uses));
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        out.extend(found);
     }
 
     fn expect_one(

@@ -1,5 +1,6 @@
 //! Fixtures, inline and in files of their own.
 
+use super::checks::Purpose;
 use super::requests::METHODS;
 use super::{Map, Parser};
 use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Typed, Word};
@@ -64,8 +65,9 @@ impl Parser<'_> {
         let about = self.word_key(&mut map, "about");
         let rows = self.typed_key(&mut map, "rows");
         let columns = map.take("columns").map_or(Vec::new(), |node| self.columns(node));
-        let verify =
-            map.take("verify").map_or(Vec::new(), |node| self.checks(node, "a `verify` check", false));
+        let verify = map
+            .take("verify")
+            .map_or(Vec::new(), |node| self.checks(node, "a `verify` check", Purpose::Inner));
         let kind = match (map.has("create"), map.has("table")) {
             (true, true) => {
                 let create = map.entry("create").map_or(span, |entry| entry.key.span);

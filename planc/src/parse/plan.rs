@@ -1,11 +1,12 @@
 //! The plan's own keys, inputs, profiles, target, services, tokens, endpoints.
 
+use super::checks::Purpose;
 use super::requests::METHODS;
 use super::sql_gates::is_sql_gate;
 use super::{Map, Parser};
 use crate::ast::{
-    Endpoint, Grafana, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Prometheus, Raw, Report,
-    Service, ServiceKind, Target, Text, Tls, Token, TokenSource, Trace, Typed,
+    Check, Endpoint, Grafana, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Prometheus, Raw,
+    Report, Service, ServiceKind, Step, Target, Text, Tls, Token, TokenSource, Trace, Typed,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -55,19 +56,23 @@ impl Parser<'_> {
             Some(entry) => self.database(&entry.value, entry.key.span),
             None => (None, None),
         };
-        plan.guards = map.take("guards").map_or(Vec::new(), |node| self.checks(node, "a guard", true));
+        plan.guards =
+            map.take("guards").map_or(Vec::new(), |node| self.checks(node, "a guard", Purpose::Guard));
         plan.services = self.each(&mut map, "services", Self::service);
         plan.fixtures = self.each(&mut map, "fixtures", Self::fixture_use);
         plan.tokens = self.each(&mut map, "tokens", Self::token);
-        plan.preflight =
-            map.take("preflight").map_or(Vec::new(), |node| self.checks(node, "a preflight check", false));
+        plan.preflight = map
+            .take("preflight")
+            .map_or(Vec::new(), |node| self.checks(node, "a preflight check", Purpose::Preflight));
         if let Some(node) = map.take("endpoints") {
             plan.catalogue = self.catalogue(node);
             plan.endpoints = self.endpoints(node, plan.catalogue.is_some());
         }
         plan.metrics = self.each(&mut map, "metrics", Self::metric);
         plan.setup = map.take("setup").map_or(Vec::new(), |node| self.steps(node));
-        plan.teardown = map.take("teardown").map_or(Vec::new(), |node| self.steps(node));
+        if let Some(node) = map.take("teardown") {
+            (plan.teardown, plan.teardown_commands) = self.teardown(node);
+        }
         plan.scenarios_span = map.entries.iter().find(|e| e.key.value == "scenarios").map(|e| e.key.span);
         let scenarios = if torn { map.take("scenarios") } else { self.require(&mut map, "scenarios") };
         if scenarios.is_some() {
@@ -253,7 +258,7 @@ impl Parser<'_> {
             (true, true) => {
                 let message = "a service is `ephemeral` or a `command`, not both";
                 self.error(codes::CONFLICTING_KEYS, name.span, message);
-                return Some(Service { name, kind: ServiceKind::Broken });
+                return Some(Service { name, kind: ServiceKind::Broken, when: None });
             }
             (true, false) => self.ephemeral(&mut map),
             (false, true) => self.command_service(&mut map, name.span),
@@ -267,8 +272,9 @@ impl Parser<'_> {
                 ServiceKind::Broken
             }
         };
+        let when = self.typed_key(&mut map, "when");
         self.finish(map);
-        Some(Service { name, kind })
+        Some(Service { name, kind, when })
     }
 
     fn ephemeral(&mut self, map: &mut Map<'_>) -> ServiceKind {
@@ -293,7 +299,7 @@ impl Parser<'_> {
         let has_ready = map.has("ready") || map.has_near("ready");
         let ready = map
             .entry("ready")
-            .and_then(|entry| self.check(&entry.value, "`ready`", false, Some(entry.key.span)));
+            .and_then(|entry| self.check(&entry.value, "`ready`", Purpose::Inner, Some(entry.key.span)));
         if !has_ready {
             let message = "a service without `ready` cannot be waited for";
             self.diagnostics.push(Diagnostic::error(codes::MISSING_KEY, at, message).help(
@@ -336,7 +342,7 @@ impl Parser<'_> {
         let scopes = map.take("scopes").map_or(Vec::new(), |node| self.words(node));
         let verify = map
             .entry("verify")
-            .and_then(|entry| self.check(&entry.value, "`verify`", false, Some(entry.key.span)));
+            .and_then(|entry| self.check(&entry.value, "`verify`", Purpose::Inner, Some(entry.key.span)));
         if let Some(at) = keep {
             self.kept(at, source.as_ref(), verify.is_some() || map.has_near("verify"));
         }
@@ -365,6 +371,15 @@ impl Parser<'_> {
         let ttl = self.typed_key(&mut map, "ttl");
         self.finish(map);
         Some(TokenSource::Issued { request: Box::new(request?), take: take?.value, ttl, keep })
+    }
+
+    /// Steps, and the programs that run after them.
+    fn teardown(&mut self, node: &Node) -> (Vec<Step>, Vec<Check>) {
+        let items = self.list(node, "a list of steps and commands");
+        let (commands, steps): (Vec<_>, Vec<_>) = items.iter().partition(|it| it.get("command").is_some());
+        let mut check = |item: &&Node| self.check(item, "a teardown command", Purpose::Teardown, None);
+        let commands = commands.iter().filter_map(&mut check).collect();
+        (steps.into_iter().filter_map(|item| self.step(item)).collect(), commands)
     }
 
     fn endpoints(&mut self, node: &Node, from_file: bool) -> Vec<Endpoint> {
@@ -513,6 +528,7 @@ pub(crate) fn empty_plan(span: Span) -> Plan {
         metrics: Vec::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios_span: None,
         scenarios: Vec::new(),
         thresholds: Vec::new(),

@@ -27,7 +27,7 @@ impl Parser<'_> {
         items.iter().filter_map(|item| self.step(item)).collect()
     }
 
-    fn step(&mut self, node: &Node) -> Option<Step> {
+    pub(super) fn step(&mut self, node: &Node) -> Option<Step> {
         let mut map = self.map(node, "a step", None)?;
         let later = self.step_of_later(&mut map);
         let mut found: Vec<(&'static str, Span)> = Vec::new();

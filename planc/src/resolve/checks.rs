@@ -53,6 +53,7 @@ impl Resolver<'_> {
     ) -> Option<graph::Check> {
         let mut expect = self.expectations(&check.expect, scope);
         let within = self.part("within", |it| check.within.as_ref().and_then(|within| it.typed(within)));
+        let skipped = self.part("when", |it| check.when.as_ref().and_then(|when| it.untrue(when)));
         let probe = check.probe.as_ref()?;
         let probe = self.part("probe", |it| it.probe(probe, scope));
         fill_expectations(&probe, &mut expect);
@@ -65,7 +66,18 @@ impl Resolver<'_> {
             fix: check.fix.as_ref().map(|fix| fix.value.clone()),
             override_env: check.override_env.as_ref().map(|env| env.value.clone()),
             static_guard: false,
+            skipped,
         })
+    }
+
+    /// A condition as written, when it does not hold.
+    fn untrue(&mut self, when: &ast::Typed<bool>) -> Option<String> {
+        let holds = self.typed(when)?;
+        let written = match when {
+            ast::Typed::Template(text) => show_template(&text.parsed.value),
+            _ => "false".into(),
+        };
+        (!holds).then_some(written)
     }
 
     fn probe(&mut self, probe: &ast::Probe, scope: &Scope) -> Probe {

@@ -58,6 +58,7 @@ pub(crate) fn resolve(
     let inputs = inputs::resolve(plan, profile, options, diagnostics);
     let mut resolver = Resolver::new(plan, inputs, diagnostics);
     let seed = resolver.at("seed", |resolver| resolver.typed_or(plan.seed.as_ref(), 1));
+    resolver.leave_out();
     let target = resolver.at("target", Resolver::target);
     let database = resolver.at("database", Resolver::database);
     let services = resolver.at("services", Resolver::services);
@@ -71,6 +72,7 @@ pub(crate) fn resolve(
     let setup = resolver.at("setup", |resolver| resolver.outer_steps(&plan.setup, "setup"));
     let scenarios = resolver.scenarios();
     let teardown = resolver.at("teardown", |resolver| resolver.outer_steps(&plan.teardown, "teardown"));
+    let teardown_commands = resolver.plan_checks(&plan.teardown_commands, "teardown");
     resolver.at = At { place: "health".into(), ..At::default() };
     let achieved = resolver.typed_or(plan.health.achieved.as_ref(), PartsPerMillion(990_000));
     let lateness = plan.health.lateness_p99.as_ref().and_then(|value| resolver.typed(value));
@@ -97,6 +99,7 @@ pub(crate) fn resolve(
         scrapes,
         setup,
         teardown,
+        teardown_commands,
         scenarios,
         idle,
         places,
@@ -144,6 +147,8 @@ struct Resolver<'a> {
     references: Vec<Reference>,
     /// Columns of each fixture, by the fixture's name in the plan; filled before scenarios are resolved.
     columns: BTreeMap<String, Shape>,
+    /// Services that are not started, since their `when` is not so.
+    left_out: BTreeSet<String>,
     at: At,
 }
 
@@ -160,6 +165,7 @@ impl<'a> Resolver<'a> {
             origins: BTreeMap::new(),
             references: Vec::new(),
             columns: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             at: At::default(),
         }
     }
@@ -223,7 +229,9 @@ impl<'a> Resolver<'a> {
     /// Checks the names of a template and puts known values in place.
     fn template(&mut self, parsed: &Parsed<Template>, scope: &Scope) -> Template {
         self.check(parsed, scope);
-        fold(&self.inputs, &parsed.value)
+        let folded = fold(&self.inputs, &parsed.value);
+        self.speaks_of_left_out(&parsed.uses, |see| folded.paths(see));
+        folded
     }
 
     fn text(&mut self, text: &Text, scope: &Scope) -> Template {
@@ -236,12 +244,16 @@ impl<'a> Resolver<'a> {
 
     fn expr(&mut self, parsed: &Parsed<Expr>, scope: &Scope) -> Expr {
         self.check(parsed, scope);
-        expr::fold_expr(parsed.value.clone(), &|path| closed(&self.inputs, path))
+        let folded = expr::fold_expr(parsed.value.clone(), &|path| closed(&self.inputs, path));
+        self.speaks_of_left_out(&parsed.uses, |see| folded.paths(see));
+        folded
     }
 
     fn json(&mut self, parsed: &Parsed<JsonTemplate>, scope: &Scope) -> JsonTemplate {
         self.check(parsed, scope);
-        expr::fold_json(parsed.value.clone(), &|path| closed(&self.inputs, path))
+        let folded = expr::fold_json(parsed.value.clone(), &|path| closed(&self.inputs, path));
+        self.speaks_of_left_out(&parsed.uses, |see| folded.paths(see));
+        folded
     }
 
     /// Checks names, and notes which inputs are used and which captures are read.

@@ -6,7 +6,7 @@ use super::{Resolver, topological};
 use crate::ast::{self, ServiceKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Parsed, Segment};
+use crate::expr::{NameUse, Parsed, Segment};
 use crate::graph::{self, Protocol, Template, Tls};
 use crate::near::listed;
 use crate::resolved::{Database, Target};
@@ -42,6 +42,41 @@ pub(super) fn shapes(plan: &ast::Plan, which: impl Fn(&str) -> bool) -> Shape {
 }
 
 impl Resolver<'_> {
+    /// The services that these inputs leave out, before anything is read that could speak of them.
+    pub(super) fn leave_out(&mut self) {
+        for service in &self.plan.services {
+            let Some(when) = &service.when else { continue };
+            let name = &service.name.value;
+            if self.at(&format!("services.{name}"), |it| it.typed(when)) == Some(false) {
+                self.left_out.insert(name.clone());
+            }
+        }
+    }
+
+    /// Tells of a service that is left out and spoken of at one of `uses`, when the name is still in `paths` with the
+    /// inputs in place: a branch that they do not take speaks of nothing.
+    pub(super) fn speaks_of_left_out(&mut self, uses: &[NameUse], paths: impl Fn(&mut dyn FnMut(&[String]))) {
+        if self.left_out.is_empty() {
+            return;
+        }
+        let left_out = |path: &[String]| match path {
+            [root, name, ..] if root == "services" => self.left_out.get(name),
+            _ => None,
+        };
+        let mut spoken = None;
+        paths(&mut |path| spoken = spoken.take().or_else(|| left_out(path).cloned()));
+        let Some(name) = spoken else { return };
+        let Some(at) = uses.iter().find(|it| left_out(&it.path) == Some(&name)) else { return };
+        let message = format!("`services.{name}` is used here, and its `when` leaves it out");
+        let help = format!("write `services.{name}.url if … else …` with the same condition");
+        let service = self.plan.services.iter().find(|service| service.name.value == name);
+        let diagnostic = Diagnostic::error(codes::BAD_EVALUATION, at.span, message).help(help);
+        self.diagnostics.push(match service.and_then(|service| service.when.as_ref()) {
+            Some(when) => diagnostic.also(when.span(), "false with these inputs"),
+            None => diagnostic,
+        });
+    }
+
     pub(super) fn target(&mut self) -> Option<Target> {
         let target = self.plan.target.as_ref()?;
         let tls = Tls {
@@ -57,7 +92,7 @@ impl Resolver<'_> {
         let scope = self.world_scope();
         let sound = self.check(&text.parsed, &scope);
         let url = self.text(text, &scope);
-        let service = service_of(&text.parsed);
+        let service = service_in(&url);
         if sound {
             self.check_target_url(&url, text.span);
         }
@@ -125,7 +160,8 @@ impl Resolver<'_> {
         let url = self.text(text, &scope);
         self.origins.insert("database".into(), text.span);
         let pool = self.pool();
-        Some(Database { url, pool, service: service_of(&text.parsed) })
+        let service = service_in(&url);
+        Some(Database { url, pool, service })
     }
 
     fn pool(&mut self) -> Option<(graph::Pool, Span)> {
@@ -171,8 +207,19 @@ impl Resolver<'_> {
         order
             .iter()
             .filter_map(|name| plan.services.iter().find(|service| service.name.value == *name))
-            .filter_map(|service| self.service(service))
+            .filter_map(|service| match self.left_out.contains(&service.name.value) {
+                false => self.service(service),
+                true => self.unstarted(service),
+            })
             .collect()
+    }
+
+    /// A service that is left out is checked as the others, and may speak of others that are.
+    fn unstarted(&mut self, service: &ast::Service) -> Option<graph::Service> {
+        let left_out = std::mem::take(&mut self.left_out);
+        self.service(service);
+        self.left_out = left_out;
+        None
     }
 
     fn service(&mut self, service: &ast::Service) -> Option<graph::Service> {
@@ -235,9 +282,14 @@ fn services_of<T>(parsed: &Parsed<T>) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// The service behind a URL.
-fn service_of<T>(parsed: &Parsed<T>) -> Option<String> {
-    services_of(parsed).next()
+/// The first service that is left in a template whose inputs are in place.
+fn service_in(template: &Template) -> Option<String> {
+    let mut found = None;
+    template.paths(&mut |path| match path {
+        [root, name, ..] if root == "services" && found.is_none() => found = Some(name.clone()),
+        _ => {}
+    });
+    found
 }
 
 /// The host of an absolute URL, when it is literal.

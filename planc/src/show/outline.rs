@@ -168,13 +168,16 @@ fn scrape((name, scrape): (&String, &Scrape)) -> (String, String) {
     (name.clone(), format!("{from}, every {}", show_duration(scrape.every)))
 }
 
-fn check(check: &Check) -> (String, String) {
+pub(super) fn check(check: &Check) -> (String, String) {
     let mut detail = probe(&check.probe);
     if let Some(within) = check.within {
         detail.push_str(&format!(", within {}", show_duration(within)));
     }
     if let Some(env) = &check.override_env {
         detail.push_str(&format!(", {env} overrides with a reason"));
+    }
+    if let Some(condition) = &check.skipped {
+        detail = format!("skipped, since `{condition}` is not so: {detail}");
     }
     (check.name.clone(), detail)
 }

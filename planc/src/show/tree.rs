@@ -29,9 +29,12 @@ pub(super) fn render(graph: &ExecutionGraph) -> String {
             stage.iter().for_each(|s| scenario(&mut out, s));
         }
     }
-    if !graph.teardown.is_empty() {
+    if !(graph.teardown.is_empty() && graph.teardown_commands.is_empty()) {
         heading(&mut out, &mut number, "teardown");
         graph.teardown.iter().for_each(|step| out.push_str(&format!("   {}\n", step.name)));
+        for (name, detail) in graph.teardown_commands.iter().map(super::outline::check) {
+            out.push_str(&format!("   {name}  {detail}\n"));
+        }
     }
     if !outline.gates.is_empty() {
         heading(&mut out, &mut number, "gates");

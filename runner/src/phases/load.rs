@@ -114,9 +114,36 @@ impl Run<'_> {
         }
         let steps = self.graph.teardown.clone();
         let stop = Arc::clone(&self.world.signals.stop_teardown);
-        if let Some(why) = self.once("teardown", &steps, stop) {
-            self.load.get_or_insert_default().teardown_failed = Some(why);
+        let mut failed: Vec<String> = self.once("teardown", &steps, stop).into_iter().collect();
+        failed.extend(self.teardown_commands());
+        if !failed.is_empty() {
+            self.load.get_or_insert_default().teardown_failed = Some(failed.join("; "));
         }
+    }
+
+    /// Programs after those steps, one after the other, each whatever the one before it did.
+    fn teardown_commands(&mut self) -> Vec<String> {
+        let graph = Arc::clone(&self.graph);
+        let mut failed = Vec::new();
+        for check in &graph.teardown_commands {
+            let prober = self.prober();
+            let start = Instant::now();
+            let seen = match &check.skipped {
+                Some(condition) => Seen::new(NodeOutcome::Skipped, format!("`{condition}` is not so")),
+                None => self.runtime.block_on(async {
+                    // The signal that ended the load does not end what cleans up after it; a second one does.
+                    tokio::select! {
+                        seen = prober.evaluate(check) => seen,
+                        () = self.world.signals.insisted() => Seen::new(NodeOutcome::Failed, "interrupted"),
+                    }
+                }),
+            };
+            if !matches!(seen.outcome, NodeOutcome::Passed | NodeOutcome::Skipped) {
+                failed.push(self.masker.hide(&format!("`{}`: {}", check.name, seen.detail)));
+            }
+            self.note(record("teardown", &check.name, seen, check.fix.clone(), start));
+        }
+        failed
     }
 
     /// Plays steps once; why they failed, if they did.

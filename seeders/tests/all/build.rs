@@ -113,6 +113,7 @@ impl Build {
             fix: None,
             override_env: None,
             static_guard: false,
+            skipped: None,
         });
         self
     }
@@ -143,6 +144,7 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
         scrapes: BTreeMap::new(),
         setup: Vec::new(),
         teardown: Vec::new(),
+        teardown_commands: Vec::new(),
         scenarios: Vec::new(),
         gates: Vec::new(),
         sql_gates: Vec::new(),

@@ -135,6 +135,7 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
         scrapes: BTreeMap::new(),
         setup: vec![],
         teardown: vec![],
+        teardown_commands: vec![],
         scenarios,
         gates: vec![],
         sql_gates: vec![],

@@ -46,6 +46,12 @@ pub(crate) struct Arguments {
     /// How long the mock language model takes to answer
     #[arg(long, env = "CHAT_LATENCY_MS", default_value_t = 20, value_name = "MS")]
     pub(crate) chat_latency_ms: u64,
+    /// How long a dice bet takes before it is written
+    #[arg(long, env = "DICE_LATENCY_MS", default_value_t = 0, value_name = "MS")]
+    pub(crate) dice_latency_ms: u64,
+    /// Bets settled a second; 0 is as fast as the database
+    #[arg(long, env = "SETTLE_RATE", default_value_t = 0, value_name = "N")]
+    pub(crate) settle_rate: u32,
     /// Registrations allowed a minute from one address; 0 is no limit
     #[arg(long, env = "REGISTER_LIMIT", default_value_t = 0, value_name = "N")]
     pub(crate) register_limit: u32,

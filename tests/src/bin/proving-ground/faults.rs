@@ -63,6 +63,9 @@ enum Latency {
     Uniform([f64; 2]),
     #[serde(rename = "lognormal_ms")]
     Lognormal { median: f64, sigma: f64 },
+    /// Later with every second since the fault was set, as on a server whose queue only grows.
+    #[serde(rename = "climb_ms_per_s")]
+    Climb(f64),
 }
 
 /// Latency that grows for ever.
@@ -137,7 +140,7 @@ impl Latency {
     fn check(&self) -> Result<(), String> {
         const MOST: f64 = 600_000.0;
         let sane = match *self {
-            Self::Fixed(ms) => (0.0..=MOST).contains(&ms),
+            Self::Fixed(ms) | Self::Climb(ms) => (0.0..=MOST).contains(&ms),
             Self::Uniform([low, high]) => 0.0 <= low && low <= high && high <= MOST,
             Self::Lognormal { median, sigma } => {
                 (0.0..=MOST).contains(&median) && (0.0..=10.0).contains(&sigma)
@@ -147,11 +150,13 @@ impl Latency {
             .ok_or_else(|| "latency: needs 0 <= low <= high <= 600000 ms, 0 <= sigma <= 10".to_owned())
     }
 
-    fn draw(&self, dice: &mut Dice) -> Duration {
+    /// `age` is how long the fault has been in force.
+    fn draw(&self, dice: &mut Dice, age: Duration) -> Duration {
         let ms = match *self {
             Self::Fixed(ms) => ms,
             Self::Uniform([low, high]) => low + (high - low) * dice.unit(),
             Self::Lognormal { median, sigma } => median * (sigma * dice.normal()).exp(),
+            Self::Climb(ms) => ms * age.as_secs_f64(),
         };
         Duration::from_secs_f64(ms.min(600_000.0) / 1000.0)
     }
@@ -251,7 +256,7 @@ impl Faults {
             self.wait(&installed, late).await;
         }
         if let Some(latency) = spec.latency {
-            self.wait(&installed, latency.draw(&mut dice)).await;
+            self.wait(&installed, latency.draw(&mut dice, installed.since.elapsed())).await;
         }
         if spec.hang {
             let _ = to_bytes(request.into_body(), BODY_LIMIT).await;
@@ -396,13 +401,21 @@ mod tests {
     #[test]
     fn latency_has_the_median_it_was_given() {
         let latency = Latency::Lognormal { median: 40.0, sigma: 0.5 };
-        let mut drawn: Vec<_> = (0..10_001).map(|i| latency.draw(&mut Dice::of(1, i))).collect();
+        let mut drawn: Vec<_> =
+            (0..10_001).map(|i| latency.draw(&mut Dice::of(1, i), Duration::ZERO)).collect();
         drawn.sort();
         let median = drawn[5000].as_secs_f64() * 1000.0;
         assert!((median - 40.0).abs() < 1.0, "{median}");
         let uniform = Latency::Uniform([5.0, 6.0]);
         let bounds = Duration::from_millis(5)..=Duration::from_millis(6);
-        assert!((0..1000).all(|i| bounds.contains(&uniform.draw(&mut Dice::of(1, i)))));
+        assert!((0..1000).all(|i| bounds.contains(&uniform.draw(&mut Dice::of(1, i), Duration::ZERO))));
+    }
+
+    #[test]
+    fn a_latency_that_climbs_grows_with_the_age_of_the_fault() {
+        let climb = Latency::Climb(50.0);
+        let after = |seconds| climb.draw(&mut Dice::of(1, 1), Duration::from_secs(seconds));
+        assert_eq!([after(0), after(1), after(20)].map(|it| it.as_millis()), [0, 50, 1000]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::faults::Faults;
 use crate::mapping::{self, Mappings};
 use crate::passwords::Passwords;
 use crate::pool::Pool;
+use crate::settlement::Settlement;
 use crate::stats::Stats;
 use crate::telemetry::Queue;
 use crate::tokens::TokenCache;
@@ -32,6 +33,8 @@ pub(crate) struct Ground {
     pub(crate) tokens: TokenCache,
     pub(crate) passwords: Passwords,
     pub(crate) chat_latency: Duration,
+    pub(crate) dice_latency: Duration,
+    pub(crate) settlement: Settlement,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) mappings: Mappings,
@@ -56,6 +59,8 @@ impl Ground {
             tokens: TokenCache::default(),
             passwords: Passwords::new(arguments.auth_cost)?,
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
+            dice_latency: Duration::from_millis(arguments.dice_latency_ms),
+            settlement: Settlement::new(arguments.settle_rate),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             mappings: arguments.mappings.as_deref().map_or(Ok(Mappings::new()), mapping::load)?,

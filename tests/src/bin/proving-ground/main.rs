@@ -1,8 +1,9 @@
 //! `proving-ground`: the reference target server that the load tests of this project run against.
 //!
 //! One process plays several systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
-//! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a warehouse that an ERP pushes into (`/api/v1/inbound`)
-//! and their token administration (`/api/admin`). Beside them stand bench endpoints that need no database, and switches under `/_` that break the server on purpose.
+//! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a warehouse that an ERP pushes into (`/api/v1/inbound`), a
+//! casino (`/api/casino`) and their token administration (`/api/admin`). Beside them stand bench endpoints that need no
+//! database, and switches under `/_` that break the server on purpose.
 
 mod accounts;
 mod acme;
@@ -11,6 +12,7 @@ mod agents;
 mod arguments;
 mod bench;
 mod bucket;
+mod casino;
 mod certificates;
 mod chat;
 mod control;
@@ -27,6 +29,7 @@ mod passwords;
 mod pool;
 mod routes;
 mod secrets;
+mod settlement;
 mod socket;
 mod stall;
 mod start;

@@ -5,7 +5,7 @@ use crate::faults::{FaultSpec, Faults};
 use crate::ground::Ground;
 use crate::pool::Pool;
 use crate::socket::{Listener, Peer};
-use crate::{inbound, migrations, routes, tokens};
+use crate::{inbound, migrations, routes, settlement, tokens};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +46,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     if let Some(system) = &arguments.source_system {
         inbound::require(&ground, system).await?;
     }
+    settlement::start(Arc::clone(&ground));
     let wanted = SocketAddr::new(arguments.bind, arguments.port);
     let listener = Listener::bind(wanted).map_err(|e| format!("cannot listen on {wanted}: {e}"))?;
     let address = listener.address().map_err(|e| format!("cannot tell the listening address: {e}"))?;

@@ -1,5 +1,6 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
 pub mod bench;
+pub mod body;
 pub mod check;
 pub mod checks;
 pub mod cli;
@@ -36,6 +37,7 @@ mod rows;
 pub mod seeding;
 pub mod services;
 mod shared;
+mod sign;
 mod steps;
 #[cfg(test)]
 mod testing;

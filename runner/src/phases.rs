@@ -1,9 +1,11 @@
 //! The parts of a run: each does its nodes, writes down how they ended, and halts the run if they must.
 
+mod files;
 mod fixtures;
 mod guards;
 mod load;
 
+use crate::body::Files;
 use crate::checks::{Prober, Seen};
 use crate::client::Web;
 use crate::database;
@@ -49,6 +51,7 @@ pub struct Run<'a> {
     overrides: Vec<Override>,
     receipts: Vec<Receipt>,
     token_headers: BTreeMap<String, String>,
+    files: Arc<Files>,
     tokens_done: bool,
     load: Option<LoadRecord>,
     began: bool,
@@ -92,6 +95,7 @@ impl<'a> Run<'a> {
             overrides: Vec::new(),
             receipts: Vec::new(),
             token_headers: BTreeMap::new(),
+            files: Arc::default(),
             tokens_done: false,
             load: None,
             began: false,
@@ -178,9 +182,11 @@ impl<'a> Run<'a> {
     /// All preflight checks; all failures are told at once, each with its fix.
     pub fn checks(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
-        if !graph.preflight.is_empty() {
+        let files = files::sent(&graph);
+        if !graph.preflight.is_empty() || !files.is_empty() {
             self.listener.part("preflight");
         }
+        self.read(&files);
         for check in &graph.preflight {
             let start = Instant::now();
             let seen = self.block_with(|prober| async move { prober.evaluate(check).await })?;

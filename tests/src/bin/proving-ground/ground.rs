@@ -1,5 +1,6 @@
 //! What every request handler shares.
 
+use crate::acme::jws::Register;
 use crate::arguments::Arguments;
 use crate::bucket::TokenBucket;
 use crate::failure::Failure;
@@ -7,8 +8,10 @@ use crate::faults::Faults;
 use crate::passwords::Passwords;
 use crate::pool::Pool;
 use crate::stats::Stats;
+use crate::tls;
 use crate::tokens::TokenCache;
 use crate::window::MinuteWindow;
+use crate::x509::Authority;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -31,13 +34,18 @@ pub(crate) struct Ground {
     pub(crate) chat_latency: Duration,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
+    /// Whether it is spoken to over TLS.
+    pub(crate) secure: bool,
+    /// Who issues certificates.
+    pub(crate) authority: Authority,
+    pub(crate) acme: Register,
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
 }
 
 impl Ground {
     /// # Errors
-    /// When `AUTH_COST` is not a possible one.
+    /// When `AUTH_COST` is not a possible one, or the folder of `--tls` cannot be used.
     pub(crate) fn new(arguments: &Arguments, pool: Option<Pool>, faults: Faults) -> Result<Self, String> {
         let register_limit = arguments.register_limit;
         let acme_limit = arguments.acme_rate_limit;
@@ -52,6 +60,12 @@ impl Ground {
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
+            secure: arguments.tls.is_some(),
+            authority: match &arguments.tls {
+                Some(folder) => tls::authority(folder)?,
+                None => Authority::new()?,
+            },
+            acme: Register::default(),
             faults,
             stats: Stats::default(),
         })

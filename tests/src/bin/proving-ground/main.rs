@@ -14,6 +14,7 @@ mod bucket;
 mod certificates;
 mod chat;
 mod control;
+mod der;
 mod dice;
 mod failure;
 mod faults;
@@ -29,8 +30,10 @@ mod socket;
 mod stall;
 mod start;
 mod stats;
+mod tls;
 mod tokens;
 mod window;
+mod x509;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use crate::http::origin::{AllowList, Origin};
 use crate::http::tls::Secured;
 use crate::load::{LoadError, LoadInput};
 use crate::rows::{DrawPlan, RowSources, draw_key};
-use crate::text::{Encode, Names, Text, mix};
+use crate::text::{Encode, Names, Text};
 use crate::trace::{self, Tracing};
 use crate::views::View;
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};

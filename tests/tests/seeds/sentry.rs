@@ -65,3 +65,10 @@ fn a_source_system_without_a_mapping_document_does_not_boot() {
     let (said, _) = RED.run(&["--set", "source_system=other-erp", "--set", &mappings]);
     said.expect_code(116).expect("other-erp is not in inbound_source_systems_allowlist");
 }
+
+#[test]
+fn a_forked_chain_is_red() {
+    let (said, out) = RED.broken(&[], json!({ "chain_fork": true }));
+    said.expect_code(99).expect("the audit chain is unbroken");
+    broke(&broken_gates(&out), &["the audit chain is unbroken"], &["http_server_errors", "http_req_failed"]);
+}

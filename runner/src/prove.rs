@@ -18,7 +18,7 @@ use crate::output;
 use crate::world::World;
 use catalogue::Fault;
 use matrix::Outcome;
-use planc::graph::ExecutionGraph;
+use planc::graph::{ExecutionGraph, StepKind, walk};
 use proxy::{Decide, Proxy};
 use std::collections::BTreeMap;
 use std::io;
@@ -67,6 +67,15 @@ impl From<io::Error> for Unproven {
     fn from(error: io::Error) -> Self {
         Unproven::Io(error)
     }
+}
+
+/// Whether any scenario opens a WebSocket, which no proxy for requests lets through.
+pub(crate) fn has_sessions(graph: &ExecutionGraph) -> bool {
+    let mut found = false;
+    for steps in graph.scenarios.iter().flat_map(|scenario| [&scenario.setup, &scenario.steps]) {
+        walk(steps, &mut |step| found |= matches!(step.kind, StepKind::WebSocket(_)));
+    }
+    found
 }
 
 /// A line of progress.

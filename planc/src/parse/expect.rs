@@ -14,6 +14,8 @@ use crate::yaml::{Node, NodeKind};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     Http,
+    /// The answer to a WebSocket handshake, which has no body.
+    Handshake,
     Sql,
     Command,
     File,
@@ -30,6 +32,7 @@ impl Parser<'_> {
         let mut out = Vec::new();
         match subject {
             Subject::Http => self.expect_http(&mut map, &mut out),
+            Subject::Handshake => self.expect_handshake(&mut map, &mut out),
             Subject::Sql => {
                 self.expect_one(&mut map, "rows", "rows", Expected::Rows, &mut out);
                 self.expect_one(&mut map, "value", "value", Expected::Value, &mut out);
@@ -60,38 +63,75 @@ impl Parser<'_> {
     }
 
     fn expect_http(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        self.expect_status(map, out);
+        self.expect_headers(map, out);
+        self.expect_json(map, out);
+        let cookie = |name, matcher| Expected::Cookie { name, matcher };
+        self.expect_named(map, "cookies", "cookie", cookie, out);
+        self.expect_body(map, out);
+        self.expect_duration(map, out);
+    }
+
+    fn expect_handshake(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        self.expect_status(map, out);
+        self.expect_headers(map, out);
+        let cookie = |name, matcher| Expected::Cookie { name, matcher };
+        self.expect_named(map, "cookies", "cookie", cookie, out);
+        self.expect_duration(map, out);
+    }
+
+    fn expect_status(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
         if let Some(node) = map.take("status")
             && let Some(statuses) = self.statuses(node)
         {
             out.push(status_expectation(statuses));
         }
-        let named: [(&'static str, &str, MakeNamed); 3] = [
-            ("headers", "header", |name, matcher| Expected::Header { name, matcher }),
-            ("json", "json", |path, matcher| Expected::Json { path, matcher }),
-            ("cookies", "cookie", |name, matcher| Expected::Cookie { name, matcher }),
-        ];
-        for (key, word, make) in named {
-            let Some(node) = map.take(key) else { continue };
-            let mut found = Vec::new();
-            for entry in self.named(node, "what is expected") {
-                let name = match key {
-                    "headers" => self.header_name(&entry.key.value, entry.key.span),
-                    "json" if !self.json_path(&entry.key.value, entry.key.span) => continue,
-                    _ => entry.key.value.clone(),
-                };
-                let Some(matcher) = self.matcher(&entry.value) else { continue };
-                let text = format!("{word} {name} {}", show_matcher(&matcher.value));
-                found.push(plain(&text, make(name, matcher.value), matcher.uses));
-            }
-            found.sort_by(|a, b| a.name.cmp(&b.name));
-            out.extend(found);
-        }
+    }
+
+    fn expect_headers(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        let header = |name, matcher| Expected::Header { name, matcher };
+        self.expect_named(map, "headers", "header", header, out);
+    }
+
+    pub(super) fn expect_json(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        self.expect_named(map, "json", "json", |path, matcher| Expected::Json { path, matcher }, out);
+    }
+
+    pub(super) fn expect_body(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
         self.expect_one(map, "body", "body", Expected::Body, out);
+    }
+
+    fn expect_duration(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
         if let Some(node) = map.take("duration") {
             let typed = self.typed(node);
             let name = format!("duration < {}", self.sources.text(node.span).trim_matches(['"', '\'']));
             out.push(Expect { name, what: ExpectWhat::Duration(typed) });
         }
+    }
+
+    /// What is expected of headers, paths and cookies, by name.
+    fn expect_named(
+        &mut self,
+        map: &mut Map<'_>,
+        key: &'static str,
+        word: &str,
+        make: MakeNamed,
+        out: &mut Vec<Expect>,
+    ) {
+        let Some(node) = map.take(key) else { return };
+        let mut found = Vec::new();
+        for entry in self.named(node, "what is expected") {
+            let name = match key {
+                "headers" => self.header_name(&entry.key.value, entry.key.span),
+                "json" if !self.json_path(&entry.key.value, entry.key.span) => continue,
+                _ => entry.key.value.clone(),
+            };
+            let Some(matcher) = self.matcher(&entry.value) else { continue };
+            let text = format!("{word} {name} {}", show_matcher(&matcher.value));
+            found.push(plain(&text, make(name, matcher.value), matcher.uses));
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        out.extend(found);
     }
 
     fn expect_one(

@@ -17,6 +17,7 @@ mod sql_gates;
 mod steps;
 mod suite;
 mod unit_tests;
+mod websocket;
 
 pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, join, load_any, load_fixture, load_plan};

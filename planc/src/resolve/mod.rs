@@ -20,6 +20,7 @@ mod services;
 mod sql_gates;
 mod steps;
 mod tokens;
+mod websocket;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
 pub(crate) use gates::{default_lateness, resolve as resolve_gates};

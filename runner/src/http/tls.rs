@@ -37,6 +37,18 @@ pub(crate) fn configuration(tls: &Tls, protocol: Protocol) -> Result<Arc<ClientC
     Ok(Arc::new(config))
 }
 
+/// The same for WebSockets, which begin as HTTP/1.1 whatever the rest of the load speaks.
+pub(crate) fn for_upgrade(config: &Arc<ClientConfig>, protocol: Protocol) -> Arc<ClientConfig> {
+    match protocol {
+        Protocol::Http1 => config.clone(),
+        Protocol::Http2 => {
+            let mut upgrade = ClientConfig::clone(config);
+            upgrade.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Arc::new(upgrade)
+        }
+    }
+}
+
 fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {

@@ -124,8 +124,8 @@ impl Case<'_> {
             let switched_off = switched_off(steps);
             walk(steps, &mut |step| {
                 let played = self.load.steps_played.get(&step.id.0).copied().unwrap_or(0);
-                let expected = matches!(step.kind, StepKind::Http(_)) && !switched_off.contains(&step.id);
-                if expected && played == 0 {
+                let does = step.kind.is_answered() || matches!(step.kind, StepKind::Send(_));
+                if does && !switched_off.contains(&step.id) && played == 0 {
                     let text = format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
                     out.push(cause(CauseKind::Load, text));
                 }

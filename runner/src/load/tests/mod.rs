@@ -3,6 +3,7 @@
 mod parts;
 mod server;
 mod traces;
+mod websocket;
 
 use super::*;
 use crate::evidence::{Population, Samples, ScenarioRecord, Trend};

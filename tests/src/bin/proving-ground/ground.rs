@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use crate::bucket::TokenBucket;
 use crate::failure::Failure;
 use crate::faults::Faults;
+use crate::live::Rooms;
 use crate::mapping::{self, Mappings};
 use crate::passwords::Passwords;
 use crate::pool::Pool;
@@ -34,6 +35,7 @@ pub(crate) struct Ground {
     pub(crate) chat_latency: Duration,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
+    pub(crate) rooms: Rooms,
     pub(crate) mappings: Mappings,
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
@@ -58,6 +60,7 @@ impl Ground {
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
+            rooms: Rooms::default(),
             mappings: arguments.mappings.as_deref().map_or(Ok(Mappings::new()), mapping::load)?,
             faults,
             stats: Stats::default(),

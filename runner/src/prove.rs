@@ -18,7 +18,7 @@ use crate::output;
 use crate::world::World;
 use catalogue::Fault;
 use matrix::Outcome;
-use planc::graph::{ExecutionGraph, StepKind, walk};
+use planc::graph::{ExecutionGraph, has_session};
 use proxy::{Decide, Proxy};
 use std::collections::BTreeMap;
 use std::io;
@@ -71,11 +71,7 @@ impl From<io::Error> for Unproven {
 
 /// Whether any scenario opens a WebSocket, which no proxy for requests lets through.
 pub(crate) fn has_sessions(graph: &ExecutionGraph) -> bool {
-    let mut found = false;
-    for steps in graph.scenarios.iter().flat_map(|scenario| [&scenario.setup, &scenario.steps]) {
-        walk(steps, &mut |step| found |= matches!(step.kind, StepKind::WebSocket(_)));
-    }
-    found
+    graph.scenarios.iter().any(|scenario| has_session(&scenario.setup) || has_session(&scenario.steps))
 }
 
 /// A line of progress.

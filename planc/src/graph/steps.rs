@@ -254,6 +254,13 @@ pub fn walk<'a>(steps: &'a [Step], visit: &mut dyn FnMut(&'a Step)) {
     }
 }
 
+/// Whether a WebSocket is opened under some steps.
+pub fn has_session(steps: &[Step]) -> bool {
+    let mut found = false;
+    walk(steps, &mut |step| found |= matches!(step.kind, StepKind::WebSocket(_)));
+    found
+}
+
 /// Name of the check that a ping was answered in time.
 pub const PONG_CHECK: &str = "pong";
 

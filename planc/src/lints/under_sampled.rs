@@ -89,7 +89,7 @@ fn unexpected(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     let steps = plan.all_steps().into_iter().filter(|step| graph.steps.contains(&step.id));
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     for step in steps {
-        let Some(http) = step.kind.request() else { return None };
+        let http = step.kind.request()?;
         // What is followed on the way is a sample too.
         if (300..400).contains(&status) && http.request.redirects > 0 {
             return None;

@@ -38,7 +38,9 @@ impl Case<'_> {
             out.push(cause(CauseKind::Load, text));
             return;
         }
-        if record.finished + record.failed == 0 {
+        // Users who sit in a session until the end did what they are there for.
+        let sat_it_out = has_session(&scenario.steps) && record.censored < record.interrupted;
+        if record.finished + record.failed == 0 && !sat_it_out {
             let text =
                 format!("no iteration of `{name}` ended: all {} were cut off at the end", record.interrupted);
             out.push(cause(CauseKind::Target, text));

@@ -6,6 +6,7 @@ use crate::drive::schedule::Arrivals;
 use crate::evidence::ScenarioRecord;
 use planc::graph::{
     Bound, Comparison, Demand, ExecutionGraph, GateLevel, MetricKind, Over, Pause, Scenario, Step, StepKind,
+    has_session,
 };
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl Case<'_> {
         let loaded: Vec<&Scenario> =
             self.scenarios().map(|(scenario, _)| scenario).filter(|scenario| !scenario.smoke).collect();
         // Users of a session are busy while nothing is asked, and what they wait for has a deadline.
-        if loaded.iter().any(|scenario| has_sessions(scenario)) {
+        if loaded.iter().any(|scenario| has_session(&scenario.setup) || has_session(&scenario.steps)) {
             return None;
         }
         let patience: Option<Vec<Duration>> = loaded.iter().map(|s| patience(self.graph, s)).collect();
@@ -85,14 +86,6 @@ impl Case<'_> {
         let second = micros(SECOND);
         self.load.ticks.iter().any(|t| t.late && t.at_us > from && t.at_us.saturating_sub(second) < until)
     }
-}
-
-fn has_sessions(scenario: &Scenario) -> bool {
-    let mut found = false;
-    for steps in [&scenario.setup, &scenario.steps] {
-        walk(steps, &mut |step| found |= matches!(step.kind, StepKind::WebSocket(_)));
-    }
-    found
 }
 
 /// The longest time without an answer that the plan allows while something is asked: for each request the

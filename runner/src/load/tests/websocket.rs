@@ -12,9 +12,8 @@ type Socket = WebSocketStream<TcpStream>;
 
 /// A server that talks to each session as told, until the test ends.
 fn server<F: Future<Output = ()> + 'static>(talk: impl Fn(Socket) -> F + Copy + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    listener.set_nonblocking(true).unwrap();
+    let (listener, address) = listener();
+    let url = format!("http://{address}");
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async move {
@@ -30,6 +29,45 @@ fn server<F: Future<Output = ()> + 'static>(talk: impl Fn(Socket) -> F + Copy + 
         });
     });
     url
+}
+
+fn listener() -> (TcpListener, std::net::SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// The same over TLS for `right.test`, saying `welcome` and no more.
+fn secure_server(folder: &std::path::Path) -> String {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = vec![CertificateDer::from_pem_file(folder.join("right.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(folder.join("right.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut config = config.with_single_cert(chain, key).unwrap();
+    // Whatever else the load speaks, a WebSocket begins as HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (listener, address) = listener();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let Ok(mut socket) = accept_hdr_async(stream, echo_protocol).await else { return };
+                    drop(socket.send(Frame::Text(r#"{"type":"welcome"}"#.into())).await);
+                    while let Some(Ok(_)) = socket.next().await {}
+                });
+            }
+        });
+    });
+    format!("https://{address}")
 }
 
 #[expect(clippy::result_large_err, reason = "as the callback has it")]
@@ -73,7 +111,7 @@ fn receive(id: u32, word: &str, capture: Vec<Capture>) -> Step {
 }
 
 fn say(id: u32, text: Template) -> Step {
-    step(id, "say", StepKind::Send(Message::Text(text)))
+    step(id, "say", StepKind::Send(planc::graph::Message::Text(text)))
 }
 
 fn rest(id: u32, ms: u64) -> Step {
@@ -213,4 +251,27 @@ fn no_handshake_leaves_for_a_host_that_is_not_allowed_and_a_refusal_may_be_expec
     let record = played(&refused.url, vec![expected]);
     assert_eq!(trues(&record, "ws_failed", &[("status", "403")]), (0, 6));
     assert_eq!(record.scenarios["s"].finished, 6);
+}
+
+#[test]
+fn sessions_are_secure_where_the_target_is() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/battery/tls");
+    let url = secure_server(&folder);
+    let steps = || vec![session(0, vec![receive(1, "welcome", vec![])])];
+    for (name, protocol, failed) in [
+        ("right.test", Protocol::Http1, 0),
+        ("right.test", Protocol::Http2, 0),
+        ("wrong.test", Protocol::Http1, 6),
+    ] {
+        let mut graph = graph(vec![scenario("s", each(2, 3, false), steps())]);
+        let target = graph.target.as_mut().unwrap();
+        target.protocol = protocol;
+        target.tls.ca = Some(folder.join("authority.pem").to_string_lossy().into_owned());
+        target.tls.server_name = Some(name.into());
+        let (record, _) = load(graph, &url);
+        assert_eq!(trues(&record, "ws_failed", &[]), (failed, 6), "{name} {:?}", record.on_time.series);
+        assert_eq!(infinite(&record, "ws_connecting"), (failed, 6));
+        let codes = trues(&record, "ws_failed", &[("error_code", "1311")]);
+        assert_eq!(codes, (failed, failed), "the certificate is not for {name}");
+    }
 }

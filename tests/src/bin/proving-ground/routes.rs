@@ -5,7 +5,8 @@ use crate::ground::Shared;
 use crate::socket::Peer;
 use crate::stats::Counter;
 use crate::{
-    accounts, acme, admin, agents, bench, certificates, chat, control, health, inbound, live, telemetry, tokens,
+    accounts, acme, admin, agents, bench, certificates, chat, control, health, inbound, live, telemetry,
+    tokens,
 };
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};

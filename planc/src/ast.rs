@@ -717,8 +717,41 @@ pub(crate) enum StepKind {
         name: Typed<String>,
         steps: Vec<Step>,
     },
+    WebSocket(Box<WebSocketStep>),
+    Send(Message),
+    Receive(Box<ReceiveStep>),
+    Ping {
+        within: Option<Typed<Duration>>,
+    },
+    Close {
+        code: Option<Typed<u32>>,
+        within: Option<Typed<Duration>>,
+    },
     /// Reported already.
     Broken,
+}
+
+/// A WebSocket step.
+#[derive(Debug, Clone)]
+pub(crate) struct WebSocketStep {
+    pub(crate) handshake: HttpStep,
+    pub(crate) subprotocol: Option<Typed<String>>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What is sent over a WebSocket.
+#[derive(Debug, Clone)]
+pub(crate) enum Message {
+    Json(Parsed<JsonTemplate>),
+    Text(Text),
+}
+
+/// A message that is waited for.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiveStep {
+    pub(crate) expect: Vec<Expect>,
+    pub(crate) within: Option<Typed<Duration>>,
+    pub(crate) capture: Vec<(Word, graph::CaptureFrom)>,
 }
 
 /// What an HTTP step asks for.

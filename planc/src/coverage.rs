@@ -1,6 +1,6 @@
 //! Gate coverage: which steps some gate or expectation could fail for, and which none could.
 
-use crate::graph::{Comparison, Gate, Step, StepId, StepKind};
+use crate::graph::{Comparison, Gate, PONG_CHECK, Step, StepId, StepKind};
 use crate::resolve::is_latency;
 use crate::resolved::{self, ResolvedPlan, blind, decides, walk};
 use crate::source::Span;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Coverage {
     /// Profiles in which it is this; empty when it is the same in all.
     pub profiles: Vec<String>,
-    /// Every request step of every scenario, in order of scenario and place.
+    /// Every step of every scenario that the target answers, in order of scenario and place.
     pub steps: Vec<StepCoverage>,
 }
 
@@ -36,6 +36,10 @@ pub struct StepCoverage {
     /// Played once by each virtual user.
     pub(crate) setup: bool,
     pub(crate) id: StepId,
+    /// The `name` that its samples carry.
+    pub(crate) tag: String,
+    /// The metric of how long it takes.
+    pub(crate) measure: &'static str,
 }
 
 impl StepCoverage {
@@ -90,11 +94,12 @@ fn of_step(
     setup: bool,
     by_step: &BTreeMap<StepId, (Vec<String>, Vec<String>)>,
 ) -> Option<StepCoverage> {
-    let StepKind::Http(http) = &step.kind else { return None };
+    if !step.kind.is_answered() {
+        return None;
+    }
     let place = plan.place(step.id);
     let (latency, errors) = by_step.get(&step.id).cloned().unwrap_or_default();
-    let written = http.expect.iter().filter(|expect| place.expects.contains(&expect.name));
-    let captures = http.capture.iter().map(|capture| format!("capture {}", capture.name));
+    let tag = step.tags.get("name").and_then(|name| name.as_literal());
     Some(StepCoverage {
         scenario: scenario.scenario.name.clone(),
         step: step.name.clone(),
@@ -102,13 +107,43 @@ fn of_step(
         smoke: scenario.scenario.smoke,
         latency,
         errors,
-        expectations: written.map(|expect| expect.name.clone()).chain(captures).collect(),
+        expectations: expectations(step, &place.expects),
+        tag: tag.unwrap_or(&step.name).to_string(),
+        measure: measure(&step.kind),
         setup,
         id: step.id,
     })
 }
 
-/// Gates on latency and on errors, by the request step that they see.
+/// What the plan itself expects of a step.
+fn expectations(step: &Step, written: &[String]) -> Vec<String> {
+    let captures = step.kind.captures().iter().map(|capture| format!("capture {}", capture.name));
+    let own: Vec<String> = match &step.kind {
+        // That it comes at all is expected.
+        StepKind::Receive(receive) => vec![receive.check()],
+        StepKind::Ping { .. } => vec![PONG_CHECK.to_string()],
+        // Nothing but 101 opens a session.
+        StepKind::WebSocket(session) => {
+            session.handshake.expect.iter().map(|expect| expect.name.clone()).collect()
+        }
+        kind => {
+            let expect = kind.request().into_iter().flat_map(|http| &http.expect);
+            expect.map(|expect| expect.name.clone()).filter(|name| written.contains(name)).collect()
+        }
+    };
+    own.into_iter().chain(captures).collect()
+}
+
+fn measure(kind: &StepKind) -> &'static str {
+    match kind {
+        StepKind::WebSocket(_) => "ws_connecting",
+        StepKind::Receive(_) => "ws_receive_duration",
+        StepKind::Ping { .. } => "ws_ping",
+        _ => "http_req_duration",
+    }
+}
+
+/// Gates on latency and on errors, by the step that they see.
 fn gates_by_step(plan: &ResolvedPlan) -> BTreeMap<StepId, (Vec<String>, Vec<String>)> {
     let inner = inner_steps(plan);
     let mut out: BTreeMap<StepId, (Vec<String>, Vec<String>)> = BTreeMap::new();
@@ -123,6 +158,12 @@ fn gates_by_step(plan: &ResolvedPlan) -> BTreeMap<StepId, (Vec<String>, Vec<Stri
             // A group or an iteration takes as long as what is in it.
             "group_duration" => {
                 seen = seen.iter().flat_map(|id| inner.groups.get(id)).flatten().copied().collect()
+            }
+            // A session takes as long and fails as often as what is in it.
+            "ws_session_duration" | "ws_failed" => {
+                let inside = seen.iter().flat_map(|id| inner.groups.get(id)).flatten().copied();
+                let inside: Vec<StepId> = inside.collect();
+                seen.extend(inside);
             }
             "iteration_duration" => {
                 seen = gate
@@ -143,7 +184,14 @@ fn gates_by_step(plan: &ResolvedPlan) -> BTreeMap<StepId, (Vec<String>, Vec<Stri
     out
 }
 
-/// Request steps inside of groups and scenarios.
+/// Whether a step under these is a request over HTTP, which is no part of the session around it.
+fn is_request(steps: &[Step], id: StepId) -> bool {
+    let mut found = false;
+    walk(steps, &mut |step| found |= step.id == id && matches!(step.kind, StepKind::Http(_)));
+    found
+}
+
+/// Answered steps inside of groups, sessions and scenarios.
 #[derive(Default)]
 struct Inner {
     groups: BTreeMap<StepId, Vec<StepId>>,
@@ -153,17 +201,21 @@ struct Inner {
 fn inner_steps(plan: &ResolvedPlan) -> Inner {
     let requests = |steps| {
         let mut out = Vec::new();
-        walk(steps, &mut |step: &Step| out.extend(matches!(step.kind, StepKind::Http(_)).then_some(step.id)));
+        walk(steps, &mut |step: &Step| out.extend(step.kind.is_answered().then_some(step.id)));
         out
     };
     let mut inner = Inner::default();
     for scenario in &plan.scenarios {
         inner.scenarios.insert(scenario.scenario.name.clone(), requests(&scenario.scenario.steps));
         for steps in [&scenario.scenario.setup, &scenario.scenario.steps] {
-            walk(steps, &mut |step| {
-                if let StepKind::Group { steps, .. } = &step.kind {
-                    inner.groups.insert(step.id, requests(steps));
+            walk(steps, &mut |step| match &step.kind {
+                StepKind::Group { steps, .. } => drop(inner.groups.insert(step.id, requests(steps))),
+                StepKind::WebSocket(session) => {
+                    let waits = requests(&session.steps).into_iter();
+                    let waits = waits.filter(|id| !is_request(&session.steps, *id)).collect();
+                    inner.groups.insert(step.id, waits);
                 }
+                _ => {}
             });
         }
     }
@@ -182,7 +234,7 @@ pub(crate) fn bounds_errors(gate: &Gate) -> bool {
     decides(gate)
         && blind(gate).is_none()
         && match gate.metric.as_str() {
-            "http_req_failed" | "http_server_errors" => upper(gate),
+            "http_req_failed" | "http_server_errors" | "ws_failed" => upper(gate),
             "http_reqs" => upper(gate) && gate.selector.keys().any(|tag| by_outcome.contains(&tag.as_str())),
             "checks" => lower && !gate.selector.contains_key("check"),
             _ => false,

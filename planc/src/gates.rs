@@ -134,7 +134,7 @@ fn emitting(scenario: &graph::Scenario) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for steps in [&scenario.setup, &scenario.steps] {
         walk(steps, &mut |step| {
-            if matches!(step.kind, StepKind::Http(_) | StepKind::Group { .. }) {
+            if step.kind.is_answered() || matches!(step.kind, StepKind::Group { .. } | StepKind::Send(_)) {
                 names.insert(step.name.as_str());
             }
         });

@@ -682,6 +682,13 @@ fn step() -> Json {
         ("as", text("Name of the counter or the element.")),
         ("when", expression("Inner steps only if true.")),
         ("group", text("Name of a group of steps.")),
+        ("websocket", text("Path of the target, or a `ws://` or `wss://` URL: a session with inner steps.")),
+        ("subprotocol", text("The subprotocol that the server must take.")),
+        ("send", send()),
+        ("receive", receive()),
+        ("within", local("duration")),
+        ("ping", object(&[], &[("within", local("duration"))])),
+        ("close", close()),
         ("steps", list("Inner steps.", local("step"))),
         ("name", text("Name for people and for the `name` tag.")),
         ("tags", tags()),
@@ -689,6 +696,30 @@ fn step() -> Json {
     let mut schema = object(&[], &keys);
     schema["minProperties"] = json!(1);
     schema
+}
+
+fn send() -> Json {
+    let message = object(&[], &[("json", any("A message of JSON.")), ("text", local("template"))]);
+    json!({ "description": "A message to the server, in a session.", "anyOf": [local("template"), message] })
+}
+
+fn receive() -> Json {
+    let message = object(
+        &[],
+        &[
+            ("json", named("JSONPath to a literal or a matcher.", local("matcher"))),
+            ("body", described("The whole message as text.", local("matcher"))),
+        ],
+    );
+    json!({
+        "description": "Waits for the message that matches; `any` takes the next one.",
+        "anyOf": [{ "const": "any" }, message],
+    })
+}
+
+fn close() -> Json {
+    let code = whole("Status code of the close frame, 1000 unless given.");
+    json!({ "anyOf": [{ "type": "null" }, object(&[], &[("code", code), ("within", local("duration"))])] })
 }
 
 fn scenario() -> Json {

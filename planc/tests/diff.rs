@@ -248,3 +248,84 @@ fn a_late_guard_is_told_once() {
     );
     assert_eq!(told(PLAN, &late(", env: IT, one_of: [test]")), [""; 0]);
 }
+
+const SESSION: &str = r#"
+plan: live
+target: { url: "http://127.0.0.1:8080" }
+scenarios:
+  live:
+    executor: constant-vus
+    vus: 20
+    duration: 5m
+    steps:
+      - websocket: /ws
+        name: live
+        timeout: 2s
+        steps:
+          - receive: { json: { $.type: welcome } }
+            within: 1s
+          - pause: 1s
+          - ping: { within: 1s }
+thresholds:
+  ws_connecting: ["p(95) < 500ms"]
+  ws_receive_duration: ["p(95) < 500ms"]
+  ws_ping: ["p(95) < 500ms"]
+  ws_failed: ["rate < 1%"]
+"#;
+
+#[test]
+fn what_is_waited_for_in_a_session_is_compared() {
+    let edits: [(&str, &str, &[&str]); 7] = [
+        ("", "", &[]),
+        (
+            "{ $.type: welcome } }\n            within: 1s",
+            "{ $.type: welcome } }\n            within: 2s",
+            &[
+                "expectation-weakened scenario `live`, step `live: receive json $.type equals welcome`: it may take 2s instead of 1s",
+            ],
+        ),
+        (
+            "ping: { within: 1s }",
+            "ping: {}",
+            &[
+                "expectation-weakened scenario `live`, step `live: ping`: it may take as long as the handshake instead of 1s",
+            ],
+        ),
+        (
+            "$.type: welcome",
+            "$.type: present",
+            &[
+                "expectation-weakened scenario `live`, step `live: receive json $.type present`: `json $.type equals welcome` is now `json $.type present`",
+            ],
+        ),
+        (
+            "timeout: 2s",
+            "timeout: 3s",
+            &["expectation-weakened scenario `live`, step `live`: an answer may take 3s instead of 2s"],
+        ),
+        (
+            "          - ping: { within: 1s }\n",
+            "          - send: ping\n",
+            &["step-removed scenario `live`: step `live: ping` is gone"],
+        ),
+        (
+            "        name: live\n",
+            "        name: live\n        expect: { status: 2xx }\n",
+            &["expectation-weakened scenario `live`, step `live`: `status is 101` is now `status is 2xx`"],
+        ),
+    ];
+    let mut problems = Vec::new();
+    for (from, to, wanted) in edits {
+        assert!(SESSION.contains(from), "{from}");
+        let mut new = SESSION.replacen(from, to, usize::from(!from.is_empty()));
+        if to.contains("send: ping") {
+            new = new.replace("  ws_ping: [\"p(95) < 500ms\"]\n", "");
+        }
+        let found = told(SESSION, &new);
+        if !wanted.iter().all(|line| found.iter().any(|f| f == line)) || found.is_empty() != wanted.is_empty()
+        {
+            problems.push(format!("{to}\n  {}", found.join("\n  ")));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}

@@ -22,7 +22,9 @@ use crate::evidence::{
 use crate::exit::Exit;
 use gates::Facts;
 pub(crate) use gates::{Unit, kind_of, show, walk};
-use planc::graph::{Decision, ExecutionGraph, GateLevel, MetricKind, Scenario, SqlGate, StepKind};
+use planc::graph::{
+    Decision, ExecutionGraph, Gate, GateLevel, MetricKind, Scenario, SqlGate, StepId, StepKind,
+};
 use planc::units::show_duration;
 pub(crate) use recent::Recent;
 use serde::{Serialize, Serializer};
@@ -549,8 +551,9 @@ fn not_measured(
     }
     for scenario in graph.scenarios.iter().filter(|s| !skipped.contains(&s.name)) {
         let switched_off = applied::switched_off(&scenario.steps);
+        let sessions = sessions(scenario);
         walk(&scenario.steps, &mut |step| {
-            if !matches!(step.kind, StepKind::Http(_)) {
+            if !step.kind.is_answered() {
                 return;
             }
             let what = format!("step `{}` of `{}`", step.name, scenario.name);
@@ -564,7 +567,7 @@ fn not_measured(
             let gated = |kinds: &[MetricKind]| {
                 graph.gates.iter().any(|gate| {
                     gate.level == GateLevel::Required
-                        && gate.steps.contains(&step.id)
+                        && (gate.steps.contains(&step.id) || sees_inside(gate, sessions.get(&step.id)))
                         && kinds.contains(&kind_of(graph, &gate.metric))
                 })
             };
@@ -577,6 +580,27 @@ fn not_measured(
         });
     }
     out
+}
+
+/// The session in which each step is played that has one around it.
+fn sessions(scenario: &Scenario) -> BTreeMap<StepId, StepId> {
+    let mut out = BTreeMap::new();
+    walk(&scenario.steps, &mut |step| {
+        if let StepKind::WebSocket(session) = &step.kind {
+            walk(&session.steps, &mut |inner| {
+                if !matches!(inner.kind, StepKind::Http(_)) {
+                    out.insert(inner.id, step.id);
+                }
+            });
+        }
+    });
+    out
+}
+
+/// Whether a gate is on sessions as a whole, and on this one: they fail with what is in them, and last as long.
+fn sees_inside(gate: &Gate, session: Option<&StepId>) -> bool {
+    matches!(gate.metric.as_str(), "ws_failed" | "ws_session_duration")
+        && session.is_some_and(|session| gate.steps.contains(session))
 }
 
 /// Its subject and condition, with which [`gate_text`] begins.

@@ -1,6 +1,10 @@
 //! From graph to what workers play: steps as a flat list of operations with jumps, requests as
 //! pre-rendered parts with slots. What can go wrong with a plan's texts goes wrong here, before any load.
 
+mod websocket;
+
+pub(crate) use websocket::{CloseOp, PingOp, ReceiveOp, SendOp, SessionOp, Tagged};
+
 use crate::body::{BodyPlan, Ground};
 use crate::course::{Course, courses};
 use crate::expect::{PreparedExpectation, PreparedPath};
@@ -16,7 +20,7 @@ use ::http::{HeaderMap, HeaderValue, Method};
 use planc::expr::{Expr, Segment};
 use planc::graph::{
     Capture, CaptureFrom, Connections, Demand, HttpStep, Json, MetricKind, OnFailure, Pause, Protocol,
-    Record, Request, Scenario, StatusPattern, Step, StepKind, Template, Tls,
+    Record, Request, Scenario, StatusPattern, Step, StepKind, Template, Tls, walk,
 };
 use regex::Regex;
 use std::borrow::Cow;
@@ -39,6 +43,8 @@ pub(crate) struct Program {
     pub(crate) protocol: Protocol,
     /// TLS.
     pub(crate) tls: Secured,
+    /// TLS of WebSockets.
+    pub(crate) upgrade_tls: Secured,
     /// SNI in place of the URL's host.
     pub(crate) server_name: Option<String>,
     /// Highest step number plus one.
@@ -125,6 +131,18 @@ pub(crate) enum Op {
     Group(GroupOp),
     /// End of a group.
     GroupEnd(GroupOp),
+    /// Opens a WebSocket.
+    Open(Box<SessionOp>),
+    /// End of a session's steps; closes it unless it is closed already.
+    SessionEnd,
+    /// A message to the server.
+    Send(Box<SendOp>),
+    /// Waits for a message.
+    Receive(Box<ReceiveOp>),
+    /// A ping, to be answered.
+    Ping(Box<PingOp>),
+    /// Closes the session.
+    Close(Box<CloseOp>),
 }
 
 /// A weighted choice.
@@ -349,6 +367,7 @@ impl Program {
             target: origin,
             prefix: path.split('?').next().unwrap_or("").trim_end_matches('/').to_owned(),
             protocol,
+            upgrade_tls: tls.for_upgrade(protocol),
             tls,
             server_name,
             steps: highest_step(graph) as usize + 1,
@@ -370,28 +389,13 @@ fn known_values(input: &LoadInput) -> BTreeMap<String, Json> {
 fn highest_step(graph: &planc::graph::ExecutionGraph) -> u32 {
     let mut highest = 0;
     let mut see = |step: &Step| highest = highest.max(step.id.0);
-    for_each_step(&graph.setup, &mut see);
-    for_each_step(&graph.teardown, &mut see);
+    walk(&graph.setup, &mut see);
+    walk(&graph.teardown, &mut see);
     for scenario in &graph.scenarios {
-        for_each_step(&scenario.setup, &mut see);
-        for_each_step(&scenario.steps, &mut see);
+        walk(&scenario.setup, &mut see);
+        walk(&scenario.steps, &mut see);
     }
     highest
-}
-
-/// Calls `see` with every step, inner ones included.
-pub(crate) fn for_each_step<'s>(steps: &'s [Step], see: &mut dyn FnMut(&'s Step)) {
-    for step in steps {
-        see(step);
-        match &step.kind {
-            StepKind::Http(_) | StepKind::Pause(_) => {}
-            StepKind::Choose(branches) => branches.iter().for_each(|b| for_each_step(&b.steps, see)),
-            StepKind::Repeat { steps, .. }
-            | StepKind::Each { steps, .. }
-            | StepKind::When { steps, .. }
-            | StepKind::Group { steps, .. } => for_each_step(steps, see),
-        }
-    }
 }
 
 fn draws(
@@ -471,12 +475,11 @@ impl<'i> Lowering<'i> {
 
     fn program(&mut self, steps: &[Step], group: &str) -> Result<Vec<Op>, LoadError> {
         // Names first: a capture may be read by a step that stands before it in a loop.
-        for_each_step(steps, &mut |step| match &step.kind {
-            StepKind::Http(http) => http.capture.iter().for_each(|c| _ = self.names.bind(&c.name)),
+        walk(steps, &mut |step| match &step.kind {
             StepKind::Repeat { binding: Some(name), .. } | StepKind::Each { binding: name, .. } => {
                 self.names.bind(name);
             }
-            _ => {}
+            kind => kind.captures().iter().for_each(|capture| _ = self.names.bind(&capture.name)),
         });
         let mut ops = Vec::new();
         self.steps(steps, group, &mut ops)?;
@@ -488,9 +491,7 @@ impl<'i> Lowering<'i> {
             let (id, name) = (step.id.0, step.name.clone());
             match &step.kind {
                 StepKind::Http(http) => {
-                    let op = self.http(step, http, group).map_err(|why| {
-                        LoadError::new(format!("step `{}` of `{}`: {why}", step.name, self.scenario))
-                    })?;
+                    let op = self.http(step, http, group).map_err(|why| self.unprepared(step, &why))?;
                     ops.push(Op::Http(Box::new(op)));
                 }
                 StepKind::Pause(pause) => ops.push(Op::Pause(id, pause.clone())),
@@ -518,9 +519,18 @@ impl<'i> Lowering<'i> {
                     self.steps(steps, name, ops)?;
                     ops.push(Op::GroupEnd(GroupOp { step: id, tags: self.tags(step, name).0 }));
                 }
+                StepKind::WebSocket(session) => self.session(step, session, group, ops)?,
+                StepKind::Send(_) | StepKind::Receive(_) | StepKind::Ping { .. } | StepKind::Close { .. } => {
+                    let op = self.in_session(step, group).map_err(|why| self.unprepared(step, &why))?;
+                    ops.push(op);
+                }
             }
         }
         Ok(())
+    }
+
+    fn unprepared(&self, step: &Step, why: &str) -> LoadError {
+        LoadError::new(format!("step `{}` of `{}`: {why}", step.name, self.scenario))
     }
 
     fn var(&self, name: &str) -> Option<usize> {

@@ -18,7 +18,7 @@ use crate::output;
 use crate::world::World;
 use catalogue::Fault;
 use matrix::Outcome;
-use planc::graph::ExecutionGraph;
+use planc::graph::{ExecutionGraph, has_session};
 use proxy::{Decide, Proxy};
 use std::collections::BTreeMap;
 use std::io;
@@ -67,6 +67,11 @@ impl From<io::Error> for Unproven {
     fn from(error: io::Error) -> Self {
         Unproven::Io(error)
     }
+}
+
+/// Whether any scenario opens a WebSocket, which no proxy for requests lets through.
+pub(crate) fn has_sessions(graph: &ExecutionGraph) -> bool {
+    graph.scenarios.iter().any(|scenario| has_session(&scenario.setup) || has_session(&scenario.steps))
 }
 
 /// A line of progress.

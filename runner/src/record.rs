@@ -137,6 +137,33 @@ pub(crate) enum Family {
     IterationDuration,
     /// `dropped_iterations`.
     Dropped,
+    /// A metric of a WebSocket.
+    WebSocket(Ws),
+}
+
+/// Metrics of WebSockets, and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Ws {
+    /// `ws_connecting`.
+    Connecting,
+    /// `ws_sessions`.
+    Sessions,
+    /// `ws_session_duration`.
+    Duration,
+    /// `ws_failed`.
+    Failed,
+    /// `ws_msgs_sent`.
+    Sent,
+    /// `ws_msgs_received`.
+    Received,
+    /// `ws_receive_duration`.
+    Receive,
+    /// `ws_ping`.
+    Ping,
+    /// `data_sent`.
+    DataSent,
+    /// `data_received`.
+    DataReceived,
 }
 
 /// One worker's samples since the last hand-over.

@@ -108,6 +108,7 @@ fn block_on(
         };
         // Connections belong to this runtime.
         vu.connections.clear();
+        vu.session = None;
         vu.timer = None;
         Ok((vu, stopped))
     });

@@ -3,7 +3,7 @@
 
 use crate::evidence::{Evidence, NodeOutcome, Samples, ViewRecord};
 use crate::judge::judge;
-use planc::graph::{ExecutionGraph, Gate, Over, Report, Step, StepKind, Target, Template, Tls};
+use planc::graph::{ExecutionGraph, Gate, Message, Over, Report, Step, StepKind, Target, Template, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a trimmed evidence says which graph was applied.
@@ -141,7 +141,13 @@ fn silence(steps: &mut [Step]) {
             | StepKind::Each { steps, .. }
             | StepKind::When { steps, .. }
             | StepKind::Group { steps, .. } => silence(steps),
-            StepKind::Pause(_) => {}
+            StepKind::WebSocket(session) => {
+                session.handshake.request.query.clear();
+                session.handshake.request.headers.clear();
+                silence(&mut session.steps);
+            }
+            StepKind::Send(message) => *message = Message::Text(Template::literal("")),
+            StepKind::Pause(_) | StepKind::Receive(_) | StepKind::Ping { .. } | StepKind::Close { .. } => {}
         }
     }
 }

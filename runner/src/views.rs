@@ -4,9 +4,8 @@
 //! Only what a gate asks for is kept apart: the samples of its metric under its selector, merged by part.
 
 use crate::course::Course;
-use crate::prepare::for_each_step;
 use crate::record::{COUNTED, TIMES};
-use planc::graph::{Demand, ExecutionGraph, Gate, Over, Scenario, Template};
+use planc::graph::{Demand, ExecutionGraph, Gate, Over, Scenario, Template, walk};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -176,7 +175,7 @@ fn reaches(gate: &Gate, scenario: &Scenario) -> bool {
     }
     let mut found = false;
     for steps in [&scenario.setup, &scenario.steps] {
-        for_each_step(steps, &mut |step| found |= gate.steps.contains(&step.id));
+        walk(steps, &mut |step| found |= gate.steps.contains(&step.id));
     }
     found
 }

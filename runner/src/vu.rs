@@ -8,7 +8,7 @@ use crate::prepare::ScenarioProgram;
 use crate::record::{Cell as Sample, Family};
 use crate::rows::Draw;
 use crate::sign::{Desk, Key};
-use crate::steps::{self, Frame};
+use crate::steps::{self, Frame, Mark, Session};
 use crate::text::{Env, InScope, Var, key_of, mix};
 use crate::trace::Traced;
 use crate::views::Moment;
@@ -46,6 +46,8 @@ pub(crate) struct VuCore {
     pub(crate) place: Cell<(bool, usize)>,
     /// A request is in flight.
     pub(crate) in_flight: Cell<Option<InFlight>>,
+    /// Its open WebSocket session.
+    pub(crate) session: Cell<Option<Mark>>,
     /// Redirects that were followed on its way so far.
     pub(crate) passed: Cell<u32>,
     /// Groups that it is in: in set-up or iteration, where they begin, and when they were begun.
@@ -87,6 +89,8 @@ pub(crate) struct Vu {
     pub(crate) jar: Jar,
     /// Open connections, one for each origin.
     pub(crate) connections: Vec<Connection>,
+    /// Its open WebSocket session.
+    pub(crate) session: Option<Box<Session>>,
     /// Timer of request timeouts, reset only when it fires early.
     pub(crate) timer: Option<Pin<Box<Sleep>>>,
     /// Loops and groups being played.
@@ -166,6 +170,7 @@ impl Vu {
             core,
             jar: Jar::default(),
             connections: Vec::new(),
+            session: None,
             timer: None,
             frames: Vec::new(),
             intended: None,

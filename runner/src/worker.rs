@@ -76,6 +76,7 @@ impl Worker {
             dialer: Dialer {
                 protocol: program.protocol,
                 tls: program.tls.clone(),
+                upgrade_tls: program.upgrade_tls.clone(),
                 server_name: program.server_name.clone(),
                 open: Rc::default(),
             },

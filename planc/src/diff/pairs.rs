@@ -160,8 +160,19 @@ pub(super) fn place(step: &Step) -> Option<String> {
             Some(http.endpoint.as_ref().map_or(address, |endpoint| format!("call {endpoint}")))
         }
         StepKind::Group { name, .. } => Some(format!("group {name}")),
+        StepKind::WebSocket(session) => {
+            Some(format!("websocket {}", show_template(&session.handshake.request.url)))
+        }
+        // Their names say what they wait for: in order, where that is another now.
+        StepKind::Receive(_) => Some(format!("receive {}", session(step))),
+        StepKind::Send(_) => Some(format!("send {}", session(step))),
+        StepKind::Ping { .. } => Some(format!("ping {}", session(step))),
         _ => None,
     }
+}
+
+fn session(step: &Step) -> &str {
+    step.tags.get("url").and_then(|url| url.as_literal()).unwrap_or("")
 }
 
 /// A scenario without what a new name or another place in the plan changes.
@@ -195,7 +206,13 @@ pub(super) fn bare_steps(steps: &[Step]) -> Vec<Step> {
                 | StepKind::Each { steps, .. }
                 | StepKind::When { steps, .. }
                 | StepKind::Group { steps, .. } => *steps = bare_steps(steps),
-                StepKind::Http(_) | StepKind::Pause(_) => {}
+                StepKind::WebSocket(session) => session.steps = bare_steps(&session.steps),
+                StepKind::Http(_)
+                | StepKind::Pause(_)
+                | StepKind::Send(_)
+                | StepKind::Receive(_)
+                | StepKind::Ping { .. }
+                | StepKind::Close { .. } => {}
             }
             bare
         })
@@ -214,17 +231,24 @@ pub(super) fn restless(mut steps: Vec<Step>) -> Vec<Step> {
             | StepKind::Each { steps, .. }
             | StepKind::When { steps, .. }
             | StepKind::Group { steps, .. } => *steps = restless(std::mem::take(steps)),
-            StepKind::Http(_) | StepKind::Pause(_) => {}
+            StepKind::WebSocket(session) => session.steps = restless(std::mem::take(&mut session.steps)),
+            StepKind::Http(_)
+            | StepKind::Pause(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => {}
         }
     }
     steps
 }
 
 fn bare_step(step: &Step) -> Step {
-    let inner = matches!(step.kind, StepKind::Group { .. });
     let mut bare = bare_steps(std::slice::from_ref(step)).remove(0);
-    if inner && let StepKind::Group { steps, .. } = &mut bare.kind {
-        steps.clear();
+    match &mut bare.kind {
+        StepKind::Group { steps, .. } => steps.clear(),
+        StepKind::WebSocket(session) => session.steps.clear(),
+        _ => {}
     }
     bare
 }

@@ -7,7 +7,7 @@ use super::gates::orphans;
 use super::leaves;
 use super::pairs::{Pairs, StepLists, bare_steps, json, place, restless};
 use super::visits::{rest, visits};
-use crate::graph::{Demand, HttpStep, OnFailure, Step, StepId, StepKind};
+use crate::graph::{Demand, HttpStep, OnFailure, Step, StepId, StepKind, WebSocketStep};
 use crate::units::count;
 use crate::units::show_duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,15 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
         removed_and_added(pairs, list, out);
         for (old, new) in &list.steps.both {
             let subject = format!("{}, step {}", list.of, quoted(&new.name));
-            if let (StepKind::Http(o), StepKind::Http(n)) = (&old.kind, &new.kind) {
-                http(pairs, &subject, (old, o), (new, n), out);
+            match (&old.kind, &new.kind) {
+                (StepKind::Http(o), StepKind::Http(n)) => http(pairs, &subject, (old, o), (new, n), out),
+                (StepKind::WebSocket(o), StepKind::WebSocket(n)) => {
+                    http(pairs, &subject, (old, &o.handshake), (new, &n.handshake), out);
+                }
+                (StepKind::Receive(_), _) | (StepKind::Ping { .. }, _) | (StepKind::Close { .. }, _) => {
+                    waits(pairs, &subject, old, new, out);
+                }
+                _ => {}
             }
         }
         shares(pairs, list, out);
@@ -49,7 +56,7 @@ fn origin(pairs: &Pairs<'_>, list: &StepLists<'_>) -> Option<crate::source::Span
 fn removed_and_added(pairs: &Pairs<'_>, list: &StepLists<'_>, out: &mut Vec<Change>) {
     let gone: BTreeSet<StepId> = list.steps.removed.iter().map(|step| step.id).collect();
     let all = pairs.gone();
-    for old in list.steps.removed.iter().filter(|step| matches!(step.kind, StepKind::Http(_))) {
+    for old in list.steps.removed.iter().filter(|step| step.kind.is_answered()) {
         let message = format!("{} is gone", words(old));
         let change = Change::weaker(codes::STEP_REMOVED, list.of.clone(), message);
         let with_it = |gate: &crate::graph::Gate| {
@@ -66,7 +73,7 @@ fn removed_and_added(pairs: &Pairs<'_>, list: &StepLists<'_>, out: &mut Vec<Chan
         let change = orphans(pairs, &with_it).into_iter().fold(change, Change::note);
         out.push(change.at(origin(pairs, list)));
     }
-    for new in list.steps.added.iter().filter(|step| matches!(step.kind, StepKind::Http(_))) {
+    for new in list.steps.added.iter().filter(|step| step.kind.is_answered()) {
         let message = format!("{} is new", words(new));
         out.push(Change::stronger(list.of.clone(), message).at(pairs.new.step_span(new.id)));
     }
@@ -76,7 +83,11 @@ fn removed_and_added(pairs: &Pairs<'_>, list: &StepLists<'_>, out: &mut Vec<Chan
 fn words(step: &Step) -> String {
     let name = quoted(&step.name);
     match place(step) {
-        Some(place) if place != step.name && place != format!("call {}", step.name) => {
+        Some(place)
+            if step.kind.request().is_some()
+                && place != step.name
+                && place != format!("call {}", step.name) =>
+        {
             format!("step {name}, {}", quoted(&place))
         }
         _ => format!("step {name}"),
@@ -123,7 +134,16 @@ fn http(
         http.expect.clear();
         http.on_failure = OnFailure::NextIteration;
         http.request.timeout = None;
-        bare_steps(&[Step { kind: StepKind::Http(Box::new(http)), ..step.clone() }]).remove(0)
+        let kind = match &step.kind {
+            // What is in the session is compared by itself.
+            StepKind::WebSocket(session) => StepKind::WebSocket(Box::new(WebSocketStep {
+                handshake: http,
+                subprotocol: session.subprotocol.clone(),
+                steps: Vec::new(),
+            })),
+            _ => StepKind::Http(Box::new(http)),
+        };
+        bare_steps(&[Step { kind, ..step.clone() }]).remove(0)
     };
     let (o, n) = (others(old.0, o), others(new.0, n));
     if json(&o) != json(&n) && (out.len() == told || request_changed(&o, &n)) {
@@ -131,9 +151,45 @@ fn http(
     }
 }
 
+/// What is waited for in a session, and how long.
+fn waits(pairs: &Pairs<'_>, subject: &str, old: &Step, new: &Step, out: &mut Vec<Change>) {
+    let span = pairs.new.step_span(new.id);
+    let (before, after) = (deadline(&old.kind), deadline(&new.kind));
+    let mut asked = match (&old.kind, &new.kind) {
+        (StepKind::Receive(o), StepKind::Receive(n)) => expectations::compare(&o.expect, &n.expect),
+        _ => expectations::compare(&[], &[]),
+    };
+    if before != after {
+        let told = format!("it may take {} instead of {}", shown(after), shown(before));
+        let longer = before.is_some_and(|before| after.is_none_or(|after| after > before));
+        if longer { &mut asked.weaker } else { &mut asked.stronger }.push(told);
+    }
+    let weaker = |message| Change::weaker(codes::EXPECTATION_WEAKENED, subject, message).at(span);
+    out.extend(asked.weaker.iter().map(weaker));
+    out.extend(asked.stronger.iter().map(|message| Change::stronger(subject, message).at(span)));
+    out.extend(asked.other.iter().map(|message| Change::neutral(subject, message).at(span)));
+}
+
+/// How long the step itself says that it waits.
+fn deadline(kind: &StepKind) -> Option<Duration> {
+    match kind {
+        StepKind::Receive(receive) => receive.within,
+        StepKind::Ping { within } | StepKind::Close { within, .. } => *within,
+        _ => None,
+    }
+}
+
+fn shown(deadline: Option<Duration>) -> String {
+    deadline.map_or("as long as the handshake".into(), show_duration)
+}
+
 fn request_changed(old: &Step, new: &Step) -> bool {
     match (&old.kind, &new.kind) {
         (StepKind::Http(o), StepKind::Http(n)) => o.request != n.request || o.token != n.token,
+        (StepKind::WebSocket(o), StepKind::WebSocket(n)) => {
+            let (old, new) = (&o.handshake, &n.handshake);
+            old.request != new.request || old.token != new.token || o.subprotocol != n.subprotocol
+        }
         _ => true,
     }
 }
@@ -176,7 +232,7 @@ fn shares(pairs: &Pairs<'_>, list: &StepLists<'_>, out: &mut Vec<Change>) {
     };
     let (before, after) = (times(list.old), times(list.new));
     let (mut less, mut more) = (Vec::new(), Vec::new());
-    for (old, new) in list.steps.both.iter().filter(|(old, _)| matches!(old.kind, StepKind::Http(_))) {
+    for (old, new) in list.steps.both.iter().filter(|(old, _)| old.kind.is_answered()) {
         let Some((o, n)) = before.get(&old.id).zip(after.get(&new.id)) else { continue };
         if (o - n).abs() > 1e-9 {
             if n < o { &mut less } else { &mut more }.push((new.name.as_str(), *o, *n));

@@ -4,7 +4,7 @@ use crate::eval::truthy;
 use crate::expr::Expr;
 use crate::graph::{Branch, Json, Pause, Step, StepKind};
 
-/// A request or a group, and how often one iteration is expected to play it.
+/// A request, a group or a part of a session, and how often one iteration is expected to play it.
 #[derive(Clone, Copy)]
 pub(super) struct Visit<'a> {
     pub(super) step: &'a Step,
@@ -16,7 +16,9 @@ pub(super) struct Visit<'a> {
 pub(super) fn visits(steps: &[Step]) -> Vec<Visit<'_>> {
     let mut out = Vec::new();
     walk(steps, Some(1.0), &mut |step, times| {
-        if matches!(step.kind, StepKind::Http(_) | StepKind::Group { .. }) {
+        let unanswered =
+            matches!(step.kind, StepKind::Group { .. } | StepKind::Send(_) | StepKind::Close { .. });
+        if unanswered || step.kind.is_answered() {
             out.push(Visit { step, times });
         }
     });
@@ -68,7 +70,13 @@ fn walk<'a>(steps: &'a [Step], times: Option<f64>, visit: &mut dyn FnMut(&'a Ste
                 walk(steps, times.zip(holds).map(|(times, holds)| if holds { times } else { 0.0 }), visit);
             }
             StepKind::Group { steps, .. } => walk(steps, times, visit),
-            StepKind::Http(_) | StepKind::Pause(_) => {}
+            StepKind::WebSocket(session) => walk(&session.steps, times, visit),
+            StepKind::Http(_)
+            | StepKind::Pause(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => {}
         }
     }
 }

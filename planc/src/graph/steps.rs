@@ -1,6 +1,6 @@
 //! Steps: what a virtual user does.
 
-use super::{Expectation, Expr, Request, Template};
+use super::{Expectation, Expr, JsonTemplate, Request, Template};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,6 +65,61 @@ pub enum StepKind {
         /// Inner steps.
         steps: Vec<Step>,
     },
+    /// A WebSocket session: opened, inner steps, closed.
+    #[serde(rename = "websocket")]
+    WebSocket(Box<WebSocketStep>),
+    /// A message to the server, in a session.
+    Send(Message),
+    /// Waits for a message, in a session.
+    Receive(Box<Receive>),
+    /// A ping, which the server must answer.
+    Ping {
+        /// How long the pong may take; none means the handshake's timeout.
+        within: Option<Duration>,
+    },
+    /// Closes the session before its steps end.
+    Close {
+        /// Status code of the close frame.
+        code: u16,
+        /// How long the server may take to close its side; none means the handshake's timeout.
+        within: Option<Duration>,
+    },
+}
+
+/// A WebSocket session of a virtual user, over a connection of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebSocketStep {
+    /// The opening handshake, a GET of an `http` or `https` URL. Its `on_failure` is the whole session's, its timeout that
+    /// of whatever in the session says none of its own.
+    pub handshake: HttpStep,
+    /// The subprotocol asked for, which the server must take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subprotocol: Option<String>,
+    /// What is done while it is open.
+    pub steps: Vec<Step>,
+}
+
+/// What is sent over a WebSocket, as a text message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Message {
+    /// JSON.
+    Json(JsonTemplate),
+    /// Text as it is.
+    Text(Template),
+}
+
+/// A message that is waited for. Others that come meanwhile pass by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receive {
+    /// What the message must hold, `Json` and `Body` alone; any message without one.
+    pub expect: Vec<Expectation>,
+    /// How long it may take; none means the handshake's timeout.
+    pub within: Option<Duration>,
+    /// Values kept for later steps of the iteration.
+    pub capture: Vec<Capture>,
 }
 
 /// One branch of `choose`.
@@ -188,7 +243,62 @@ pub fn walk<'a>(steps: &'a [Step], visit: &mut dyn FnMut(&'a Step)) {
             | StepKind::Each { steps, .. }
             | StepKind::When { steps, .. }
             | StepKind::Group { steps, .. } => walk(steps, visit),
-            StepKind::Http(_) | StepKind::Pause(_) => {}
+            StepKind::WebSocket(session) => walk(&session.steps, visit),
+            StepKind::Http(_)
+            | StepKind::Pause(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => {}
         }
+    }
+}
+
+/// Whether a WebSocket is opened under some steps.
+pub fn has_session(steps: &[Step]) -> bool {
+    let mut found = false;
+    walk(steps, &mut |step| found |= matches!(step.kind, StepKind::WebSocket(_)));
+    found
+}
+
+/// Name of the check that a ping was answered in time.
+pub const PONG_CHECK: &str = "pong";
+
+impl Receive {
+    /// Name of the check that the message came: `receive json $.type equals welcome`.
+    pub fn check(&self) -> String {
+        let names: Vec<&str> = self.expect.iter().map(|expect| expect.name.as_str()).collect();
+        match names.is_empty() {
+            true => "receive any message".to_string(),
+            false => format!("receive {}", names.join(" and ")),
+        }
+    }
+}
+
+impl StepKind {
+    /// The request that it sends: an HTTP step's, or the handshake of a WebSocket.
+    pub fn request(&self) -> Option<&HttpStep> {
+        match self {
+            StepKind::Http(http) => Some(http),
+            StepKind::WebSocket(session) => Some(&session.handshake),
+            _ => None,
+        }
+    }
+
+    /// What it keeps for later steps.
+    pub fn captures(&self) -> &[Capture] {
+        match self {
+            StepKind::Http(http) => &http.capture,
+            StepKind::Receive(receive) => &receive.capture,
+            _ => &[],
+        }
+    }
+
+    /// Whether the target answers it and is timed doing so: a request, a handshake, a message or a pong that is waited for.
+    pub fn is_answered(&self) -> bool {
+        matches!(
+            self,
+            StepKind::Http(_) | StepKind::WebSocket(_) | StepKind::Receive(_) | StepKind::Ping { .. }
+        )
     }
 }

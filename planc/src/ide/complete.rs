@@ -36,13 +36,18 @@ const OF_REQUESTS: [&str; 16] = [
     "on_failure",
 ];
 /// Steps that are no request, and keys that only some of them take.
-const OTHER_STEPS: [(&str, &[&str]); 6] = [
+const OTHER_STEPS: [(&str, &[&str]); 11] = [
     ("pause", &[]),
     ("choose", &[]),
     ("repeat", &["as", "steps"]),
     ("each", &["as", "steps"]),
     ("when", &["steps"]),
     ("group", &["steps"]),
+    ("websocket", &["subprotocol", "steps"]),
+    ("send", &[]),
+    ("receive", &["within"]),
+    ("ping", &[]),
+    ("close", &[]),
 ];
 
 /// What a proposal is.
@@ -266,6 +271,15 @@ fn is_foreign(entry: &Entry) -> bool {
     !ours(Words::plan()) && !ours(Words::fixture())
 }
 
+/// Keys of requests that a step takes which is none.
+fn of_requests(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "websocket" => &["headers", "query", "timeout", "token", "cookies", "expect", "on_failure"],
+        "receive" => &["capture"],
+        _ => &[],
+    }
+}
+
 fn is_step(path: &[Part]) -> bool {
     let list =
         |key: &Part| matches!(key, Part::Key(key) if ["steps", "setup", "teardown"].contains(&key.as_str()));
@@ -281,8 +295,9 @@ fn fits(path: &[Part], there: &[&Entry], executor: Option<&str>, key: &str) -> b
         let other = OTHER_STEPS.iter().find(|(kind, _)| has(kind));
         return match (METHODS.iter().any(|method| has(method)), other) {
             (true, _) => !METHODS.contains(&key) && !of_others(key) && (key != "path" || has("call")),
-            (false, Some((_, takes))) => {
+            (false, Some((kind, takes))) => {
                 takes.contains(&key)
+                    || of_requests(kind).contains(&key)
                     || !METHODS.contains(&key) && !of_others(key) && !OF_REQUESTS.contains(&key)
             }
             (false, None) => true,

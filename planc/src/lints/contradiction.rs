@@ -90,7 +90,7 @@ fn slower_than_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
 fn too_many(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     let Bound::Number(bound) = gate.gate.bound else { return None };
     let end = floor(&gate.gate).filter(|_| gate.gate.aggregate == Aggregate::Count)?;
-    let of_answers = matches!(gate.gate.metric.as_str(), "http_reqs" | "iterations");
+    let of_answers = matches!(gate.gate.metric.as_str(), "http_reqs" | "iterations" | "ws_sessions");
     if !of_answers || !gate.counted || plan.lost.steps {
         return None;
     }
@@ -131,7 +131,7 @@ fn too_many(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
 /// More a second than the load can give, which lasts at least as long as the longest of its scenarios.
 fn too_fast(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     let Bound::Number(bound) = gate.gate.bound else { return None };
-    let of_answers = matches!(gate.gate.metric.as_str(), "http_reqs" | "iterations");
+    let of_answers = matches!(gate.gate.metric.as_str(), "http_reqs" | "iterations" | "ws_sessions");
     let smoke = plan.scenarios.iter().any(|scenario| scenario.scenario.smoke || !scenario.sound);
     let of_rate = gate.gate.aggregate == Aggregate::Rate && floor(&gate.gate).is_some();
     if !of_answers || !of_rate || smoke || !gate.counted || plan.lost.steps || !gate.gate.over.is_load() {

@@ -2,7 +2,7 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Check, FixtureKind, Probe, ScrapeFrom, StepKind, Template, TokenSource};
+use crate::graph::{Check, FixtureKind, Probe, ScrapeFrom, Template, TokenSource};
 use crate::near::listed;
 use crate::resolve::url_host;
 use crate::resolved::ResolvedPlan;
@@ -42,7 +42,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         urls.extend(plan.origins.get(&format!("metrics.{name}")).map(|span| (&request.url, *span)));
     }
     for step in plan.all_steps() {
-        if let StepKind::Http(http) = &step.kind {
+        if let Some(http) = step.kind.request() {
             urls.push((&http.request.url, plan.place(step.id).url_span));
         }
     }

@@ -1,8 +1,9 @@
 //! A latency gate whose failures nobody counts.
 
 use super::{Lint, decides};
+use crate::coverage;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Comparison, Demand, Gate, Over};
+use crate::graph::{Comparison, Demand, Gate, Over, StepId};
 use crate::resolve::is_latency;
 use crate::resolved::{self, ResolvedPlan, blind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     }
     let gates = || plan.gates.iter().map(|gate| &gate.gate).filter(|gate| decides(gate));
     let on_errors = OnErrors::new(plan);
+    sessions(plan, diagnostics);
     let mut told: BTreeSet<(&str, BTreeMap<String, String>)> = BTreeSet::new();
     for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
         if !gate.gate.metric.starts_with("http_req_") || !is_latency(&gate.gate.metric) {
@@ -58,6 +60,34 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
                     .help("write `dropped_iterations: [\"count == 0\"]` beside it"),
             );
         }
+    }
+}
+
+/// Latencies of WebSockets: whatever fails in a session is in `ws_failed`.
+fn sessions(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    let of_session = |gate: &Gate| gate.metric.starts_with("ws_") && is_latency(&gate.metric);
+    let mut gates = plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)).peekable();
+    // One that sees nothing has an error of its own, and was meant for any of the latencies.
+    let astray = |gate: &resolved::Gate| !gate.reachable && gate.gate.metric == "ws_failed";
+    if gates.peek().is_none() || plan.gates.iter().any(astray) {
+        return;
+    }
+    let steps = coverage::steps(plan);
+    let mut told = BTreeSet::new();
+    for gate in gates.filter(|gate| of_session(&gate.gate)) {
+        let uncounted = |id: &StepId| steps.iter().any(|step| step.id == *id && step.errors.is_empty());
+        let key = (gate.gate.metric.as_str(), &gate.gate.selector);
+        if !gate.gate.steps.iter().any(uncounted) || !told.insert(key) {
+            continue;
+        }
+        let mut population = gate.gate.selector.clone();
+        population.retain(|tag, _| tag == "scenario");
+        let message = "a gate on latency, and none on failures of the same sessions";
+        diagnostics.push(
+            Diagnostic::warning(LINT.code, gate.metric_span, message)
+                .note("failed sessions count as above every bound, but a share of them is let through unseen")
+                .help(format!("write `ws_failed{}: [\"rate < 1%\"]` beside it", braces(&population))),
+        );
     }
 }
 

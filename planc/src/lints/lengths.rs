@@ -8,7 +8,12 @@ pub(super) fn pauses(steps: &[Step]) -> Duration {
     let mut sum = Duration::ZERO;
     for step in steps {
         sum = sum.saturating_add(match &step.kind {
-            StepKind::Http(_) => Duration::ZERO,
+            StepKind::Http(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => Duration::ZERO,
+            StepKind::WebSocket(session) => pauses(&session.steps),
             StepKind::Pause(pause) => shortest(pause),
             StepKind::Choose(branches) => {
                 let taken = branches.iter().filter(|branch| branch.weight > 0);
@@ -58,13 +63,15 @@ impl Hang {
 
 /// The hang that ends last. A request without an answer ends the iteration, unless its `on_failure` is `continue`.
 pub(super) fn last_hang(steps: &[Step], default: Duration) -> Option<Hang> {
-    let mut search = Search { default, elapsed: Elapsed::default(), last: None };
+    let mut search = Search { default, session: None, elapsed: Elapsed::default(), last: None };
     search.steps(steps);
     search.last
 }
 
 struct Search {
     default: Duration,
+    /// The handshake of the session that is open.
+    session: Option<(Option<Duration>, OnFailure)>,
     elapsed: Elapsed,
     last: Option<Hang>,
 }
@@ -79,6 +86,16 @@ impl Search {
     fn step(&mut self, step: &Step) {
         match &step.kind {
             StepKind::Http(http) => self.request(step.id, http),
+            StepKind::WebSocket(session) => {
+                let handshake = &session.handshake;
+                self.request(step.id, handshake);
+                let around = self.session.replace((handshake.request.timeout, handshake.on_failure));
+                self.steps(&session.steps);
+                self.session = around;
+            }
+            StepKind::Receive(receive) => self.message(step.id, receive.within),
+            StepKind::Ping { within } | StepKind::Close { within, .. } => self.message(step.id, *within),
+            StepKind::Send(_) => {}
             StepKind::Pause(pause) => {
                 self.elapsed.pauses = self.elapsed.pauses.saturating_add(shortest(pause));
             }
@@ -101,7 +118,8 @@ impl Search {
     /// All passes but the last add what they take; the last is looked into.
     fn many(&mut self, steps: &[Step], count: Option<u64>) {
         let Some(before) = count.unwrap_or(1).checked_sub(1) else { return };
-        let mut once = Search { default: self.default, elapsed: Elapsed::default(), last: None };
+        let session = self.session;
+        let mut once = Search { default: self.default, session, elapsed: Elapsed::default(), last: None };
         once.steps(steps);
         let Elapsed { pauses, timeouts } = &mut self.elapsed;
         *pauses = pauses.saturating_add(times(once.elapsed.pauses, Some(before)));
@@ -110,13 +128,22 @@ impl Search {
     }
 
     fn request(&mut self, step: StepId, http: &HttpStep) {
-        let own = http.request.timeout;
+        self.hang(step, http.request.timeout, http.on_failure);
+    }
+
+    /// What is waited for in a session.
+    fn message(&mut self, step: StepId, within: Option<Duration>) {
+        let (timeout, on_failure) = self.session.unwrap_or((None, OnFailure::NextIteration));
+        self.hang(step, within.or(timeout), on_failure);
+    }
+
+    fn hang(&mut self, step: StepId, own: Option<Duration>, on_failure: OnFailure) {
         let timeout = own.unwrap_or(self.default);
         let hang = Hang { step, before: self.elapsed, timeout, own_timeout: own.is_some() };
         if self.last.is_none_or(|last| last.end() < hang.end()) {
             self.last = Some(hang);
         }
-        if http.on_failure == OnFailure::Continue {
+        if on_failure == OnFailure::Continue {
             self.elapsed.timeouts = self.elapsed.timeouts.saturating_add(timeout);
         }
     }

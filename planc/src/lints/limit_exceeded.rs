@@ -204,7 +204,13 @@ fn per_iteration(steps: &[Step], worth: &mut dyn FnMut(&Step) -> f64) -> f64 {
     for step in steps {
         sum += worth(step);
         sum += match &step.kind {
-            StepKind::Http(_) | StepKind::Pause(_) => 0.0,
+            StepKind::Http(_)
+            | StepKind::Pause(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => 0.0,
+            StepKind::WebSocket(session) => per_iteration(&session.steps, worth),
             StepKind::Group { steps, .. } => per_iteration(steps, worth),
             StepKind::When { condition, steps } => match condition {
                 Expr::Const(value) if crate::eval::truthy(value) => per_iteration(steps, worth),
@@ -247,8 +253,8 @@ fn longest_iteration(plan: &ResolvedPlan, on_failure: Option<Duration>, steps: &
         return None;
     }
     let seconds = per_iteration(steps, &mut |step| match &step.kind {
-        StepKind::Http(http) => http.request.timeout.unwrap_or(usual).as_secs_f64(),
         StepKind::Pause(pause) => mean(pause).as_secs_f64(),
+        kind if kind.is_answered() => plan.place(step.id).timeout.unwrap_or(usual).as_secs_f64(),
         _ => 0.0,
     });
     let longest = Duration::try_from_secs_f64(seconds).ok()?.saturating_add(on_failure.unwrap_or_default());

@@ -115,7 +115,7 @@ pub(crate) fn run(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 /// Whether a step takes no refusal for an answer.
 fn wants_success(http: &HttpStep) -> bool {
     let success = |pattern: &StatusPattern| match pattern {
-        StatusPattern::Exact(status) => (200..400).contains(status),
+        StatusPattern::Exact(status) => *status == 101 || (200..400).contains(status),
         StatusPattern::Class(class) => matches!(class, 2 | 3),
     };
     http.expect.iter().all(|expect| match &expect.what {

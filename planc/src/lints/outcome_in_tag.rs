@@ -2,7 +2,7 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Expected, StatusPattern, Step, StepKind};
+use crate::graph::{Expected, StatusPattern, Step};
 use crate::resolved::{Gate, ResolvedPlan};
 
 pub(super) const LINT: Lint = Lint {
@@ -49,7 +49,7 @@ fn class(value: &str) -> Option<StatusPattern> {
 
 /// Whether a step asks for just such answers: its tag says what it is there to provoke.
 fn is_wanted(step: &Step, class: StatusPattern) -> bool {
-    let StepKind::Http(http) = &step.kind else { return true };
+    let Some(http) = step.kind.request() else { return true };
     let inside = |pattern: &StatusPattern| match (class, pattern) {
         (StatusPattern::Class(class), StatusPattern::Exact(status)) => status / 100 == u16::from(class),
         (class, pattern) => class == *pattern,

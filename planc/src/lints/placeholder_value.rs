@@ -2,7 +2,7 @@
 
 use super::{Lint, wants_success};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{StepKind, TokenSource};
+use crate::graph::TokenSource;
 use crate::placeholder::placeholder;
 use crate::resolved::ResolvedPlan;
 
@@ -33,7 +33,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         }
     }
     for step in plan.all_steps() {
-        let StepKind::Http(http) = &step.kind else { continue };
+        let Some(http) = step.kind.request() else { continue };
         let Some(value) = http.request.headers.get("authorization") else { continue };
         // A refusal may be what the step is there to provoke.
         if let Some(why) = value.as_literal().and_then(placeholder)

@@ -115,7 +115,11 @@ fn misfit(scenario: &Scenario, bound: Duration, gate: &Gate) -> Option<Diagnosti
 
 /// The pauses that come on top of what the gate measures: a whole iteration or group has them in it.
 fn waited(gate: &Gate, pauses: Duration) -> Duration {
-    let of_requests = family(&gate.gate.metric) == Family::Http;
+    let of_requests = match family(&gate.gate.metric) {
+        Family::Http | Family::Receive | Family::Ping => true,
+        Family::Session => gate.gate.metric == "ws_connecting",
+        _ => false,
+    };
     if of_requests { pauses } else { Duration::ZERO }
 }
 

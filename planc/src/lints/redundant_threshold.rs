@@ -89,8 +89,10 @@ fn says_more(gate: &Gate, by: &Gate) -> bool {
 
 /// The longest that a request which feeds a gate may take; nothing where a gate is on more than single requests.
 pub(super) fn longest_timeout(plan: &ResolvedPlan, gate: &Gate) -> Option<Duration> {
-    let of_requests =
-        gate.gate.metric.starts_with("http_req_") && matches!(gate.gate.bound, Bound::Duration(_));
+    let metric = gate.gate.metric.as_str();
+    let of_one = metric.starts_with("http_req_")
+        || matches!(metric, "ws_connecting" | "ws_receive_duration" | "ws_ping");
+    let of_requests = of_one && matches!(gate.gate.bound, Bound::Duration(_));
     if !of_requests || plan.lost.steps || plan.lost.world {
         return None;
     }

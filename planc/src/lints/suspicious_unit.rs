@@ -36,7 +36,15 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 
 /// Whether a whole answer has to be that quick, rather than a part of it that takes next to no time, or the best of all.
 fn is_ceiling_on_answers(gate: &graph::Gate) -> bool {
-    let whole = ["http_req_duration", "http_req_service_time", "iteration_duration", "group_duration"];
+    let whole = [
+        "http_req_duration",
+        "http_req_service_time",
+        "iteration_duration",
+        "group_duration",
+        "ws_connecting",
+        "ws_session_duration",
+        "ws_receive_duration",
+    ];
     whole.contains(&gate.metric.as_str())
         && matches!(gate.op, Comparison::Lt | Comparison::Le)
         && gate.aggregate != Aggregate::Min

@@ -143,7 +143,7 @@ fn always(gate: &Gate) -> Option<Diagnostic> {
 
 /// Whether every sample of a metric is above 0: a kept connection takes no time to open.
 fn takes_time(metric: &str) -> bool {
-    matches!(metric, "http_req_duration" | "http_req_service_time" | "http_req_waiting")
+    matches!(metric, "http_req_duration" | "http_req_service_time" | "http_req_waiting" | "ws_connecting")
 }
 
 fn counts(gate: &Gate) -> bool {
@@ -160,7 +160,7 @@ fn example(metric: &str, bound: Bound) -> Option<&'static str> {
 }
 
 fn is_error_rate(metric: &str) -> bool {
-    matches!(metric, "http_req_failed" | "http_server_errors" | "http_rate_limited")
+    matches!(metric, "http_req_failed" | "http_server_errors" | "http_rate_limited" | "ws_failed")
 }
 
 /// A ceiling on the share of checks that hold: green while they fail. Of one check alone it may be meant.

@@ -2,7 +2,7 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Demand, Step, StepKind, TokenSource};
+use crate::graph::{Demand, Step, TokenSource};
 use crate::resolved::{ResolvedPlan, Scenario, walk};
 use crate::show::{least_duration, schedule};
 use crate::source::Span;
@@ -85,7 +85,7 @@ fn sum(parts: &[(Duration, String)], total: Duration) -> String {
 fn sends(steps: &[Step], token: &str) -> bool {
     let mut found = false;
     walk(steps, &mut |step| {
-        found |= matches!(&step.kind, StepKind::Http(http) if http.token.as_deref() == Some(token));
+        found |= step.kind.request().is_some_and(|http| http.token.as_deref() == Some(token));
     });
     found
 }

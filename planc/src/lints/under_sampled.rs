@@ -3,7 +3,7 @@
 use super::lengths::pauses;
 use super::{Lint, decides, iterations, parts, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{self, Aggregate, Bound, Demand, Expected, Over, StatusPattern, StepKind, UserPiece};
+use crate::graph::{self, Aggregate, Bound, Demand, Expected, Over, StatusPattern, UserPiece};
 use crate::near::listed;
 use crate::resolved::{Gate, ResolvedPlan, Scenario};
 use crate::units::show_duration;
@@ -89,7 +89,7 @@ fn unexpected(plan: &ResolvedPlan, gate: &Gate) -> Option<Diagnostic> {
     let steps = plan.all_steps().into_iter().filter(|step| graph.steps.contains(&step.id));
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     for step in steps {
-        let StepKind::Http(http) = &step.kind else { return None };
+        let http = step.kind.request()?;
         // What is followed on the way is a sample too.
         if (300..400).contains(&status) && http.request.redirects > 0 {
             return None;

@@ -17,9 +17,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     }
     let steps = coverage::steps(plan);
     let mut open = steps.iter().filter(|step| !step.smoke && step.latency.is_empty()).peekable();
-    if open.peek().is_none() {
-        return;
-    }
+    let Some(first) = open.peek() else { return };
     if !plan.gates.iter().any(|gate| coverage::bounds_latency(&gate.gate)) {
         diagnostics.push(
             Diagnostic::warning(
@@ -28,7 +26,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
                 "no gate of this plan bounds a latency",
             )
             .note("a target that takes the whole timeout for every answer passes")
-            .help("write `http_req_duration: [\"p(95) < 500ms\"]` beside it"),
+            .help(format!("write `{}: [\"p(95) < 500ms\"]` beside it", first.measure)),
         );
         return;
     }
@@ -41,9 +39,8 @@ fn tell(step: &StepCoverage) -> Diagnostic {
         true => "no gate sees how long this step takes or how often it fails",
         false => "no gate bounds the latency of this step",
     };
-    let selector = format!("http_req_duration{{scenario:{},name:{}}}", step.scenario, step.step);
+    let selector = format!("{}{{scenario:{},name:{}}}", step.measure, step.scenario, step.tag);
     let quoted = if selector.contains(['"', ' ', '/']) { format!("'{selector}'") } else { selector };
-    Diagnostic::warning(LINT.code, step.span, message).help(format!(
-        "write `{quoted}: [\"p(95) < 500ms\"]`, or a gate on all steps: `http_req_duration: …`"
-    ))
+    Diagnostic::warning(LINT.code, step.span, message)
+        .help(format!("write `{quoted}: [\"p(95) < 500ms\"]`, or a gate on all steps: `{}: …`", step.measure))
 }

@@ -80,6 +80,8 @@ fn target_write(plan: &ResolvedPlan) -> Option<(Span, &'static str)> {
     }
     let step = plan.all_steps().into_iter().find(|step| match &step.kind {
         StepKind::Http(http) => !["GET", "HEAD", "OPTIONS"].contains(&http.request.method.as_str()),
+        // What a message does to the server only the server knows; so does what a POST does.
+        StepKind::Send(_) => true,
         _ => false,
     })?;
     Some((plan.place(step.id).span, "this writes to"))

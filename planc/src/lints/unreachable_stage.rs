@@ -3,7 +3,7 @@
 use super::lengths::pauses;
 use super::{Lint, peak, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::Demand;
+use crate::graph::{Demand, has_session};
 use crate::resolved::{Idle, ResolvedPlan, Scenario};
 use crate::source::Span;
 use crate::units::show_duration;
@@ -105,7 +105,8 @@ fn never_ends(scenario: &Scenario) -> Option<Diagnostic> {
     let graph = &scenario.scenario;
     let (pauses, duration) = (pauses(&graph.steps), graph.demand.duration());
     let limit = duration.saturating_add(graph.graceful_stop);
-    if pauses <= limit || duration.is_zero() {
+    // To sit in a session until the end is what sessions are opened for.
+    if pauses <= limit || duration.is_zero() || has_session(&graph.steps) {
         return None;
     }
     let message =

@@ -3,9 +3,7 @@
 use super::{Lint, iterations, thousands, users, wants_success};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::expr::{BinaryOp, Expr, Filter, Function, Segment, Template};
-use crate::graph::{
-    Body, Demand, Draw, DrawOrder, FixtureKind, Generator, HttpStep, Json, JsonTemplate, StepKind,
-};
+use crate::graph::{Body, Demand, Draw, DrawOrder, FixtureKind, Generator, HttpStep, Json, JsonTemplate};
 use crate::resolved::{Fixture, ResolvedPlan, Scenario};
 use crate::units::show_duration;
 
@@ -107,12 +105,8 @@ fn literal_ids(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
         return;
     }
     let steps = plan.all_steps();
-    let requests = || {
-        steps.iter().filter_map(|step| match &step.kind {
-            StepKind::Http(http) => Some((plan.place(step.id).url_span, &**http)),
-            _ => None,
-        })
-    };
+    let requests =
+        || steps.iter().filter_map(|step| Some((plan.place(step.id).url_span, step.kind.request()?)));
     // What the plan itself makes need not be seeded.
     let made: Vec<String> = requests().flat_map(|(_, http)| makes(http)).collect();
     for (span, http) in requests().filter(|(_, http)| wants_success(http)) {

@@ -192,7 +192,10 @@ fn told(family: &Family) -> String {
         Family::Group => "`group_duration`".into(),
         Family::Data => "`data_sent` and `data_received`".into(),
         Family::Run => "`vus`".into(),
-        Family::WebSocket => "WebSockets".into(),
+        Family::Session => "WebSocket sessions".into(),
+        Family::Sent | Family::Received => "messages over WebSockets".into(),
+        Family::Receive => "`receive`".into(),
+        Family::Ping => "`ping`".into(),
         Family::Custom(metric) => format!("`{metric}`"),
     }
 }
@@ -202,7 +205,10 @@ fn source_of(family: &Family, metric: &str) -> String {
         Family::Http | Family::Checks => "no scenario has an HTTP step".into(),
         Family::Group => "no step is in a group".into(),
         Family::Dropped => "only executors with a fixed rate or number of iterations can drop any".into(),
-        Family::WebSocket => "no step is a WebSocket".into(),
+        Family::Session | Family::Received => "no step is a `websocket`".into(),
+        Family::Sent => "no step is a `send` over a `websocket`".into(),
+        Family::Receive => "no step is a `receive` over a `websocket`".into(),
+        Family::Ping => "no step is a `ping` over a `websocket`".into(),
         Family::Custom(_) => format!("no step has `record: {{ {metric}: … }}`"),
         Family::Iterations | Family::Data | Family::Run => "this plan has no scenario".into(),
     }

@@ -14,6 +14,8 @@ use crate::yaml::{Node, NodeKind};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     Http,
+    /// The answer to a WebSocket handshake, which has no body.
+    Handshake,
     Sql,
     Command,
     File,
@@ -30,6 +32,7 @@ impl Parser<'_> {
         let mut out = Vec::new();
         match subject {
             Subject::Http => self.expect_http(&mut map, &mut out),
+            Subject::Handshake => self.expect_handshake(&mut map, &mut out),
             Subject::Sql => {
                 self.expect_one(&mut map, "rows", "rows", Expected::Rows, &mut out);
                 self.expect_one(&mut map, "value", "value", Expected::Value, &mut out);
@@ -37,7 +40,7 @@ impl Parser<'_> {
             Subject::Command => {
                 self.expect_one(&mut map, "exit_code", "exit code", Expected::ExitCode, &mut out);
                 self.expect_one(&mut map, "stdout", "stdout", Expected::Stdout, &mut out);
-                self.expect_named(&mut map, "json", &mut out);
+                self.expect_json(&mut map, &mut out);
             }
             Subject::File => {
                 if let Some(node) = map.take("exists") {
@@ -48,7 +51,7 @@ impl Parser<'_> {
                         self.wrong_type(node, "`true` or `false`");
                     }
                 }
-                self.expect_named(&mut map, "json", &mut out);
+                self.expect_json(&mut map, &mut out);
                 self.expect_one(&mut map, "body", "body", Expected::Body, &mut out);
             }
             Subject::Nothing => {
@@ -62,15 +65,45 @@ impl Parser<'_> {
     }
 
     fn expect_http(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        self.expect_status(map, out);
+        self.expect_headers(map, out);
+        self.expect_json(map, out);
+        let cookie = |name, matcher| Expected::Cookie { name, matcher };
+        self.expect_named(map, "cookies", "cookie", cookie, out);
+        self.expect_body(map, out);
+        self.expect_duration(map, out);
+    }
+
+    fn expect_handshake(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        self.expect_status(map, out);
+        self.expect_headers(map, out);
+        let cookie = |name, matcher| Expected::Cookie { name, matcher };
+        self.expect_named(map, "cookies", "cookie", cookie, out);
+        self.expect_duration(map, out);
+    }
+
+    fn expect_status(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
         if let Some(node) = map.take("status")
             && let Some(statuses) = self.statuses(node)
         {
             out.push(status_expectation(statuses));
         }
-        for key in ["headers", "json", "cookies"] {
-            self.expect_named(map, key, out);
-        }
+    }
+
+    fn expect_headers(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        let header = |name, matcher| Expected::Header { name, matcher };
+        self.expect_named(map, "headers", "header", header, out);
+    }
+
+    pub(super) fn expect_json(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
+        self.expect_named(map, "json", "json", |path, matcher| Expected::Json { path, matcher }, out);
+    }
+
+    pub(super) fn expect_body(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
         self.expect_one(map, "body", "body", Expected::Body, out);
+    }
+
+    fn expect_duration(&mut self, map: &mut Map<'_>, out: &mut Vec<Expect>) {
         if let Some(node) = map.take("duration") {
             let typed = self.typed(node);
             let name = format!("duration < {}", self.sources.text(node.span).trim_matches(['"', '\'']));
@@ -78,13 +111,15 @@ impl Parser<'_> {
         }
     }
 
-    /// What is expected of each header, JSONPath or cookie.
-    fn expect_named(&mut self, map: &mut Map<'_>, key: &'static str, out: &mut Vec<Expect>) {
-        let (word, make): (&str, MakeNamed) = match key {
-            "headers" => ("header", |name, matcher| Expected::Header { name, matcher }),
-            "cookies" => ("cookie", |name, matcher| Expected::Cookie { name, matcher }),
-            _ => ("json", |path, matcher| Expected::Json { path, matcher }),
-        };
+    /// What is expected of headers, paths and cookies, by name.
+    fn expect_named(
+        &mut self,
+        map: &mut Map<'_>,
+        key: &'static str,
+        word: &str,
+        make: MakeNamed,
+        out: &mut Vec<Expect>,
+    ) {
         let Some(node) = map.take(key) else { return };
         let mut found = Vec::new();
         for entry in self.named(node, "what is expected") {

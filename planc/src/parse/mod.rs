@@ -18,6 +18,7 @@ mod steps;
 mod suite;
 mod triage;
 mod unit_tests;
+mod websocket;
 
 pub(crate) use expect::{show_template, status_expectation};
 pub(crate) use load::{Loaded, join, load_any, load_fixture, load_plan};

@@ -80,24 +80,26 @@ impl Parser<'_> {
     }
 
     fn url(&mut self, node: &Node) -> Option<Text> {
+        self.url_of(node, &["http://", "https://"], "a request goes to a path or to an absolute URL")
+    }
+
+    /// A path, or a URL of one of these schemes.
+    pub(super) fn url_of(&mut self, node: &Node, schemes: &[&str], where_to: &str) -> Option<Text> {
         let url = self.text(node)?;
         let starts_well = match url.parsed.value.segments.first() {
             Some(Segment::Literal(text)) => {
-                text.starts_with('/') || text.starts_with("http://") || text.starts_with("https://")
+                text.starts_with('/') || schemes.iter().any(|scheme| text.starts_with(scheme))
             }
             Some(Segment::Slot(_)) => true,
             None => false,
         };
         if !starts_well {
             let shown = show_template(&url.parsed.value);
-            self.diagnostics.push(
-                Diagnostic::error(
-                    codes::BAD_VALUE,
-                    url.span,
-                    "a request goes to a path or to an absolute URL",
-                )
-                .help(format!("write `/{shown}`")),
-            );
+            let diagnostic = Diagnostic::error(codes::BAD_VALUE, url.span, where_to);
+            self.diagnostics.push(match shown.contains("://") {
+                true => diagnostic,
+                false => diagnostic.help(format!("write `/{shown}`")),
+            });
             return None;
         }
         Some(url)
@@ -105,17 +107,23 @@ impl Parser<'_> {
 
     /// Headers, query, body and limits of a request whose URL is elsewhere.
     pub(super) fn request_rest(&mut self, map: &mut Map<'_>, span: Span, method: &'static str) -> Request {
+        let head = self.request_head(map, span, method);
+        let body = self.body(map);
+        let redirects = self.typed_key(map, "redirects");
+        Request { body, redirects, ..head }
+    }
+
+    /// Query, headers and timeout of a request whose URL is elsewhere.
+    pub(super) fn request_head(&mut self, map: &mut Map<'_>, span: Span, method: &'static str) -> Request {
         let query = map.take("query").map_or(Vec::new(), |node| self.texts(node, "`query`"));
         let mut headers = map.take("headers").map_or(Vec::new(), |node| self.texts(node, "`headers`"));
         for (name, _) in &mut headers {
             name.value = self.header_name(&name.value, name.span);
         }
         headers.sort_by(|a, b| a.0.value.cmp(&b.0.value));
-        let body = self.body(map);
         let timeout = self.typed_key(map, "timeout");
-        let redirects = self.typed_key(map, "redirects");
         let url = Text { span, parsed: Parsed { value: Template::default(), uses: Vec::new() } };
-        Request { method, url, query, headers, body, timeout, redirects }
+        Request { method, url, query, headers, body: None, timeout, redirects: None }
     }
 
     pub(super) fn header_name(&mut self, name: &str, span: Span) -> String {

@@ -12,7 +12,20 @@ use crate::source::{Span, Spanned};
 use crate::yaml::{Node, NodeKind};
 
 /// Keys that say what a step does, besides the HTTP methods.
-const KINDS: [&str; 7] = ["call", "pause", "choose", "repeat", "each", "when", "group"];
+const KINDS: [&str; 12] = [
+    "call",
+    "websocket",
+    "pause",
+    "choose",
+    "repeat",
+    "each",
+    "when",
+    "group",
+    "send",
+    "receive",
+    "ping",
+    "close",
+];
 
 const ON_FAILURE: [(&str, OnFailure); 4] = [
     ("continue", OnFailure::Continue),
@@ -51,17 +64,16 @@ impl Parser<'_> {
         let name = self.typed_key(&mut map, "name");
         let tags = map.take("tags").map_or(Vec::new(), |node| self.tags(node));
         if matches!(kind, StepKind::Http(_)) {
-            map.known.extend(METHODS.iter().map(|(key, _)| *key).chain(["call"]));
+            map.known.extend(METHODS.iter().map(|(key, _)| *key).chain(["call", "websocket"]));
         }
         self.finish(map);
         Some(Step { span, name, tags, kind })
     }
 
     fn step_of_later(&mut self, map: &mut Map<'_>) -> bool {
-        let websocket = self.not_yet(map, "websocket", "a `websocket` step");
         let sql = self.not_yet(map, "sql", "an `sql` load step");
         map.known.clear();
-        websocket || sql
+        sql
     }
 
     fn no_kind(&mut self, map: &Map<'_>) {
@@ -83,7 +95,7 @@ impl Parser<'_> {
         }
         self.diagnostics.push(
             Diagnostic::error(codes::MISSING_KEY, map.at, "this step does nothing")
-                .help("a step has one of `call`, `get`, `post`, `put`, `patch`, `delete`, `head`, `options`, `pause`, `choose`, `repeat`, `each`, `when` and `group`"),
+                .help("a step has one of `call`, `get`, `post`, `put`, `patch`, `delete`, `head`, `options`, `websocket`, `pause`, `choose`, `repeat`, `each`, `when` and `group`"),
         );
     }
 
@@ -117,11 +129,16 @@ impl Parser<'_> {
                 let name = self.typed(node);
                 StepKind::Group { name, steps: self.inner_steps(map) }
             }
+            "websocket" => self.websocket(map, node, span),
+            "send" => self.send(node, span),
+            "receive" => self.receive(map, node),
+            "ping" => self.ping(node, span),
+            "close" => self.close(node, span),
             _ => self.http(map, key, span).map_or(StepKind::Broken, |step| StepKind::Http(Box::new(step))),
         }
     }
 
-    fn inner_steps(&mut self, map: &mut Map<'_>) -> Vec<Step> {
+    pub(super) fn inner_steps(&mut self, map: &mut Map<'_>) -> Vec<Step> {
         let steps = self.require(map, "steps").map(|node| (node, self.steps(node)));
         if let Some((node, steps)) = &steps
             && steps.is_empty()
@@ -162,8 +179,7 @@ impl Parser<'_> {
         let expect = map.take("expect").map_or(Vec::new(), |node| self.expect(node, Subject::Http));
         let capture = map.take("capture").map_or(Vec::new(), |node| self.captures(node));
         let record = map.take("record").map_or(Vec::new(), |node| self.records(node));
-        let on_failure =
-            map.take("on_failure").and_then(|node| self.choice(node, "`on_failure`", &ON_FAILURE));
+        let on_failure = self.on_failure(map);
         Some(HttpStep {
             asked: asked?,
             path_span,
@@ -178,7 +194,11 @@ impl Parser<'_> {
         })
     }
 
-    fn captures(&mut self, node: &Node) -> Vec<(Word, CaptureFrom)> {
+    pub(super) fn on_failure(&mut self, map: &mut Map<'_>) -> Option<Spanned<OnFailure>> {
+        map.take("on_failure").and_then(|node| self.choice(node, "`on_failure`", &ON_FAILURE))
+    }
+
+    pub(super) fn captures(&mut self, node: &Node) -> Vec<(Word, CaptureFrom)> {
         let mut out = Vec::new();
         for entry in self.named(node, "`capture`") {
             let from = self.capture(&entry.value, entry.key.span);

@@ -208,6 +208,8 @@ mod tests {
             expectations: vec!["status is 200".into(), "capture id".into()],
             setup: false,
             id: crate::graph::StepId(0),
+            tag: name.into(),
+            measure: "http_req_duration",
         };
         let gates = ["http_req_duration p(95) < 500ms"];
         Coverage {

@@ -1,5 +1,7 @@
 //! Which samples the load can emit: the truth that selectors are held against.
 
+mod websocket;
+
 use super::metrics::Family;
 use crate::expr::{self, Expr, Function};
 use crate::graph::{self, Demand, Generator, Json, JsonTemplate, Segment, Step, StepId, StepKind};
@@ -180,7 +182,16 @@ fn of_steps(
                 out.push(emitter(Family::Group, tags, step, scenario, passes));
                 of_steps(plan, scenario, steps, passes, out);
             }
-            StepKind::Pause(_) => {}
+            StepKind::WebSocket(session) => {
+                websocket::of_session(plan, scenario, step, session, passes, out);
+                of_steps(plan, scenario, &session.steps, passes, out);
+            }
+            StepKind::Send(_) => out.push(websocket::inside(plan, scenario, step, Family::Sent, passes)),
+            StepKind::Receive(receive) => {
+                websocket::of_receive(plan, scenario, step, receive, passes, out);
+            }
+            StepKind::Ping { .. } => websocket::of_ping(plan, scenario, step, passes, out),
+            StepKind::Pause(_) | StepKind::Close { .. } => {}
         }
     }
 }
@@ -205,9 +216,20 @@ fn of_request(
     let captures = http.capture.iter().map(|capture| format!("capture {}", capture.name));
     let checks: Vec<String> = http.expect.iter().map(|expect| expect.name.clone()).chain(captures).collect();
     out.push(emitter(Family::Http, tags.clone(), step, scenario, passes));
+    out.push(checked(checks, tags, step, scenario, passes));
+}
+
+/// The source of so many checks of a step.
+fn checked(
+    checks: Vec<String>,
+    mut tags: BTreeMap<String, TagValue>,
+    step: &Step,
+    scenario: &Scenario,
+    passes: Passes,
+) -> Emitter {
     let count = checks.len() as u64;
     tags.insert("check".into(), TagValue::Plan(checks));
-    out.push(emitter(Family::Checks, tags, step, scenario, passes.times(Some(count))));
+    emitter(Family::Checks, tags, step, scenario, passes.times(Some(count)))
 }
 
 fn emitter(
@@ -270,8 +292,7 @@ fn drawn(plan: &ResolvedPlan, scenario: &Scenario, path: &[String]) -> Option<Ve
     let mut hidden = false;
     for steps in [&scenario.scenario.setup, &scenario.scenario.steps] {
         walk(steps, &mut |step| {
-            hidden |=
-                matches!(&step.kind, StepKind::Http(http) if http.capture.iter().any(|c| c.name == *binding));
+            hidden |= step.kind.captures().iter().any(|capture| capture.name == *binding);
         });
     }
     if hidden {

@@ -19,13 +19,21 @@ pub(crate) enum Family {
     Data,
     /// The run's own, without tags.
     Run,
-    /// WebSocket steps, which this version has none of.
-    WebSocket,
+    /// One for each WebSocket session.
+    Session,
+    /// One for each `send`.
+    Sent,
+    /// One for each message that comes in a session.
+    Received,
+    /// One for each `receive`.
+    Receive,
+    /// One for each `ping`.
+    Ping,
     /// `record` of steps.
     Custom(String),
 }
 
-const BUILT_IN: [(&str, MetricKind, Family); 26] = [
+const BUILT_IN: [(&str, MetricKind, Family); 29] = [
     ("http_reqs", MetricKind::Counter, Family::Http),
     ("http_req_duration", MetricKind::TimeTrend, Family::Http),
     ("http_req_service_time", MetricKind::TimeTrend, Family::Http),
@@ -47,11 +55,14 @@ const BUILT_IN: [(&str, MetricKind, Family); 26] = [
     ("vus_max", MetricKind::Gauge, Family::Run),
     ("data_sent", MetricKind::Counter, Family::Data),
     ("data_received", MetricKind::Counter, Family::Data),
-    ("ws_connecting", MetricKind::TimeTrend, Family::WebSocket),
-    ("ws_session_duration", MetricKind::TimeTrend, Family::WebSocket),
-    ("ws_msgs_sent", MetricKind::Counter, Family::WebSocket),
-    ("ws_msgs_received", MetricKind::Counter, Family::WebSocket),
-    ("ws_sessions", MetricKind::Counter, Family::WebSocket),
+    ("ws_connecting", MetricKind::TimeTrend, Family::Session),
+    ("ws_session_duration", MetricKind::TimeTrend, Family::Session),
+    ("ws_sessions", MetricKind::Counter, Family::Session),
+    ("ws_failed", MetricKind::Rate, Family::Session),
+    ("ws_msgs_sent", MetricKind::Counter, Family::Sent),
+    ("ws_msgs_received", MetricKind::Counter, Family::Received),
+    ("ws_receive_duration", MetricKind::TimeTrend, Family::Receive),
+    ("ws_ping", MetricKind::TimeTrend, Family::Ping),
 ];
 
 /// Kind and family of one of the engine's own metrics.
@@ -78,6 +89,10 @@ pub(crate) fn is_latency(metric: &str) -> bool {
             | "http_req_sending"
             | "iteration_duration"
             | "group_duration"
+            | "ws_connecting"
+            | "ws_session_duration"
+            | "ws_receive_duration"
+            | "ws_ping"
     )
 }
 

@@ -21,6 +21,7 @@ mod sql_gates;
 mod steps;
 mod tokens;
 mod triage;
+mod websocket;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
 pub(crate) use gates::{default_lateness, resolve as resolve_gates};

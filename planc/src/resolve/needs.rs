@@ -102,7 +102,16 @@ fn of_steps(plan: &Plan, steps: &[Step]) -> Option<Span> {
         | StepKind::Each { steps, .. }
         | StepKind::When { steps, .. }
         | StepKind::Group { steps, .. } => of_steps(plan, steps),
-        StepKind::Pause(_) | StepKind::Broken => None,
+        StepKind::WebSocket(session) => match &session.handshake.asked {
+            Asked::Direct(request) => relative(request).or_else(|| of_steps(plan, &session.steps)),
+            Asked::Call(..) => of_steps(plan, &session.steps),
+        },
+        StepKind::Pause(_)
+        | StepKind::Send(_)
+        | StepKind::Receive(_)
+        | StepKind::Ping { .. }
+        | StepKind::Close { .. }
+        | StepKind::Broken => None,
     })
 }
 

@@ -335,20 +335,30 @@ fn stage_places(value: &SettingValue) -> Vec<StagePlace> {
 
 /// Where steps of a scenario write a `traceparent` themselves.
 fn own_traceparents(scenario: &ast::Scenario) -> Vec<Span> {
+    fn of_request(http: &ast::HttpStep, out: &mut Vec<Span>) {
+        let (Asked::Direct(request) | Asked::Call(_, request)) = &http.asked;
+        let own = request.headers.iter().filter(|(name, _)| name.value == "traceparent");
+        out.extend(own.map(|(name, _)| name.span));
+    }
     fn visit(steps: &[ast::Step], out: &mut Vec<Span>) {
         for step in steps {
             match &step.kind {
-                StepKind::Http(http) => {
-                    let (Asked::Direct(request) | Asked::Call(_, request)) = &http.asked;
-                    let own = request.headers.iter().filter(|(name, _)| name.value == "traceparent");
-                    out.extend(own.map(|(name, _)| name.span));
+                StepKind::Http(http) => of_request(http, out),
+                StepKind::WebSocket(session) => {
+                    of_request(&session.handshake, out);
+                    visit(&session.steps, out);
                 }
                 StepKind::Choose(branches) => branches.iter().for_each(|branch| visit(&branch.steps, out)),
                 StepKind::Repeat { steps, .. }
                 | StepKind::Each { steps, .. }
                 | StepKind::When { steps, .. }
                 | StepKind::Group { steps, .. } => visit(steps, out),
-                StepKind::Pause(_) | StepKind::Broken => {}
+                StepKind::Pause(_)
+                | StepKind::Send(_)
+                | StepKind::Receive(_)
+                | StepKind::Ping { .. }
+                | StepKind::Close { .. }
+                | StepKind::Broken => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Resolver;
 use super::checks::default_status;
 use super::scope::{Scope, Shape};
+use super::websocket::{Session, session_tags};
 use crate::ast::{self, Asked, StepKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -50,6 +51,8 @@ pub(super) struct Around {
     pub(super) tag_values: BTreeMap<String, Vec<String>>,
     /// `::checkout::pay`.
     pub(super) group: String,
+    /// The WebSocket session that is open.
+    pub(super) session: Option<Session>,
 }
 
 impl Resolver<'_> {
@@ -64,8 +67,14 @@ impl Resolver<'_> {
     }
 
     pub(super) fn steps(&mut self, steps: &[ast::Step], scope: &mut Scope, around: &Around) -> Vec<Step> {
+        self.closed_too_soon(steps);
         let numbered = |it: &mut Self, step: &ast::Step, scope: &mut Scope| match &step.kind {
-            StepKind::Http(_) => {
+            StepKind::Http(_)
+            | StepKind::WebSocket(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => {
                 let place = format!("steps.{}", it.places.len());
                 it.at(&place, |it| it.step(step, scope, around))
             }
@@ -98,7 +107,7 @@ impl Resolver<'_> {
                 return None;
             }
             StepKind::Http(http) => {
-                let Some(http) = self.http_step(http, id, scope) else {
+                let Some(http) = self.http_step(http, id, scope, &[2, 3].map(StatusPattern::Class)) else {
                     self.lost.steps = true;
                     self.places.truncate(id.0 as usize);
                     return None;
@@ -153,6 +162,17 @@ impl Resolver<'_> {
                 around.tags.insert("group".into(), Template::literal(around.group.clone()));
                 let steps = self.steps(steps, scope, &around);
                 (graph::StepKind::Group { name: around.group.clone(), steps }, format!("group {name}"))
+            }
+            StepKind::WebSocket(session) => self.websocket(session, id, &own_name, scope, &around)?,
+            StepKind::Send(_) | StepKind::Receive(_) | StepKind::Ping { .. } | StepKind::Close { .. } => {
+                let Some(session) = &around.session else {
+                    self.outside_of_session(step);
+                    self.places.truncate(id.0 as usize);
+                    return None;
+                };
+                let (kind, default_name) = self.in_session(step, id, session, scope);
+                session.tag(own_name.as_deref(), &kind, &mut around.tags);
+                (kind, default_name)
             }
         };
         let name = own_name.unwrap_or(default_name);
@@ -296,7 +316,14 @@ impl Resolver<'_> {
         Some((graph::StepKind::Pause(pause), name))
     }
 
-    fn http_step(&mut self, step: &ast::HttpStep, id: StepId, scope: &mut Scope) -> Option<HttpStep> {
+    /// `usual` are the statuses that are expected where the step names none.
+    pub(super) fn http_step(
+        &mut self,
+        step: &ast::HttpStep,
+        id: StepId,
+        scope: &mut Scope,
+        usual: &[StatusPattern],
+    ) -> Option<HttpStep> {
         let (mut request, url, url_span, endpoint) = self.asked(step, scope);
         if let Some(url) = url {
             request.url = self.path_parameters(step, &url, url_span, scope);
@@ -314,11 +341,25 @@ impl Resolver<'_> {
         self.places[id.0 as usize].checked = step.checked;
         self.places[id.0 as usize].expects = expect.iter().map(|one| one.name.clone()).collect();
         if !expect.iter().any(|one| matches!(one.what, Expected::Status(_))) {
-            expect.insert(0, default_status(vec![StatusPattern::Class(2), StatusPattern::Class(3)]));
+            expect.insert(0, default_status(usual.to_vec()));
         }
         let record = self.records(&step.record, scope);
-        let mut capture = Vec::new();
-        for (name, from) in &step.capture {
+        let capture = self.captures(&step.capture, scope);
+        // A call of an unknown endpoint was reported; nothing can be said of what it would send.
+        if matches!(&step.asked, Asked::Call(..)) && endpoint.is_none() {
+            return None;
+        }
+        let on_failure = step.on_failure.map_or(OnFailure::NextIteration, |on_failure| on_failure.value);
+        Some(HttpStep { request, endpoint, token, cookies, expect, capture, record, on_failure })
+    }
+
+    pub(super) fn captures(
+        &mut self,
+        captures: &[(ast::Word, graph::CaptureFrom)],
+        scope: &mut Scope,
+    ) -> Vec<graph::Capture> {
+        let mut out = Vec::new();
+        for (name, from) in captures {
             self.check_binding(name);
             let captured = scope.unset.contains_key(&name.value);
             if !captured && scope.names.contains_key(&name.value) && !RESERVED.contains(&name.value.as_str())
@@ -329,14 +370,9 @@ impl Resolver<'_> {
             scope.names.insert(name.value.clone(), Shape::Any);
             let (kept, from) = (name.value.clone(), from.clone());
             self.used.flow.push(Flow::Captured { name: kept.clone(), span: name.span, from: from.clone() });
-            capture.push(graph::Capture { name: kept, from });
+            out.push(graph::Capture { name: kept, from });
         }
-        // A call of an unknown endpoint was reported; nothing can be said of what it would send.
-        if matches!(&step.asked, Asked::Call(..)) && endpoint.is_none() {
-            return None;
-        }
-        let on_failure = step.on_failure.map_or(OnFailure::NextIteration, |on_failure| on_failure.value);
-        Some(HttpStep { request, endpoint, token, cookies, expect, capture, record, on_failure })
+        out
     }
 
     /// The request without its path parameters, the URL that has them, and the endpoint that is called.
@@ -513,6 +549,12 @@ fn own_tags(
     kind: &graph::StepKind,
     mut tags: BTreeMap<String, Template>,
 ) -> BTreeMap<String, Template> {
+    if let graph::StepKind::WebSocket(session) = kind {
+        tags.entry("name".into()).or_insert_with(|| Template::literal(name));
+        for (tag, value) in session_tags(&session.handshake.request.url, session.subprotocol.as_deref()) {
+            tags.entry(tag).or_insert(value);
+        }
+    }
     if let graph::StepKind::Http(http) = kind {
         tags.entry("name".into()).or_insert_with(|| Template::literal(name));
         tags.entry("url".into()).or_insert_with(|| Template::literal(show_url(&http.request.url)));
@@ -528,18 +570,26 @@ fn own_tags(
 pub(super) fn announce(steps: &[ast::Step], scope: &mut Scope) {
     for step in steps {
         match &step.kind {
-            StepKind::Http(http) => {
-                for (name, _) in &http.capture {
-                    scope.unset.entry(name.value.clone()).or_insert(name.span);
-                }
-            }
+            StepKind::Http(http) => announce_captures(&http.capture, scope),
+            StepKind::Receive(receive) => announce_captures(&receive.capture, scope),
             StepKind::Choose(branches) => branches.iter().for_each(|branch| announce(&branch.steps, scope)),
             StepKind::Repeat { steps, .. }
             | StepKind::Each { steps, .. }
             | StepKind::When { steps, .. }
             | StepKind::Group { steps, .. } => announce(steps, scope),
-            StepKind::Pause(_) | StepKind::Broken => {}
+            StepKind::WebSocket(session) => announce(&session.steps, scope),
+            StepKind::Pause(_)
+            | StepKind::Send(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. }
+            | StepKind::Broken => {}
         }
+    }
+}
+
+fn announce_captures(captures: &[(ast::Word, graph::CaptureFrom)], scope: &mut Scope) {
+    for (name, _) in captures {
+        scope.unset.entry(name.value.clone()).or_insert(name.span);
     }
 }
 
@@ -558,7 +608,7 @@ fn parameter(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// A URL with `{}` for its slots: the same for all that a step sends.
-fn show_url(url: &Template) -> String {
+pub(super) fn show_url(url: &Template) -> String {
     url.segments
         .iter()
         .map(|segment| match segment {

@@ -67,7 +67,13 @@ pub fn requests(steps: &[Step]) -> Requests {
 fn step(step: &Step) -> Requests {
     match &step.kind {
         StepKind::Http(_) => Requests { least: 1.0, most: Some(1.0) },
-        StepKind::Pause(_) => Requests { least: 0.0, most: Some(0.0) },
+        // A handshake opens a session and is no request of its own.
+        StepKind::WebSocket(session) => requests(&session.steps),
+        StepKind::Pause(_)
+        | StepKind::Send(_)
+        | StepKind::Receive(_)
+        | StepKind::Ping { .. }
+        | StepKind::Close { .. } => Requests { least: 0.0, most: Some(0.0) },
         StepKind::Choose(branches) => {
             let total: f64 = branches.iter().map(|b| f64::from(b.weight)).sum();
             branches.iter().fold(Requests { least: 0.0, most: Some(0.0) }, |sum, branch| {

@@ -4,7 +4,8 @@ use super::load::{self, Requests};
 use crate::expr::{Expr, Segment, Template};
 use crate::graph::{
     Check, Decision, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe,
-    Scenario, Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Token, TokenSource, Triage, When,
+    Scenario, Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Step, StepKind, Token, TokenSource, Triage,
+    When, walk,
 };
 use crate::units::show_duration;
 use crate::units::{count, grouped};
@@ -85,6 +86,8 @@ pub struct ScenarioOutline {
     pub draws: Vec<String>,
     /// Share of its requests whose trace is recorded, in words.
     pub traces: Option<String>,
+    /// WebSocket sessions in words.
+    pub sessions: Vec<String>,
 }
 
 impl ScenarioOutline {
@@ -293,6 +296,7 @@ fn scenario(scenario: &Scenario, start: Duration) -> ScenarioOutline {
         requests: iterations.map(|n| scaled(each, n)),
         users: users(demand),
         draws: scenario.draw.iter().map(|d| format!("{} from {}", d.binding, d.fixture)).collect(),
+        sessions: sessions(&scenario.steps),
         traces: scenario.trace.map(|trace| trace.sample.to_string()),
     }
 }
@@ -308,6 +312,23 @@ fn holds(scenario: &Scenario) -> Vec<String> {
         return vec![format!("{steps} until a gate breaks{each}{least}")];
     }
     stages.filter_map(|(number, hold)| Some(format!("stage {number} holds {}", hold?))).collect()
+}
+
+/// `live (/ws): receive json $.type equals welcome, send, ping`.
+fn sessions(steps: &[Step]) -> Vec<String> {
+    let mut out = Vec::new();
+    walk(steps, &mut |step| {
+        let StepKind::WebSocket(session) = &step.kind else { return };
+        let mut deeds = Vec::new();
+        walk(&session.steps, &mut |inner| {
+            // Their names begin with the session's, unless they have their own.
+            let name = inner.name.strip_prefix(&format!("{}: ", step.name)).unwrap_or(&inner.name);
+            deeds.push(name.to_string());
+        });
+        let url = step.tags.get("url").map_or(String::new(), template);
+        out.push(format!("{} ({url}): {}", step.name, deeds.join(", ")));
+    });
+    out
 }
 
 fn scaled(each: Requests, iterations: u64) -> (u64, Option<u64>) {

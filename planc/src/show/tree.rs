@@ -88,6 +88,7 @@ fn scenario(out: &mut String, s: &ScenarioOutline) {
     if let Some(share) = &s.traces {
         out.push_str(&format!("     sends traceparent, {share} of the traces recorded\n"));
     }
+    s.sessions.iter().for_each(|session| out.push_str(&format!("     session {session}\n")));
 }
 
 fn requests_in_words((least, most): (u64, Option<u64>)) -> String {

@@ -27,6 +27,10 @@ pub(super) fn proof(args: &Prove, world: &World) -> Result<Exit, Stop> {
             return Err(Stop(Exit::Usage, format!("error: --allow {name} needs a reason\n")));
         }
     }
+    if prove::has_sessions(&graph) {
+        let why = "this plan opens WebSockets, and what `prove` puts before the target to break it carries requests alone";
+        return Err(Stop(Exit::Usage, format!("error: {why}; nothing was started\n")));
+    }
     let out = args.output.folder(&graph, world);
     output::probe(&out)
         .map_err(|why| Stop(Exit::OutputLost, format!("error: {why}; nothing was started\n")))?;

@@ -3,6 +3,7 @@
 use super::error::{Code, Failure};
 use super::origin::Origin;
 use super::payload::Payload;
+use super::raw::Raw;
 use super::tls::Secured;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
@@ -10,7 +11,6 @@ use hyper::client::conn::{http1, http2};
 use hyper::rt::{Executor, ReadBufCursor};
 use hyper::{Request, Response};
 use planc::graph::Protocol;
-use rustls::pki_types::ServerName;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -19,7 +19,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// How connections of a run are made.
 pub(crate) struct Dialer {
@@ -27,26 +26,12 @@ pub(crate) struct Dialer {
     pub(crate) protocol: Protocol,
     /// TLS configuration.
     pub(crate) tls: Secured,
+    /// TLS configuration of WebSockets, which begin as HTTP/1.1.
+    pub(crate) upgrade_tls: Secured,
     /// Name to verify and send in place of the URL's host.
     pub(crate) server_name: Option<String>,
     /// How many are open.
     pub(crate) open: Rc<Cell<u32>>,
-}
-
-/// Counts as one open connection until it is dropped.
-struct Open(Rc<Cell<u32>>);
-
-impl Open {
-    fn new(count: &Rc<Cell<u32>>) -> Self {
-        count.set(count.get() + 1);
-        Open(count.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
 }
 
 /// An open connection of one virtual user.
@@ -55,7 +40,6 @@ pub(crate) struct Connection {
     pub(crate) origin: Rc<Origin>,
     wire: Wire,
     clock: Rc<Clock>,
-    _open: Open,
 }
 
 /// Where the time of opening went.
@@ -140,13 +124,15 @@ enum Wire {
 
 /// Moments of the current exchange, and bytes of the connection.
 #[derive(Default)]
-struct Clock {
+pub(crate) struct Clock {
     first_write: Cell<Option<Instant>>,
     last_write: Cell<Option<Instant>>,
     first_read: Cell<Option<Instant>>,
     last_read: Cell<Option<Instant>>,
-    sent: Cell<u64>,
-    received: Cell<u64>,
+    /// Bytes written to the socket and not yet taken.
+    pub(super) sent: Cell<u64>,
+    /// Bytes read from the socket and not yet taken.
+    pub(super) received: Cell<u64>,
 }
 
 impl Connection {
@@ -157,32 +143,14 @@ impl Connection {
         kept: bool,
         opening: &mut Opening,
     ) -> Result<Connection, Failure> {
-        let begun = Instant::now();
-        let tcp = dial(origin).await;
-        opening.connecting = begun.elapsed();
-        let tcp = tcp?;
-        let open = Open::new(&dialer.open);
-        let clock = Rc::new(Clock::default());
-        let counted = Counted { inner: tcp, clock: clock.clone() };
-        let stream = if origin.secure {
-            let begun = Instant::now();
-            let name = dialer.server_name.clone().unwrap_or_else(|| origin.host.clone());
-            let name = ServerName::try_from(name).map_err(|e| Failure::new(Code::Tls, e.to_string()))?;
-            let connected =
-                tokio_rustls::TlsConnector::from(dialer.tls.of(kept)).connect(name, counted).await;
-            opening.handshaking = begun.elapsed();
-            let stream = connected.map_err(|e| Failure::tls(&e))?;
-            let alpn = stream.get_ref().1.alpn_protocol();
-            if dialer.protocol == Protocol::Http2 && alpn != Some(b"h2".as_slice()) {
-                return Err(Failure::new(Code::Http2, "the server does not offer HTTP/2"));
-            }
-            Stream::Tls(Box::new(stream))
-        } else {
-            Stream::Tcp(counted)
-        };
-        let wire = Wire::start(dialer.protocol, Timed { stream, clock: clock.clone() }).await;
+        let raw = Raw::open(dialer, &dialer.tls.of(kept), origin, opening).await?;
+        if dialer.protocol == Protocol::Http2 && !raw.speaks_http2() {
+            return Err(Failure::new(Code::Http2, "the server does not offer HTTP/2"));
+        }
+        let clock = raw.clock.clone();
+        let wire = Wire::start(dialer.protocol, Timed { raw }).await;
         let wire = wire.map_err(|e| Failure::exchange(&e))?;
-        Ok(Connection { origin: origin.clone(), wire, clock, _open: open })
+        Ok(Connection { origin: origin.clone(), wire, clock })
     }
 
     /// Whether the other side has left it open. Reads what has arrived since the last exchange.
@@ -280,20 +248,6 @@ impl Wire {
     }
 }
 
-async fn dial(origin: &Origin) -> Result<TcpStream, Failure> {
-    let mut last = Failure::new(Code::Dns, format!("`{}` has no address", origin.host));
-    for address in &origin.addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|e| Failure::dial(&e, &origin.authority))?;
-                return Ok(stream);
-            }
-            Err(error) => last = Failure::dial(&error, &origin.authority),
-        }
-    }
-    Err(last)
-}
-
 /// Awaits something of an HTTP/1 connection while driving the connection itself.
 async fn driven<T>(
     driver: &mut Option<Pin<Box<http1::Connection<Timed, Payload>>>>,
@@ -338,6 +292,11 @@ async fn read_answer(
 }
 
 impl Clock {
+    /// Bytes sent and received since the last call.
+    pub(crate) fn take_bytes(&self) -> (u64, u64) {
+        (self.sent.take(), self.received.take())
+    }
+
     fn begin(&self) {
         self.first_write.set(None);
         self.last_write.set(None);
@@ -361,72 +320,10 @@ impl Clock {
     }
 }
 
-/// A TCP stream that counts its bytes.
-struct Counted {
-    inner: TcpStream,
-    clock: Rc<Clock>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
-        let read = buf.filled().len() - before;
-        this.clock.received.set(this.clock.received.get() + read as u64);
-        polled
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
-        this.wrote(polled)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        this.wrote(polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
-    }
-}
-
-impl Counted {
-    fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.clock.sent.set(self.clock.sent.get() + *written as u64);
-        }
-        polled
-    }
-}
-
-enum Stream {
-    Tcp(Counted),
-    Tls(Box<tokio_rustls::client::TlsStream<Counted>>),
-}
-
 /// What hyper reads and writes: plain bytes with their moments, above TLS so that a late session
 /// ticket is not taken for the first byte of an answer.
 struct Timed {
-    stream: Stream,
-    clock: Rc<Clock>,
+    raw: Raw,
 }
 
 impl hyper::rt::Read for Timed {
@@ -439,13 +336,10 @@ impl hyper::rt::Read for Timed {
         // SAFETY: the buffer is only lent to `poll_read`, which writes initialised bytes from its start, and the cursor
         // is advanced over exactly those.
         let mut buf = ReadBuf::uninit(unsafe { cursor.as_mut() });
-        let polled = match &mut this.stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buf),
-            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, &mut buf),
-        };
+        let polled = Pin::new(&mut this.raw).poll_read(cx, &mut buf);
         let read = buf.filled().len();
         if read > 0 {
-            this.clock.read();
+            this.raw.clock.read();
             // SAFETY: `poll_read` filled these.
             unsafe { cursor.advance(read) };
         }
@@ -457,12 +351,9 @@ impl hyper::rt::Write for Timed {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let begun = Instant::now();
-        let polled = match &mut this.stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-        };
+        let polled = Pin::new(&mut this.raw).poll_write(cx, buf);
         if polled.is_ready() {
-            this.clock.wrote(begun);
+            this.raw.clock.wrote(begun);
         }
         polled
     }
@@ -474,32 +365,23 @@ impl hyper::rt::Write for Timed {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let begun = Instant::now();
-        let polled = match &mut this.stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-        };
+        let polled = Pin::new(&mut this.raw).poll_write_vectored(cx, bufs);
         if polled.is_ready() {
-            this.clock.wrote(begun);
+            this.raw.clock.wrote(begun);
         }
         polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        matches!(self.stream, Stream::Tcp(_))
+        self.raw.takes_vectors()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
-            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
+        Pin::new(&mut self.get_mut().raw).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.get_mut().raw).poll_shutdown(cx)
     }
 }
 

@@ -46,8 +46,10 @@ pub(crate) enum Code {
     TlsHostname = 1311,
     /// HTTP/2 failed.
     Http2 = 1600,
-    /// The answer is not HTTP.
+    /// The answer is not HTTP, or a message breaks the rules of WebSockets.
     Malformed = 1601,
+    /// The server closed a WebSocket that still had steps to do.
+    WebSocketClosed = 1701,
 }
 
 impl Code {

@@ -8,4 +8,6 @@ pub(crate) mod cookies;
 pub(crate) mod error;
 pub(crate) mod origin;
 pub(crate) mod payload;
+pub(crate) mod raw;
 pub(crate) mod tls;
+pub(crate) mod websocket;

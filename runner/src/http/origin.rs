@@ -28,8 +28,8 @@ impl Origin {
     pub(crate) fn split(url: &str) -> Result<(Origin, String), String> {
         let uri: http::Uri = url.parse().map_err(|e| format!("`{url}` is not a URL: {e}"))?;
         let secure = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
+            Some("http" | "ws") => false,
+            Some("https" | "wss") => true,
             _ => return Err(format!("`{url}` is not an http or https URL")),
         };
         let host = uri.host().ok_or_else(|| format!("`{url}` names no host"))?;

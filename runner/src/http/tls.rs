@@ -32,6 +32,21 @@ impl Secured {
     pub(crate) fn of(&self, kept: bool) -> Arc<ClientConfig> {
         if kept { self.resumed.clone() } else { self.full.clone() }
     }
+
+    /// The same for WebSockets, which begin as HTTP/1.1 whatever the rest of the load speaks.
+    pub(crate) fn for_upgrade(&self, protocol: Protocol) -> Secured {
+        match protocol {
+            Protocol::Http1 => self.clone(),
+            Protocol::Http2 => {
+                let upgrade = |config: &Arc<ClientConfig>| {
+                    let mut upgrade = ClientConfig::clone(config);
+                    upgrade.alpn_protocols = vec![b"http/1.1".to_vec()];
+                    Arc::new(upgrade)
+                };
+                Secured { resumed: upgrade(&self.resumed), full: upgrade(&self.full) }
+            }
+        }
+    }
 }
 
 fn configuration(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, String> {

@@ -4,7 +4,7 @@ use super::{Case, Cause, CauseKind, GateState, cause, dropped, walk};
 use crate::evidence::{End, ScenarioRecord};
 use planc::eval;
 use planc::expr::Expr;
-use planc::graph::{Demand, Scenario, Step, StepId, StepKind};
+use planc::graph::{Demand, Scenario, Step, StepId, StepKind, has_session};
 use std::collections::BTreeSet;
 
 impl Case<'_> {
@@ -38,7 +38,9 @@ impl Case<'_> {
             out.push(cause(CauseKind::Load, text));
             return;
         }
-        if record.finished + record.failed == 0 {
+        // Users who sit in a session until the end did what they are there for.
+        let sat_it_out = has_session(&scenario.steps) && record.censored < record.interrupted;
+        if record.finished + record.failed == 0 && !sat_it_out {
             let text =
                 format!("no iteration of `{name}` ended: all {} were cut off at the end", record.interrupted);
             out.push(cause(CauseKind::Target, text));
@@ -124,8 +126,8 @@ impl Case<'_> {
             let switched_off = switched_off(steps);
             walk(steps, &mut |step| {
                 let played = self.load.steps_played.get(&step.id.0).copied().unwrap_or(0);
-                let expected = matches!(step.kind, StepKind::Http(_)) && !switched_off.contains(&step.id);
-                if expected && played == 0 {
+                let does = step.kind.is_answered() || matches!(step.kind, StepKind::Send(_));
+                if does && !switched_off.contains(&step.id) && played == 0 {
                     let text = format!("scenario `{}`: step `{}` was never played", scenario.name, step.name);
                     out.push(cause(CauseKind::Load, text));
                 }

@@ -238,8 +238,18 @@ impl<'a> Facts<'a> {
 /// Whether failed iterations can show in a gate: bare counts of what was done cannot break by them, and a stage is a
 /// part of the load only.
 pub(crate) fn sees_failures(gate: &Gate) -> bool {
-    const BLIND: [&str; 7] =
-        ["http_reqs", "iterations", "dropped_iterations", "data_sent", "data_received", "vus", "vus_max"];
+    const BLIND: [&str; 10] = [
+        "http_reqs",
+        "iterations",
+        "dropped_iterations",
+        "data_sent",
+        "data_received",
+        "vus",
+        "vus_max",
+        "ws_sessions",
+        "ws_msgs_sent",
+        "ws_msgs_received",
+    ];
     let by_answer = ["outcome", "status", "error_code", "expected_response"];
     !matches!(gate.over, Over::Stage { .. })
         && (!BLIND.contains(&gate.metric.as_str())
@@ -273,11 +283,12 @@ pub(crate) fn kind_of(graph: &ExecutionGraph, metric: &str) -> MetricKind {
         return *kind;
     }
     match metric {
-        "http_req_failed" | "checks" | "http_server_errors" | "http_rate_limited" => MetricKind::Rate,
-        "vus" | "vus_max" => MetricKind::Gauge,
-        "iteration_duration" | "group_duration" | "ws_connecting" | "ws_session_duration" => {
-            MetricKind::TimeTrend
+        "http_req_failed" | "checks" | "http_server_errors" | "http_rate_limited" | "ws_failed" => {
+            MetricKind::Rate
         }
+        "vus" | "vus_max" => MetricKind::Gauge,
+        "iteration_duration" | "group_duration" => MetricKind::TimeTrend,
+        "ws_connecting" | "ws_session_duration" | "ws_receive_duration" | "ws_ping" => MetricKind::TimeTrend,
         name if name.starts_with("http_req_") => MetricKind::TimeTrend,
         _ => MetricKind::Counter,
     }

@@ -18,6 +18,8 @@ struct Step {
     unexpected: bool,
     /// Expectations that were not met, by their names.
     unmet: BTreeMap<String, u64>,
+    /// They are WebSocket sessions.
+    sessions: bool,
 }
 
 impl Case<'_> {
@@ -35,6 +37,16 @@ impl Case<'_> {
                     if *trues > 0 {
                         *step.reasons.entry(reason(series)).or_default() += trues;
                         step.unexpected |= tag("outcome") == "failed_check";
+                    }
+                }
+                (Samples::Rate { trues, total }, "ws_failed") => {
+                    let step = steps.entry(step()).or_default();
+                    step.sessions = true;
+                    step.requests += total;
+                    step.failed += trues;
+                    step.unexpected |= *trues > 0;
+                    if *trues > 0 {
+                        *step.reasons.entry(session_reason(series)).or_default() += trues;
                     }
                 }
                 (Samples::Rate { trues, total }, "checks") if trues < total => {
@@ -59,9 +71,10 @@ impl Step {
         let unmet: Vec<String> = unmet.filter(|_| self.unexpected).collect();
         let not_met = if unmet.is_empty() { "" } else { "; not met: " };
         format!(
-            "step `{name}` of `{scenario}`: {} of {} requests failed: {}{not_met}{}",
+            "step `{name}` of `{scenario}`: {} of {} {} failed: {}{not_met}{}",
             self.failed,
             self.requests,
+            if self.sessions { "sessions" } else { "requests" },
             reasons.join(", "),
             unmet.join(", ")
         )
@@ -86,6 +99,21 @@ fn reason(series: &Series) -> String {
         _ => "no answer",
     };
     words.to_owned()
+}
+
+/// The same for a WebSocket session.
+fn session_reason(series: &Series) -> String {
+    let tag = |name| series.tags.get(name).map(String::as_str);
+    match (tag("error_code"), tag("status")) {
+        (Some("1050"), Some("101")) => "nothing came in time (error 1050)".into(),
+        (Some("1050"), _) => "no answer to the handshake within the timeout (error 1050)".into(),
+        (Some("1221"), Some("101")) => "the connection ended without a close frame (error 1221)".into(),
+        (Some("1701"), _) => "closed by the server before its steps ended (error 1701)".into(),
+        (Some(code), _) => transport(code),
+        (None, Some("101")) => "an expectation was not met, or cut off while it waited".into(),
+        (None, Some("0") | None) => "cut off at the end without an answer".into(),
+        (None, Some(status)) => format!("status {status}"),
+    }
 }
 
 fn transport(code: &str) -> String {
@@ -118,6 +146,7 @@ mod tests {
             failed: 100,
             reasons: counts(&[("status 200", 60), ("status 500", 10), ("no answer", 29), ("rare", 1)]),
             unexpected: true,
+            sessions: false,
             unmet: counts(&[("status is 200", 10), ("$.ok is true", 70)]),
         };
         let failed = "step `item` of `reads`: 100 of 300 requests failed: 60 × status 200, 29 × no answer, 10 × status 500";

@@ -6,6 +6,7 @@ use crate::drive::schedule::Arrivals;
 use crate::evidence::ScenarioRecord;
 use planc::graph::{
     Bound, Comparison, Demand, ExecutionGraph, GateLevel, MetricKind, Over, Pause, Scenario, Step, StepKind,
+    has_session,
 };
 use std::time::Duration;
 
@@ -52,8 +53,13 @@ impl Case<'_> {
     /// Seconds in the midst of the load in which users waited and nothing came back. With one user busy that
     /// is one slow request, which the gates judge.
     fn silence_amid(&self) -> Option<Cause> {
-        let loaded = self.scenarios().filter(|(scenario, _)| !scenario.smoke);
-        let patience: Option<Vec<Duration>> = loaded.map(|(s, _)| patience(self.graph, s)).collect();
+        let loaded: Vec<&Scenario> =
+            self.scenarios().map(|(scenario, _)| scenario).filter(|scenario| !scenario.smoke).collect();
+        // Users of a session are busy while nothing is asked, and what they wait for has a deadline.
+        if loaded.iter().any(|scenario| has_session(&scenario.setup) || has_session(&scenario.steps)) {
+            return None;
+        }
+        let patience: Option<Vec<Duration>> = loaded.iter().map(|s| patience(self.graph, s)).collect();
         let patience = micros(patience?.into_iter().max()?);
         let mut first = None;
         for tick in &self.load.ticks {
@@ -88,12 +94,21 @@ impl Case<'_> {
 fn patience(graph: &ExecutionGraph, scenario: &Scenario) -> Option<Duration> {
     let mut longest = SECOND;
     for steps in [&scenario.setup, &scenario.steps] {
+        let default = graph.target.as_ref().map_or(SECOND, |target| target.timeout);
+        // What says nothing of its own in a session may take as long as its handshake, which was seen before.
+        let mut session = default;
         walk(steps, &mut |step| {
-            if let StepKind::Http(http) = &step.kind {
-                let default = graph.target.as_ref().map_or(SECOND, |target| target.timeout);
-                let timeout = http.request.timeout.unwrap_or(default);
-                longest = longest.max(bound(graph, step).map_or(timeout, |bound| bound.min(timeout)));
-            }
+            let timeout = match &step.kind {
+                StepKind::Http(http) => http.request.timeout.unwrap_or(default),
+                StepKind::WebSocket(opened) => {
+                    session = opened.handshake.request.timeout.unwrap_or(default);
+                    session
+                }
+                StepKind::Receive(receive) => receive.within.unwrap_or(session),
+                StepKind::Ping { within } | StepKind::Close { within, .. } => within.unwrap_or(session),
+                _ => return,
+            };
+            longest = longest.max(bound(graph, step).map_or(timeout, |bound| bound.min(timeout)));
         });
     }
     let (pauses, asks) = pauses(&scenario.steps)?;
@@ -109,7 +124,8 @@ fn bound(graph: &ExecutionGraph, step: &Step) -> Option<Duration> {
         gate.level == GateLevel::Required
             && gate.steps.contains(&step.id)
             && !matches!(gate.over, Over::Stage { .. })
-            && gate.metric.starts_with("http_req_")
+            && (gate.metric.starts_with("http_req_")
+                || matches!(gate.metric.as_str(), "ws_connecting" | "ws_receive_duration" | "ws_ping"))
             && kind_of(graph, &gate.metric) == MetricKind::TimeTrend
             && matches!(gate.op, Comparison::Lt | Comparison::Le)
     });
@@ -133,6 +149,13 @@ fn pauses(steps: &[Step]) -> Option<(Duration, bool)> {
                     sum = sum.saturating_add(pauses(&branch.steps)?.0);
                 }
             }
+            // The handshake asks; what is waited for in the session has a deadline of its own.
+            StepKind::WebSocket(session) => {
+                sum = sum.saturating_add(pauses(&session.steps)?.0);
+                asks = true;
+            }
+            StepKind::Receive(_) | StepKind::Ping { .. } | StepKind::Close { .. } => asks = true,
+            StepKind::Send(_) => {}
             StepKind::When { steps, .. } => sum = sum.saturating_add(pauses(steps)?.0),
             StepKind::Group { steps, .. } => {
                 let (more, inner) = pauses(steps)?;

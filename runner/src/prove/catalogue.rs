@@ -319,7 +319,12 @@ fn remove_last(steps: &mut Vec<Step>) -> bool {
                 steps.remove(at);
                 return true;
             }
-            StepKind::Pause(_) => false,
+            StepKind::WebSocket(session) => remove_last(&mut session.steps),
+            StepKind::Pause(_)
+            | StepKind::Send(_)
+            | StepKind::Receive(_)
+            | StepKind::Ping { .. }
+            | StepKind::Close { .. } => false,
             StepKind::Choose(branches) => {
                 branches.iter_mut().rev().any(|branch| remove_last(&mut branch.steps))
             }

@@ -30,8 +30,14 @@ pub(super) fn end(vu: &mut Vu, op: &GroupOp) {
 
 /// Records the groups that a user did not play to their end: above every bound.
 pub(crate) fn abandon(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
+    leave(worker, run, core, 0);
+}
+
+/// The same for those inside of the first so many.
+pub(super) fn leave(worker: &Worker, run: &ScenarioRun, core: &VuCore, keep: usize) {
     let scenario = &worker.program.scenarios[run.index];
-    for (set_up, place, at) in core.groups.take() {
+    let inner = core.groups.borrow_mut().split_off(keep);
+    for (set_up, place, at) in inner {
         let ops = if set_up { &scenario.setup } else { &scenario.steps };
         if let Some(Op::Group(op)) = ops.get(place) {
             add(worker, op, core.late.get(), at, Dist::add_infinite);

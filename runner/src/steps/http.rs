@@ -1,5 +1,6 @@
 //! An HTTP step: rendered, sent (redirects included), judged by its expectations, measured.
 
+use super::series::{self, Play};
 use crate::body::{self, BodyPlan};
 use crate::drive::run::ScenarioRun;
 use crate::expect::{Observed, Outcome3, redacted, shorten};
@@ -7,8 +8,8 @@ use crate::http::connection::{Answer, Connection, Keep, Opening, Phases};
 use crate::http::error::{Code, Failure};
 use crate::http::origin::Origin;
 use crate::http::payload::Payload;
-use crate::prepare::{CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
-use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Key, Labels, Recorder};
+use crate::prepare::{CaptureOp, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
+use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Recorder};
 use crate::text::{InScope, Var};
 use crate::trace::{Place, Traced, stage_at};
 use crate::views::Moment;
@@ -47,15 +48,15 @@ enum Outcome {
 }
 
 /// A request on its way: the step's own, or a redirect's.
-struct Hop {
-    origin: Rc<Origin>,
+pub(super) struct Hop {
+    pub(super) origin: Rc<Origin>,
     method: Method,
     /// Path and query.
-    uri: Uri,
-    headers: HeaderMap,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
     payload: Payload,
     /// From when the timeout counts.
-    begun: Instant,
+    pub(super) begun: Instant,
 }
 
 /// What came of a hop.
@@ -187,7 +188,7 @@ fn keep_trace(
     recorder.slowest.add(place, found);
 }
 
-fn in_flight(vu: &Vu, variant: u32) -> InFlight {
+pub(super) fn in_flight(vu: &Vu, variant: u32) -> InFlight {
     InFlight { variant, late: vu.late, at: vu.at, traced: vu.traced }
 }
 
@@ -202,22 +203,11 @@ struct Of<'r> {
 
 /// The number of this iteration's values of templated tags.
 fn variant(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -> Result<u32, EvalError> {
-    if op.slotted_tags.is_empty() {
-        return Ok(0);
-    }
-    let mut values = std::mem::take(&mut vu.buffer);
-    values.clear();
-    for (_, text) in &op.slotted_tags {
-        text.render(&vu.scope(scenario), &mut values)?;
-        values.push('\u{1f}');
-    }
-    let variant = vu.worker.recorder.borrow_mut().variant(op.step, &values, &op.name);
-    vu.buffer = values;
-    Ok(variant)
+    series::variant(vu, scenario, op.step, &op.name, &op.slotted_tags)
 }
 
 /// The request. The inner error is a request that must not or cannot be sent.
-async fn render(
+pub(super) async fn render(
     vu: &mut Vu,
     scenario: &ScenarioProgram,
     op: &HttpOp,
@@ -485,7 +475,7 @@ async fn within<T>(
     .await
 }
 
-fn add_cookies(vu: &Vu, hop: &mut Hop) {
+pub(super) fn add_cookies(vu: &Vu, hop: &mut Hop) {
     let Some(cookies) = vu.jar.header(&hop.origin.host, hop.uri.path(), hop.origin.secure, unix_now()) else {
         return;
     };
@@ -496,7 +486,7 @@ fn add_cookies(vu: &Vu, hop: &mut Hop) {
     }
 }
 
-fn unix_now() -> i64 {
+pub(super) fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
@@ -645,29 +635,8 @@ fn told(
 fn capture(vu: &mut Vu, op: &HttpOp, variant: u32, observed: &Observed<'_>) -> Option<(String, Outcome3)> {
     let mut miss = None;
     for (at, capture) in op.captures.iter().enumerate() {
-        let found = match &capture.from {
-            CaptureSource::Json(path) => observed.json().and_then(|body| path.first(body)).cloned(),
-            CaptureSource::Header(name) => {
-                observed.header(name).map(|value| Json::String(value.into_owned()))
-            }
-            CaptureSource::Cookie(name) => observed.cookie(name).map(Json::String),
-            CaptureSource::Regex(pattern) => {
-                let text = String::from_utf8_lossy(observed.body);
-                pattern.captures(&text).and_then(|found| {
-                    found.get(1).or_else(|| found.get(0)).map(|m| Json::String(m.as_str().to_owned()))
-                })
-            }
-            CaptureSource::Body => {
-                let text = String::from_utf8_lossy(observed.body);
-                (!text.is_empty()).then(|| Json::String(text.into_owned()))
-            }
-        };
-        let held = found.as_ref().is_some_and(|value| !value.is_null() && value.as_str() != Some(""));
-        if held {
-            vu.env.vars[capture.var] = Var::Value(found.expect("seen above"));
-        } else {
-            // What an earlier turn of a loop found is not this one's.
-            vu.env.vars[capture.var] = Var::Unset;
+        let held = bind(vu, capture, observed);
+        if !held {
             let name = format!("capture {}", capture.name);
             miss.get_or_insert((name, Outcome3::Absent { what: "what it looks for".into() }));
         }
@@ -675,6 +644,30 @@ fn capture(vu: &mut Vu, op: &HttpOp, variant: u32, observed: &Observed<'_>) -> O
         check(vu, op, variant, family, &format_args!("capture {}", capture.name), held);
     }
     miss
+}
+
+/// Binds one name; false where nothing is found.
+pub(super) fn bind(vu: &mut Vu, capture: &CaptureOp, observed: &Observed<'_>) -> bool {
+    let found = match &capture.from {
+        CaptureSource::Json(path) => observed.json().and_then(|body| path.first(body)).cloned(),
+        CaptureSource::Header(name) => observed.header(name).map(|value| Json::String(value.into_owned())),
+        CaptureSource::Cookie(name) => observed.cookie(name).map(Json::String),
+        CaptureSource::Regex(pattern) => {
+            let text = String::from_utf8_lossy(observed.body);
+            pattern.captures(&text).and_then(|found| {
+                found.get(1).or_else(|| found.get(0)).map(|m| Json::String(m.as_str().to_owned()))
+            })
+        }
+        CaptureSource::Body => {
+            let text = String::from_utf8_lossy(observed.body);
+            (!text.is_empty()).then(|| Json::String(text.into_owned()))
+        }
+    };
+    let found = found.filter(|value| !value.is_null() && value.as_str() != Some(""));
+    let held = found.is_some();
+    // What an earlier turn of a loop found is not this one's.
+    vu.env.vars[capture.var] = found.map_or(Var::Unset, Var::Value);
+    held
 }
 
 /// What a step without an answer captures is not what it captured before.
@@ -694,7 +687,12 @@ fn of<'r>(vu: &Vu, recorder: &'r mut Recorder, op: &'r HttpOp, variant: u32) -> 
     Of { recorder, op, variant, late: vu.late, at: vu.at }
 }
 
-impl Of<'_> {
+impl<'r> Of<'r> {
+    fn play(&self) -> Play<'r> {
+        let HttpOp { step, tags, slotted_tags, .. } = self.op;
+        Play { step: *step, tags, slotted: slotted_tags, variant: self.variant, late: self.late, at: self.at }
+    }
+
     /// Adds to a series with more tags than the step's own.
     fn add(
         &mut self,
@@ -703,34 +701,11 @@ impl Of<'_> {
         fresh: impl FnOnce() -> (String, Vec<(&'static str, String)>, Sample),
         add: impl Fn(&mut Sample),
     ) {
-        let Of { op, variant, late, .. } = *self;
-        let key = Key { owner: op.step, family, variant, result, late };
-        let values = if variant == 0 { None } else { self.recorder.variant_values(variant) };
-        let fresh = || {
-            let (metric, more, cell) = fresh();
-            let mut tags = op.tags.clone();
-            if variant != 0 {
-                let values = values.as_deref().unwrap_or("");
-                let mut values = values.split('\u{1f}');
-                for (name, _) in &op.slotted_tags {
-                    let value = if Recorder::is_overflow(variant) { Some("(other)") } else { values.next() };
-                    tags.insert(name.clone(), value.unwrap_or("").to_owned());
-                }
-            }
-            tags.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            (Labels { metric, tags, late }, cell)
-        };
-        self.recorder.add(key, self.at, fresh, add);
+        self.play().add(self.recorder, family, result, fresh, add);
     }
 
     fn check(&mut self, family: Family, name: &dyn std::fmt::Display, held: bool) {
-        let fresh = || ("checks".into(), vec![("check", name.to_string())], Sample::Rate(0, 0));
-        self.add(family, 0, fresh, |cell| {
-            if let Sample::Rate(trues, total) = cell {
-                *trues += u64::from(held);
-                *total += 1;
-            }
-        });
+        self.play().check(self.recorder, family, 0, name, Vec::new(), held);
     }
 
     /// Counts every expectation and capture of a step without an answer as one that did not hold.

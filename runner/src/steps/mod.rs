@@ -6,17 +6,22 @@ mod group;
 mod http;
 mod loops;
 mod pause;
+mod series;
+mod websocket;
 
 pub(crate) use group::abandon;
-pub(crate) use http::censor;
+pub(crate) use websocket::{Mark, Session};
 
+use crate::drive::run::ScenarioRun;
 use crate::prepare::{Op, ScenarioProgram};
 use crate::record::{Cell as Sample, Family, Key, Labels};
-use crate::vu::Vu;
+use crate::vu::{Vu, VuCore};
+use crate::worker::Worker;
 use planc::eval::{self, EvalError};
 use planc::graph::Json;
 use std::collections::BTreeMap;
 use std::time::Instant;
+use websocket::Place;
 
 /// A loop, group or (in a rehearsal) choice being played.
 pub(crate) enum Frame {
@@ -44,9 +49,14 @@ pub(crate) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, set_up: bool) 
             }
             Op::Pause(step, pause) => {
                 vu.worker.count_step(*step);
-                pause::play(vu, pause).await;
-                Some(at + 1)
+                pause::play(vu, scenario, pause, Place { set_up, at }).await
             }
+            Op::Open(op) => websocket::open(vu, scenario, op, Place { set_up, at }).await,
+            Op::SessionEnd => websocket::end(vu, scenario, Place { set_up, at }).await,
+            Op::Send(op) => websocket::send(vu, scenario, op, Place { set_up, at }).await,
+            Op::Receive(op) => websocket::receive(vu, scenario, op, Place { set_up, at }).await,
+            Op::Ping(op) => websocket::ping(vu, scenario, op, Place { set_up, at }).await,
+            Op::Close(op) => websocket::close(vu, scenario, op, Place { set_up, at }).await,
             Op::Choose(op) => Some(choose::begin(vu, op)),
             Op::BranchEnd { choose, end } => Some(choose::end(vu, ops, *choose, *end)),
             Op::Repeat(op) => {
@@ -76,6 +86,7 @@ pub(crate) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, set_up: bool) 
         match next {
             Some(next) => at = next,
             None => {
+                websocket::abandon(vu, scenario);
                 if vu.rehearsal.is_none() {
                     abandon(&vu.worker, &vu.run, &vu.core);
                 }
@@ -84,6 +95,13 @@ pub(crate) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, set_up: bool) 
         }
     }
     true
+}
+
+/// Records what a user waited for when it was cut off, and the session that it had open.
+pub(crate) fn censor(worker: &Worker, run: &ScenarioRun, core: &VuCore) {
+    let waited = websocket::censor(worker, run, core);
+    http::censor(worker, run, core);
+    websocket::cut_off(worker, run, core, waited);
 }
 
 /// Where to go on, or a failed check and none where an expression had no value.

@@ -1,15 +1,28 @@
 //! `pause`: think time.
 
+use super::websocket::{self, Place};
+use crate::prepare::ScenarioProgram;
 use crate::text::Env;
 use crate::vu::Vu;
 use planc::graph::Pause;
 use std::time::Duration;
 
 /// Waits; a rehearsal does not.
-pub(super) async fn play(vu: &Vu, pause: &Pause) {
-    if !vu.all_branches {
-        tokio::time::sleep(length(pause, &vu.env)).await;
+pub(super) async fn play(
+    vu: &mut Vu,
+    scenario: &ScenarioProgram,
+    pause: &Pause,
+    place: Place,
+) -> Option<usize> {
+    if vu.all_branches {
+        return Some(place.at + 1);
     }
+    let length = length(pause, &vu.env);
+    if vu.session.is_some() {
+        return websocket::pause(vu, scenario, length, place).await;
+    }
+    tokio::time::sleep(length).await;
+    Some(place.at + 1)
 }
 
 fn length(pause: &Pause, env: &Env) -> Duration {

@@ -280,3 +280,39 @@ pub(crate) fn fleet_restarted(stage: &Stage) -> Said {
     fleet.wire.set_for(Wire::Refuse, Duration::from_millis(300));
     running.finish()
 }
+
+pub(crate) fn handshakes_hang(stage: &Stage) -> Said {
+    sessions(stage, json!({ "path_prefix": "/ws", "hang": true }))
+}
+
+pub(crate) fn handshakes_refused(stage: &Stage) -> Said {
+    sessions(stage, json!({ "path_prefix": "/ws", "error_share": 1.0 }))
+}
+
+pub(crate) fn sessions_silent(stage: &Stage) -> Said {
+    sessions(stage, json!({ "live": { "silent": true } }))
+}
+
+pub(crate) fn sessions_closed_early(stage: &Stage) -> Said {
+    sessions(stage, json!({ "live": { "close_after_ms": 100 } }))
+}
+
+pub(crate) fn messages_late(stage: &Stage) -> Said {
+    sessions(stage, json!({ "live": { "delay_ms": 1_300 } }))
+}
+
+pub(crate) fn sessions_well(stage: &Stage) -> Said {
+    sessions(stage, Value::Null)
+}
+
+/// Sessions with the reference target, which is broken once they are opened at full rate.
+fn sessions(stage: &Stage, fault: Value) -> Said {
+    let ground = Ground::start(None, &[("APP_ENV", "test")]);
+    let mut command = stage.apply();
+    let mut running = Running::start(command.env("TARGET_URL", &ground.url));
+    if !fault.is_null() {
+        wait_until("load", PATIENCE, || running.ended() || ground.requests("/ws") > 15);
+        ground.send("PUT", "/_faults", Some(fault));
+    }
+    running.finish()
+}

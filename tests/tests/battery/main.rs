@@ -22,6 +22,7 @@ const NO_TIMEOUT: &str = "closed --set timeout=60s";
 const FLEET: &str = "../plans/external";
 const SMALL_FLEET: &str = "../plans/external --set agents=400";
 const NO_FLEET: &str = "../plans/external --set agents=0";
+const SOCKETS: &str = "../plans/sockets --set lateness=2s";
 const WRONG_NAME: &str = "secure --set name=wrong.test";
 const OPEN_10_MS: &str = "open --set lateness=10ms";
 const CLOSED_10_MS: &str = "closed --set lateness=10ms";
@@ -70,6 +71,7 @@ mod battery_control {
     a_bound_in_milliseconds | "half-a-second" | Plan("<0.5", "<500")                     => "pass"   0 [];
     a_service               | "service"       | Deed(service_lives)                      => "pass"   0 [];
     a_fleet                 | FLEET           | Deed(fleet)                              => "pass"   0 [];
+    sessions                | SOCKETS         | Deed(sessions_well)                      => "pass"   0 [];
     http_1_0                | "open"          | ServerAtOnce(speaks_http_1_0_and_closes) => "pass"   0 [];
     }
 }
@@ -120,6 +122,11 @@ mod battery {
     a_certificate_of_another_name | WRONG_NAME         | Deed(tls)                                   => "preflight refused" 115 ["certificate"];
     a_service_that_dies           | "service"          | Deed(service_dies)                          => "fail"               99 ["connection refused"];
     a_database_that_is_dropped    | FLEET              | Deed(database_dropped)                      => "fail"               99 ["× status 50"];
+    handshakes_never_answered     | SOCKETS            | Deed(handshakes_hang)                       => "fail"               99 ["ws_connecting p(90) < 1s: measured ∞", "no answer to the handshake within the timeout"];
+    handshakes_refused_with_500   | SOCKETS            | Deed(handshakes_refused)                    => "fail"               99 ["sessions failed", "status 500"];
+    sessions_in_which_nobody_says | SOCKETS            | Deed(sessions_silent)                       => "fail"               99 ["ws_receive_duration p(90) < 1s: measured ∞", "nothing came in time"];
+    sessions_closed_by_the_server | SOCKETS            | Deed(sessions_closed_early)                 => "fail"               99 ["sessions failed", "closed by the server before its steps ended"];
+    messages_that_come_late       | SOCKETS            | Deed(messages_late)                         => "fail"               99 ["ws_receive_duration p(90) < 1s"];
 
     // The plan.
     a_misspelt_tag                | "open"             | RAEDS                                       => "error"             104 ["raeds", "reads"];

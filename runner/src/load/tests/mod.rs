@@ -4,6 +4,7 @@ mod bodies;
 mod parts;
 mod server;
 mod traces;
+mod websocket;
 
 use super::*;
 use crate::evidence::{Population, Samples, ScenarioRecord, Trend};

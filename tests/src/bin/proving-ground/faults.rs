@@ -2,6 +2,7 @@
 
 use crate::dice::Dice;
 use crate::failure::Failure;
+use crate::live::LiveFault;
 use crate::stall::Stall;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -52,6 +53,8 @@ pub(crate) struct FaultSpec {
     pub(crate) conflict_kind: bool,
     /// Chat: a login that gives no CSRF token.
     pub(crate) csrf_missing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<LiveFault>,
     #[serde(skip_serializing_if = "Certctl::is_well")]
     certctl: Certctl,
 }
@@ -264,6 +267,14 @@ impl Faults {
         } else {
             self.installed().map_or(Certctl::default(), |it| it.spec.certctl)
         }
+    }
+
+    /// What is in force for open WebSockets.
+    pub(crate) fn live(&self) -> LiveFault {
+        if self.idle() {
+            return LiveFault::default();
+        }
+        self.installed().and_then(|installed| installed.spec.live).unwrap_or_default()
     }
 
     /// Every stall so far, oldest first; the one under way has no stop yet.

@@ -5,6 +5,7 @@ use crate::arguments::Arguments;
 use crate::bucket::TokenBucket;
 use crate::failure::Failure;
 use crate::faults::Faults;
+use crate::live::Rooms;
 use crate::mapping::{self, Mappings};
 use crate::passwords::Passwords;
 use crate::pool::Pool;
@@ -42,6 +43,7 @@ pub(crate) struct Ground {
     pub(crate) settlement: Settlement,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
+    pub(crate) rooms: Rooms,
     pub(crate) mappings: Mappings,
     /// Whether it is spoken to over TLS.
     pub(crate) secure: bool,
@@ -74,6 +76,7 @@ impl Ground {
             settlement: Settlement::new(arguments.settle_rate),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
+            rooms: Rooms::default(),
             mappings: arguments.mappings.as_deref().map_or(Ok(Mappings::new()), mapping::load)?,
             secure: arguments.tls.is_some(),
             authority: match &arguments.tls {

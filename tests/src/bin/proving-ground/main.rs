@@ -25,6 +25,7 @@ mod ground;
 mod health;
 mod inbound;
 mod input;
+mod live;
 mod mapping;
 mod migrations;
 mod passwords;

@@ -5,8 +5,8 @@ use crate::ground::Shared;
 use crate::socket::Peer;
 use crate::stats::Counter;
 use crate::{
-    accounts, acme, admin, agents, bench, casino, certificates, chat, control, health, inbound, telemetry,
-    tokens, tracks,
+    accounts, acme, admin, agents, bench, casino, certificates, chat, control, health, inbound, live,
+    telemetry, tokens, tracks,
 };
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -33,6 +33,7 @@ pub(crate) fn router(ground: Shared) -> Router {
     inbound::routes(&mut routes);
     casino::routes(&mut routes);
     tracks::routes(&mut routes);
+    live::routes(&mut routes);
     let not_found = from_fn_with_state(routes.observed("unmatched".to_owned()), observe);
     let not_allowed = from_fn_with_state(routes.observed("method not allowed".to_owned()), observe);
     routes

@@ -32,7 +32,7 @@ fn stage(number: u32, outcome: StageOutcome) -> StageRecord {
 fn held(gates: Vec<Gate>, until: Until, stages: Vec<StageRecord>) -> (ExecutionGraph, Evidence) {
     let mut graph = graph(gates);
     let hold = HoldUntil { until, within: Duration::from_secs(5) };
-    let piece = |number| RatePiece {
+    let piece = |number: u64| RatePiece {
         target: per_second(100 * number),
         duration: Duration::ZERO,
         hold: Some(hold.clone()),

@@ -243,6 +243,8 @@ pub(crate) struct Reference {
     pub(crate) tag_spans: BTreeMap<String, (Span, Span)>,
     /// Whether anything can emit such samples.
     pub(crate) reachable: bool,
+    /// Samples that one iteration is expected to emit, by scenario, in millionths; none when only the run knows.
+    pub(crate) expected: Option<BTreeMap<String, u64>>,
 }
 
 #[derive(Debug)]

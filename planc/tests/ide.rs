@@ -324,7 +324,7 @@ fn names_are_proposed_where_they_belong() {
         (
             "executor: constant-vus",
             "executor: ‸",
-            "constant-vus ramping-vus constant-arrival-rate ramping-arrival-rate shared-iterations per-vu-iterations",
+            "constant-vus ramping-vus constant-arrival-rate ramping-arrival-rate shared-iterations per-vu-iterations find-max",
         ),
         ("{{ inputs.rate }}", "{{ inputs.‸ }}", "key rate"),
         ("{{ inputs.rate }}", "{{ inputs.‸", "key rate"),

@@ -392,3 +392,133 @@ fn told(flat: &Flat, course: &stream::Seen, window: Duration) -> LineRecord {
 fn seconds(window: Duration) -> usize {
     window.as_secs() as usize + usize::from(window.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use planc::graph::{Aggregate, UserPiece};
+    use planc::units::{PartsPerMillion, Rate};
+    use std::collections::BTreeMap;
+
+    /// Two stages that climb for a second and hold until no more errors come, at most 8 s each.
+    fn ramp() -> Demand {
+        let number = MetricRef {
+            metric: "http_req_failed".into(),
+            selector: BTreeMap::new(),
+            aggregate: Aggregate::Rate,
+        };
+        let hold = HoldUntil {
+            until: Until::Flat {
+                numbers: vec![Flat { number, floor: Bound::Share(PartsPerMillion(1_000)) }],
+                window: Duration::from_secs(5),
+                tolerance: PartsPerMillion(50_000),
+            },
+            within: Duration::from_secs(8),
+        };
+        let piece = |target| UserPiece { target, duration: Duration::from_secs(1), hold: Some(hold.clone()) };
+        Demand::Users { start_vus: 1, pieces: vec![piece(10), piece(20)], graceful_ramp_down: Duration::ZERO }
+    }
+
+    fn staged(demand: &Demand) -> Stages {
+        let course = Arc::new(Course::new(demand, None));
+        let staged = Staged {
+            index: 0,
+            name: "ramp".into(),
+            course,
+            places: vec![vec![0], vec![0]],
+            records: Vec::new(),
+            drops: Vec::new(),
+            over: false,
+            halted: false,
+        };
+        Stages { scenarios: vec![staged], stream: Stream::new(5) }
+    }
+
+    /// Plays seconds: of a hundred requests in each, so many fail and so many arrivals are dropped.
+    fn play(stages: &mut Stages, second: impl Fn(u64) -> (u64, u64), seconds: u64) -> Option<u64> {
+        for at in 1..=seconds {
+            let (failed, drops) = second(at);
+            stages.push(Some(vec![Some(Delta::Rate(failed, 100))]));
+            let now = at * 1_000_000;
+            let standing = Standing { began_us: Some(0), ended_us: 0, drops };
+            let (_, halted) = stages.look(now, now + 20_000, &[standing], &mut |_, _| None);
+            if !halted.is_empty() {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    fn outcomes(stages: &Stages) -> Vec<(u32, StageOutcome)> {
+        stages.records().iter().map(|record| (record.number, record.outcome.clone())).collect()
+    }
+
+    #[test]
+    fn a_stage_goes_on_as_soon_as_it_has_settled() {
+        let mut stages = staged(&ramp());
+        assert_eq!(play(&mut stages, |_| (0, 0), 9), None);
+        // A second of climb, five of window, and the time that workers get to learn of it.
+        assert_eq!(stages.scenarios[0].course.stage(1), Some((0, 1_000_000, Some(6_070_000))));
+        assert_eq!(outcomes(&stages), [(1, StageOutcome::Held), (2, StageOutcome::Running)]);
+        assert_eq!(stages.records()[1].began_us, 6_070_000);
+    }
+
+    #[test]
+    fn what_moves_waits_and_halts_in_the_end() {
+        let mut stages = staged(&ramp());
+        assert_eq!(play(&mut stages, |at| (at * 3, 0), 20), Some(9));
+        assert_eq!(outcomes(&stages), [(1, StageOutcome::NeverSettled)]);
+        assert_eq!(stages.records()[0].ended_us, 9_000_000);
+        // What settles late goes on late.
+        let mut stages = staged(&ramp());
+        assert_eq!(play(&mut stages, |at| (if at < 4 { 50 - 10 * at } else { 0 }, 0), 12), None);
+        assert_eq!(outcomes(&stages)[0].1, StageOutcome::Held);
+        assert!(stages.records()[0].ended_us > 6_100_000);
+    }
+
+    #[test]
+    fn arrivals_that_nobody_takes_are_not_absorbed() {
+        let mut stages = staged(&ramp());
+        assert_eq!(play(&mut stages, |at| (0, u64::from(at > 2)), 20), Some(9));
+        assert_eq!(
+            (outcomes(&stages), stages.records()[0].dropped),
+            (vec![(1, StageOutcome::NeverSettled)], 5)
+        );
+    }
+
+    #[test]
+    fn a_search_asks_when_a_step_is_over_and_again_later() {
+        let piece = |count| planc::graph::RatePiece {
+            target: Rate { count, per: Duration::from_secs(1) },
+            duration: Duration::ZERO,
+            hold: Some(HoldUntil { until: Until::GatesHold, within: Duration::from_secs(3) }),
+        };
+        let demand = Demand::Arrivals {
+            start_rate: Rate { count: 1, per: Duration::from_secs(1) },
+            pieces: vec![piece(1), piece(2), piece(3)],
+            pre_allocated_vus: 1,
+            max_vus: 1,
+        };
+        let mut stages = staged(&demand);
+        stages.scenarios[0].places = vec![Vec::new(); 3];
+        let broke = |why: &str| Some(StageOutcome::Broke { gate: why.into() });
+        let mut asked = Vec::new();
+        for at in 1..=8_u64 {
+            stages.push(Some(Vec::new()));
+            let standing = Standing { began_us: Some(0), ..Standing::default() };
+            // What is late of the first step breaks it while the second is played.
+            let mut search = |_: &str, number: u32| {
+                asked.push((at, number));
+                if at == 5 { broke("late") } else { None }
+            };
+            let now = at * 1_000_000;
+            let (_, halted) = stages.look(now, now, &[standing], &mut search);
+            assert_eq!(halted.is_empty(), at != 5);
+        }
+        assert_eq!(asked, [(3, 1), (4, 1), (5, 1)]);
+        assert_eq!(
+            outcomes(&stages),
+            [(1, StageOutcome::Broke { gate: "late".into() }), (2, StageOutcome::CutOff)]
+        );
+    }
+}

@@ -41,6 +41,7 @@ fn told_everywhere(out: &Out, said: &Said, text: &str) {
 }
 
 const STEADY: &str = "tests/plans/stages.yaml";
+const SEARCH: &str = "tests/plans/find-max.yaml";
 
 #[test]
 fn a_plateau_that_climbs_halts_the_ramp_and_the_ceiling_is_recorded() {
@@ -96,7 +97,7 @@ fn a_search_finds_what_a_server_bears_within_one_step() {
     // 4 at once, 100 ms each: 40 a second and no more.
     let fault =
         json!({ "path_prefix": "/api", "health": true, "capacity": { "at_once": 4, "each_ms": 100 } });
-    let (out, said) = applied("tests/plans/find-max.yaml", fault.clone(), &[]);
+    let (out, said) = applied(SEARCH, fault.clone(), &["--set", "lateness=2s"]);
     let said = said.expect_code(0);
     let held: Vec<u64> =
         outcomes(&out).iter().filter(|(_, outcome)| outcome == "held").map(|(number, _)| *number).collect();
@@ -107,7 +108,7 @@ fn a_search_finds_what_a_server_bears_within_one_step() {
     let count = |key: &str| scenario[key].as_u64().expect("a count");
     let dropped = count("dropped_by_target") + count("dropped_by_generator");
     assert_eq!(count("planned"), count("started") + dropped, "{scenario:#}");
-    let (_, said) = applied("tests/plans/find-max.yaml", fault, &["--set", "at_least=60/s"]);
+    let (_, said) = applied(SEARCH, fault, &["--set", "lateness=2s", "--set", "at_least=60/s"]);
     said.expect_code(99).expect("and at least 60/s is asked");
 }
 

@@ -23,6 +23,7 @@ mod redundant_threshold;
 mod reused_connections;
 mod rotting_rows;
 mod scope_missing;
+mod settling;
 mod shared_identity;
 mod slack_validity;
 mod suspicious_unit;

@@ -49,7 +49,8 @@ fn bound(gate: &Gate) -> Option<Duration> {
 
 /// Pauses alone keep more virtual users busy than there are, however fast the target is.
 fn drained(scenario: &Scenario, loosest: Option<(Duration, &Gate)>) -> Option<Diagnostic> {
-    let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &scenario.scenario.demand else { return None };
+    let demand = scenario.scenario.demand.plain();
+    let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &demand else { return None };
     let pauses = pauses(&scenario.scenario.steps);
     let rate = kept(*start_rate, pieces, pauses)?;
     let busy = busy(rate, pauses);
@@ -80,7 +81,8 @@ fn place(scenario: &Scenario) -> Span {
 
 /// The pool is used up by requests that are still within the bound.
 fn misfit(scenario: &Scenario, bound: Duration, gate: &Gate) -> Option<Diagnostic> {
-    let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &scenario.scenario.demand else { return None };
+    let demand = scenario.scenario.demand.plain();
+    let Demand::Arrivals { start_rate, pieces, max_vus, .. } = &demand else { return None };
     let pauses = waited(gate, pauses(&scenario.scenario.steps));
     let longest = |rate: Rate| u128::from(*max_vus) * rate.per.as_nanos() / u128::from(rate.count.max(1));
     let short = |rate: &Rate, time: Duration| rate.count > 0 && longest(*rate) < time.as_nanos();

@@ -1,7 +1,7 @@
 //! A gate that the load cannot give enough samples to.
 
 use super::lengths::pauses;
-use super::{Lint, decides, iterations, parts, thousands, users};
+use super::{Lint, decides, iterations, parts, settling, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::graph::{self, Aggregate, Bound, Demand, Expected, Over, StatusPattern, UserPiece};
 use crate::near::listed;
@@ -18,6 +18,7 @@ const PERCENTILES: [(&str, f64); 6] =
     [("p(99.9)", 0.999), ("p(99)", 0.99), ("p(95)", 0.95), ("p(90)", 0.9), ("p(75)", 0.75), ("p(50)", 0.5)];
 
 fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
+    settling::check(&LINT, plan, diagnostics);
     for gate in plan.gates.iter().filter(|gate| gate.reachable && decides(&gate.gate)) {
         if let Some(found) = unexpected(plan, gate) {
             diagnostics.push(found);
@@ -291,6 +292,11 @@ fn claim(gate: &Gate) -> Option<String> {
         "to show it with 95 % certainty takes n good samples where {}ⁿ ≤ 0.05: n = {needed}",
         trimmed(share)
     ))
+}
+
+/// Samples that must all be good to show with 95 % certainty that such a share is.
+pub(super) fn claim_of(share: f64) -> f64 {
+    (0.05_f64.ln() / share.ln()).ceil().max(1.0)
 }
 
 /// The share of samples that the gate says to be good.

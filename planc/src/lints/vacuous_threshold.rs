@@ -35,6 +35,7 @@ fn reference(gate: &Gate) -> Reference {
         metric_span: gate.metric_span,
         tag_spans: gate.tag_spans.clone(),
         reachable: gate.reachable,
+        expected: None,
     }
 }
 

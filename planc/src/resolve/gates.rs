@@ -67,7 +67,16 @@ pub(crate) fn resolve(plan: &ast::Plan, resolved: &mut ResolvedPlan, diagnostics
     }
     for reference in &mut resolved.references {
         let MetricRef { metric, selector, .. } = &reference.number;
-        reference.reachable = !index.sources(&metrics::family(metric), selector).is_empty();
+        let sources = index.sources(&metrics::family(metric), selector);
+        reference.reachable = !sources.is_empty();
+        let mut expected = BTreeMap::new();
+        for source in &sources {
+            if let Some(scenario) = &source.scenario {
+                let sum = expected.entry(scenario.clone()).or_insert(0_u64);
+                *sum = sum.saturating_add(source.weight);
+            }
+        }
+        reference.expected = sources.iter().all(|source| source.counted).then_some(expected);
     }
     searches(plan, resolved, &gates, diagnostics);
     // A stable sort: conditions under one selector stay in the order of writing.

@@ -46,6 +46,7 @@ impl Resolver<'_> {
             metric_span: metric.span,
             tag_spans: tags.map(|(tag, value)| (tag.value.clone(), (tag.span, value.span))).collect(),
             reachable: true,
+            expected: None,
         });
         Some((number, kind))
     }

@@ -204,24 +204,24 @@ impl Resolver<'_> {
         };
         let required = |key: &&crate::executors::Key| key.need == crate::executors::Need::Required;
         sound &= keys.iter().filter(required).all(|key| options.values.contains_key(key.name));
-        if sound {
-            for misfit in (executor.value.check)(&options) {
-                let written = scenario.options.iter().find(|setting| setting.key.value == misfit.key);
-                let span = written.map_or(executor.span, |setting| setting.key.span);
-                let diagnostic = Diagnostic::error(codes::BAD_DEMAND, span, misfit.message);
-                let diagnostic = match misfit.help {
-                    Some(help) => diagnostic.help(help),
-                    None => diagnostic,
-                };
-                let diagnostic = match written.and_then(|setting| setting.value.template()) {
-                    Some(text) => self.with_origin(diagnostic, text),
-                    None => diagnostic,
-                };
-                self.diagnostics.push(diagnostic);
-            }
+        let misfits = if sound { (executor.value.check)(&options) } else { Vec::new() };
+        let fits = misfits.is_empty();
+        for misfit in misfits {
+            let written = scenario.options.iter().find(|setting| setting.key.value == misfit.key);
+            let span = written.map_or(executor.span, |setting| setting.key.span);
+            let diagnostic = Diagnostic::error(codes::BAD_DEMAND, span, misfit.message);
+            let diagnostic = match misfit.help {
+                Some(help) => diagnostic.help(help),
+                None => diagnostic,
+            };
+            let diagnostic = match written.and_then(|setting| setting.value.template()) {
+                Some(text) => self.with_origin(diagnostic, text),
+                None => diagnostic,
+            };
+            self.diagnostics.push(diagnostic);
         }
         let demand = (executor.value.lower)(&options);
-        if sound && demand.duration().is_zero() {
+        if sound && fits && demand.duration().is_zero() {
             let written = scenario
                 .options
                 .iter()

@@ -138,6 +138,10 @@ impl Facts<'_> {
             // A step that was cut short was not held as long as the plan asks.
             let outcome = match stage.outcome {
                 StageOutcome::CutOff | StageOutcome::Running => Some(StageOutcome::CutOff),
+                // What ended the search then, ended it, whatever came in later.
+                StageOutcome::Broke { .. } | StageOutcome::Untold { .. } => {
+                    Some(self.step(scenario, stage.number).unwrap_or_else(|| stage.outcome.clone()))
+                }
                 _ => self.step(scenario, stage.number),
             };
             match outcome {
@@ -414,8 +418,8 @@ pub(crate) fn told(stage: &StageRecord) -> String {
     let StageRecord { scenario, number, target, .. } = stage;
     let what = match (&stage.outcome, stage.held_us) {
         (StageOutcome::Running, None) => "begins".into(),
-        (StageOutcome::Running | StageOutcome::Held, _) => "holds".into(),
-        (StageOutcome::Done, _) => "is over".into(),
+        (StageOutcome::Running, Some(_)) => "holds".into(),
+        (StageOutcome::Done | StageOutcome::Held, _) => "is over".into(),
         (StageOutcome::NeverSettled, _) => {
             let why: Vec<String> = stage.lines.iter().filter_map(moves).collect();
             format!("never became stable: {}", why.join("; "))

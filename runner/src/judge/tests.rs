@@ -1,6 +1,7 @@
 //! Tables of evidence and the verdict that it must get.
 
 mod precedence;
+mod stages;
 
 use super::*;
 use crate::evidence::{NodeRecord, Population, Samples, Trend};

@@ -1,7 +1,7 @@
 //! The short form of a plan: the same load for a shorter time.
 
 use planc::graph::{
-    Aggregate, Bound, Comparison, Demand, ExecutionGraph, Gate, HoldUntil, Report, ServiceKind, Until,
+    Aggregate, Bound, Comparison, Demand, ExecutionGraph, Gate, HoldUntil, Over, Report, ServiceKind,
 };
 use planc::units::Fixed;
 use std::time::Duration;
@@ -22,7 +22,8 @@ pub(crate) fn shorten(graph: &ExecutionGraph, longest: Duration) -> ExecutionGra
             *keep = None;
         }
     }
-    let length = length(graph);
+    without_holds(&mut short);
+    let length = length(&short);
     if length <= longest || length.is_zero() {
         return short;
     }
@@ -35,31 +36,34 @@ pub(crate) fn shorten(graph: &ExecutionGraph, longest: Duration) -> ExecutionGra
     short
 }
 
+/// Gates are what is proved: how far a ramp would come is not asked, and a search is held at its first step.
+fn without_holds(graph: &mut ExecutionGraph) {
+    for scenario in &mut graph.scenarios {
+        let search = scenario.find_max.take().is_some();
+        let mut demand = scenario.demand.shortest().retimed(&mut |_, climb, hold| {
+            *climb += hold.take().map_or(Duration::ZERO, |hold: HoldUntil| hold.within);
+        });
+        if let (true, Demand::Arrivals { pieces, .. }) = (search, &mut demand) {
+            pieces.truncate(1);
+        }
+        scenario.demand = demand;
+    }
+    for gate in graph.gates.iter_mut().filter(|gate| matches!(gate.over, Over::EachStage(_))) {
+        gate.over = Over::Load;
+    }
+}
+
 fn shorten_demand(demand: &mut Demand, share: f64) {
     match demand {
         Demand::Arrivals { pieces, .. } => {
-            pieces.iter_mut().for_each(|piece| {
-                piece.duration = piece.duration.mul_f64(share);
-                shorten_hold(&mut piece.hold, share);
-            });
+            pieces.iter_mut().for_each(|piece| piece.duration = piece.duration.mul_f64(share));
         }
         Demand::Users { pieces, .. } => {
-            pieces.iter_mut().for_each(|piece| {
-                piece.duration = piece.duration.mul_f64(share);
-                shorten_hold(&mut piece.hold, share);
-            });
+            pieces.iter_mut().for_each(|piece| piece.duration = piece.duration.mul_f64(share));
         }
         Demand::Iterations { iterations, .. } => {
             *iterations = ((*iterations as f64 * share).ceil() as u64).max(1);
         }
-    }
-}
-
-fn shorten_hold(hold: &mut Option<HoldUntil>, share: f64) {
-    let Some(hold) = hold else { return };
-    hold.within = hold.within.mul_f64(share);
-    if let Until::Flat { window, .. } = &mut hold.until {
-        *window = window.mul_f64(share);
     }
 }
 

@@ -1,6 +1,7 @@
 //! JUnit XML: one test case a gate, and one for the verdict, so that a run without a broken gate that is
 //! not a pass is red too.
 
+use super::terminal::stages;
 use crate::evidence::Evidence;
 use crate::exit::Exit;
 use crate::judge::{GateResult, GateState, Verdict};
@@ -47,9 +48,10 @@ pub(crate) fn suite(evidence: &Evidence, verdict: &Verdict) -> (String, String) 
             format!("\n      <failure message=\"exit {}: {message}\">{body}</failure>\n    ", verdict.exit);
     }
     cases.push_str(&format!("    <testcase classname=\"{plan}\" name=\"verdict\">{inner}</testcase>\n"));
-    if !verdict.ceilings.is_empty() {
-        let ceilings = escape(&verdict.ceilings.join("\n"));
-        cases.push_str(&format!("    <system-out>{ceilings}</system-out>\n"));
+    let stages = stages(verdict);
+    if !stages.is_empty() {
+        let stages = escape(&stages.join("\n"));
+        cases.push_str(&format!("    <system-out>{stages}</system-out>\n"));
     }
     let tests = verdict.gates.len() + 1;
     let counts = format!(

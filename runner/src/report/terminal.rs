@@ -97,7 +97,7 @@ pub(crate) fn stage_cells(row: &StageRow) -> [String; 9] {
 }
 
 /// Every stage in a line under its columns, and how far the load came.
-fn stages(verdict: &Verdict) -> Vec<String> {
+pub(crate) fn stages(verdict: &Verdict) -> Vec<String> {
     if verdict.stages.is_empty() {
         return verdict.ceilings.clone();
     }

@@ -360,10 +360,13 @@ fn what_the_command_line_says_is_told_as_such() {
 fn only_files_and_standard_input_are_plans() {
     let folder = Folder::new("pipes");
     let _pipe = Command::new("mkfifo").arg(folder.0.join("pipe")).status().expect("mkfifo");
-    for (plan, told) in
-        [("pipe", "not a regular file"), (".", "it is a folder"), ("/dev/zero", "not a regular file")]
-    {
-        let done = folder.run(&["check", plan]);
+    for (verb, plan, told) in [
+        ("check", "pipe", "not a regular file"),
+        ("check", ".", "there is no plan in `.`"),
+        ("graph", ".", "it is a folder"),
+        ("check", "/dev/zero", "not a regular file"),
+    ] {
+        let done = folder.run(&[verb, plan]);
         assert_eq!(done.status.code(), Some(2), "{plan}");
         assert!(err(&done).contains(told), "{plan}: {}", err(&done));
     }

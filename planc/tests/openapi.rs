@@ -99,7 +99,7 @@ fn scopes_and_limits_of_the_file_are_held_against_the_plan() {
     for wanted in [
         // Of two ways to be let in, both ask for this one and only one for the other.
         "`createOrder` asks for `orders.write`, which token `reader` lacks",
-        "10/s",
+        "600/m",
     ] {
         assert!(found.contains(wanted), "lacks {wanted}:\n{found}");
     }

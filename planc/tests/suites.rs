@@ -92,7 +92,7 @@ plans:
     );
     assert_eq!(messages("suite: x\n"), ["1:1 P0101 a suite needs `plans`"]);
     assert_eq!(messages("suite: x\nplans: []\n"), ["2:8 P0101 there is no plan"]);
-    assert_eq!(messages("suite: x\nplans: a.yaml\n"), ["2:8 P0103 expected a list of plans, found a text"]);
+    assert_eq!(messages("suite: x\nplans: a.yaml\n"), ["2:8 P0103 expected a list of plans, found a scalar"]);
 }
 
 #[test]

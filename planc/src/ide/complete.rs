@@ -308,6 +308,12 @@ fn fits(path: &[Part], there: &[&Entry], executor: Option<&str>, key: &str) -> b
         let known = executor.filter(|executor| executors::by_name(executor).is_some());
         return takers.is_empty() || known.is_none_or(|executor| takers.contains(&executor));
     }
+    if matches!(path, [Part::Key(top), Part::Key(_)] if top == "metrics") {
+        let own = |key: &str| ["type", "time"].contains(&key);
+        let scraped = |key: &str| ["scrape", "every", "within"].contains(&key);
+        let there = |of: &dyn Fn(&str) -> bool| there.iter().any(|other| of(&other.name));
+        return !(own(key) && there(&scraped) || scraped(key) && there(&own));
+    }
     let is_method = |key: &str| METHODS[1..].contains(&key);
     !is_method(key) || !there.iter().any(|other| is_method(&other.name))
 }

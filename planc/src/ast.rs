@@ -377,9 +377,31 @@ pub(crate) struct Request {
 pub(crate) enum Body {
     Json(Parsed<JsonTemplate>),
     Form(Vec<(Word, Text)>),
+    Multipart(Vec<Part>),
     Text(Text),
+    File(Typed<String>),
     Zeros(Typed<Bytes>),
     Random(Typed<Bytes>),
+    Jws(Box<Jws>),
+}
+
+/// `jws:` and the `json:` beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Jws {
+    pub(crate) key: Option<Spanned<graph::JwsKey>>,
+    pub(crate) nonce: Text,
+    pub(crate) kid: Option<Text>,
+    pub(crate) payload: Option<Parsed<JsonTemplate>>,
+}
+
+/// One part of `multipart:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) name: Word,
+    /// Text, a file, zeros or random bytes.
+    pub(crate) content: Body,
+    pub(crate) filename: Option<Text>,
+    pub(crate) media_type: Option<Typed<String>>,
 }
 
 /// One entry of `services:`.

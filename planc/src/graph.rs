@@ -5,6 +5,7 @@
 //! reordering keys keeps the id. Values that are known only when a run starts (secrets, the port of a
 //! service, a token) stay as [`Expr::Path`] slots in templates.
 
+mod body;
 mod checks;
 mod fixtures;
 mod gates;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use crate::expr::{Expr, Segment, Template};
+pub use body::*;
 pub use checks::*;
 pub use fixtures::*;
 pub use gates::*;

@@ -319,13 +319,37 @@ fn trace() -> Json {
 
 /// Keys of a request besides its method.
 fn request_keys() -> Vec<(&'static str, Json)> {
+    let content = || {
+        vec![
+            ("text", text("The text.")),
+            ("file", text("A file; its path counts from the working folder.")),
+            ("zeros", local("size")),
+            ("random", local("size")),
+        ]
+    };
     let body = json!({
         "description": "A raw body.",
-        "anyOf": [
-            { "type": "string" },
-            object(&[], &[("text", text("The text.")), ("zeros", local("size")), ("random", local("size"))]),
-        ],
+        "anyOf": [{ "type": "string" }, object(&[], &content())],
     });
+    let jws = object(
+        &["nonce"],
+        &[
+            ("key", word("Whose P-256 key signs; `vu` unless given.", &["vu", "iteration"])),
+            ("nonce", text("The server's nonce, as a rule captured from its `replay-nonce` header.")),
+            ("kid", text("URL of the account; without it the public key is sent.")),
+        ],
+    );
+    let jws = described(
+        "Signs the `json` beside it (RFC 7515, ES256), as ACME asks; without one a POST-as-GET.",
+        jws,
+    );
+    let mut part = content();
+    part.extend([
+        ("filename", text("What the server is told that the file is called.")),
+        ("type", text("Media type of the part, such as `audio/mpeg`.")),
+    ]);
+    let part = json!({ "anyOf": [scalar("A plain field."), object(&[], &part)] });
+    let part = json!({ "anyOf": [part, { "type": "array", "items": part }] });
     let mut keys: Vec<(&str, Json)> = ["get", "post", "put", "patch", "delete", "head", "options"]
         .into_iter()
         .map(|method| (method, text("Path, or absolute URL within `allow_hosts`.")))
@@ -335,7 +359,9 @@ fn request_keys() -> Vec<(&'static str, Json)> {
         ("query", texts("Query parameters.")),
         ("json", any("JSON body; `\"{{ name }}\"` alone keeps the value's type.")),
         ("form", texts("Form body.")),
+        ("multipart", named("Multipart body: fields and files, in the order in which they are sent.", part)),
         ("body", body),
+        ("jws", jws),
         ("timeout", local("duration")),
         ("redirects", whole("Redirects followed at most.")),
     ]);

@@ -2,10 +2,11 @@
 
 use crate::values::Values;
 use planc::eval;
-use planc::graph::{Body, Request, Tls};
+use planc::graph::{Request, Tls};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Bytes of an answer that are read at most.
@@ -14,7 +15,9 @@ const BODY_LIMIT: usize = 16 << 20;
 /// A client bound to hosts that may be spoken to.
 #[derive(Debug, Clone)]
 pub struct Web {
-    client: reqwest::Client,
+    /// Made when it is first needed: a service may write the CA that it is made with.
+    client: Arc<OnceLock<reqwest::Client>>,
+    tls: Tls,
     allow_hosts: Vec<String>,
     timeout: Duration,
     /// The name to verify in place of a URL's host.
@@ -75,10 +78,30 @@ impl Web {
     /// A client with the target's TLS settings. No system proxy, a fresh connection each time, so that a
     /// check sees a worker that died and not the one it spoke to before.
     pub fn new(tls: &Tls, allow_hosts: &[String], timeout: Duration) -> Result<Web, String> {
-        let builder = plain_client(tls)?.pool_max_idle_per_host(0).cookie_store(true);
-        let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", seeders::chain(&e)))?;
+        let web = Web::late(tls, allow_hosts, timeout);
+        web.client()?;
+        Ok(web)
+    }
+
+    /// The same, its files read only when the first request is sent.
+    pub fn late(tls: &Tls, allow_hosts: &[String], timeout: Duration) -> Web {
         let server_name = tls.server_name.clone();
-        Ok(Web { client, allow_hosts: allow_hosts.to_vec(), timeout, server_name })
+        Web {
+            client: Arc::default(),
+            tls: tls.clone(),
+            allow_hosts: allow_hosts.to_vec(),
+            timeout,
+            server_name,
+        }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let builder = plain_client(&self.tls)?.pool_max_idle_per_host(0).cookie_store(true);
+        let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", seeders::chain(&e)))?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// The same client with more hosts allowed: those of services that this run started.
@@ -102,7 +125,8 @@ impl Web {
         loop {
             self.check_host(&url)?;
             let left = limit.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
-            let mut call = self.client.request(method.clone(), url.clone()).timeout(left);
+            let client = self.client().map_err(WebError::Unreachable)?;
+            let mut call = client.request(method.clone(), url.clone()).timeout(left);
             call = call.headers(headers.clone());
             if let Some(body) = &body {
                 call = call.body(body.clone());
@@ -196,41 +220,15 @@ pub fn fill(request: &Request, base: Option<&str>, values: &Values) -> Result<Fi
     let body = match &request.body {
         None => None,
         Some(body) => {
-            let (content_type, bytes) = fill_body(body, values)?;
+            let (content_type, bytes) = seeders::body_bytes(body, values)?;
             if !request.headers.contains_key("content-type") {
-                headers.push(("content-type".into(), content_type.into()));
+                headers.push(("content-type".into(), content_type.into_owned()));
             }
             Some(bytes)
         }
     };
     let (method, timeout, redirects) = (request.method.clone(), request.timeout, request.redirects);
     Ok(Filled { method, url, headers, body, timeout, redirects })
-}
-
-fn fill_body(body: &Body, values: &Values) -> Result<(&'static str, Vec<u8>), String> {
-    Ok(match body {
-        Body::Json(template) => {
-            let value = eval::json(template, values).map_err(|e| e.0)?;
-            ("application/json", value.to_string().into_bytes())
-        }
-        Body::Form(fields) => {
-            let mut out = Vec::new();
-            for (name, value) in fields {
-                let value = eval::render(value, values).map_err(|e| e.0)?;
-                out.push(format!("{}={}", encode(name), encode(&value)));
-            }
-            ("application/x-www-form-urlencoded", out.join("&").into_bytes())
-        }
-        Body::Text(template) => {
-            let text = eval::render(template, values).map_err(|e| e.0)?;
-            ("text/plain; charset=utf-8", text.into_bytes())
-        }
-        Body::Zeros(length) => ("application/octet-stream", vec![0; *length as usize]),
-        Body::Random(length) => {
-            use planc::expr::Scope;
-            ("application/octet-stream", (0..*length).map(|_| values.random() as u8).collect())
-        }
-    })
 }
 
 /// Whether a host falls under one of the patterns: a name, a name with port, or `*.` and a suffix.

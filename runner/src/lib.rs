@@ -1,5 +1,6 @@
 //! Applies an execution graph: guards, services, fixtures, preflight, load, verdict.
 pub mod bench;
+pub mod body;
 pub mod changed;
 pub mod check;
 pub mod checks;
@@ -42,6 +43,7 @@ mod rows;
 pub mod seeding;
 pub mod services;
 mod shared;
+mod sign;
 mod stages;
 mod steps;
 mod stream;

@@ -4,6 +4,7 @@
 //! connections and recorder, and merges their snapshots once a second. The engine never names
 //! `report`; whoever listens gets [`Event`]s of low rate.
 
+use crate::body::Files;
 use crate::clock::Watch;
 use crate::coordinator::{Asked, Coordinator};
 use crate::evidence::{LoadRecord, StageOutcome, StageRecord, Tick};
@@ -46,6 +47,8 @@ pub struct LoadInput {
     pub token_headers: BTreeMap<String, String>,
     /// Base time of each fixture's rows, microseconds since 1970, from its receipt.
     pub base_micros: BTreeMap<String, i64>,
+    /// Files that bodies are made of.
+    pub files: Arc<Files>,
     /// Names of the scenarios to run, those with `needs` included in order.
     pub scenarios: Vec<String>,
     /// Unique over runs.

@@ -1,11 +1,13 @@
 //! The parts of a run: each does its nodes, writes down how they ended, and halts the run if they must.
 
+mod files;
 mod fixtures;
 mod guards;
 mod load;
 mod push;
 mod sql_gates;
 
+use crate::body::Files;
 use crate::checks::{Prober, Seen};
 use crate::client::Web;
 use crate::database;
@@ -51,6 +53,7 @@ pub struct Run<'a> {
     overrides: Vec<Override>,
     receipts: Vec<Receipt>,
     token_headers: BTreeMap<String, String>,
+    files: Arc<Files>,
     tokens_done: bool,
     load: Option<LoadRecord>,
     sql_gates: Vec<SqlGateRecord>,
@@ -95,6 +98,7 @@ impl<'a> Run<'a> {
             overrides: Vec::new(),
             receipts: Vec::new(),
             token_headers: BTreeMap::new(),
+            files: Arc::default(),
             tokens_done: false,
             load: None,
             sql_gates: Vec::new(),
@@ -185,9 +189,11 @@ impl<'a> Run<'a> {
     /// All preflight checks; all failures are told at once, each with its fix.
     pub fn checks(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
-        if !graph.preflight.is_empty() {
+        let files = files::sent(&graph);
+        if !graph.preflight.is_empty() || !files.is_empty() {
             self.listener.part("preflight");
         }
+        self.read(&files);
         for check in &graph.preflight {
             let start = Instant::now();
             let seen = self.block_with(|prober| async move { prober.evaluate(check).await })?;

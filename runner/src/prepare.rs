@@ -1,35 +1,29 @@
 //! From graph to what workers play: steps as a flat list of operations with jumps, requests as
 //! pre-rendered parts with slots. What can go wrong with a plan's texts goes wrong here, before any load.
 
+use crate::body::{BodyPlan, Ground};
 use crate::course::{Course, courses};
 use crate::expect::{PreparedExpectation, PreparedPath};
 use crate::http::origin::{AllowList, Origin};
-use crate::http::payload::Payload;
-use crate::http::tls;
+use crate::http::tls::Secured;
 use crate::load::{LoadError, LoadInput};
 use crate::rows::{DrawPlan, RowSources, draw_key};
-use crate::text::{Encode, Names, Text, mix};
+use crate::text::{Encode, Names, Text};
 use crate::trace::{self, Tracing};
 use crate::views::View;
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method};
-use hyper::body::Bytes;
 use planc::expr::{Expr, Segment};
 use planc::graph::{
-    Body, Capture, CaptureFrom, Connections, Demand, HttpStep, Json, MetricKind, OnFailure, Pause, Protocol,
+    Capture, CaptureFrom, Connections, Demand, HttpStep, Json, MetricKind, OnFailure, Pause, Protocol,
     Record, Request, Scenario, StatusPattern, Step, StepKind, Template, Tls,
 };
 use regex::Regex;
-use rustls::ClientConfig;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-
-/// How many bytes of a `random` body differ before they repeat: more than any common compressor's window.
-const RANDOM_CHUNK: usize = 1 << 20;
-/// The chunk that a `zeros` body repeats.
-const ZERO_CHUNK: usize = 64 << 10;
 
 /// All that workers play, shared by them.
 pub(crate) struct Program {
@@ -44,7 +38,7 @@ pub(crate) struct Program {
     /// Protocol.
     pub(crate) protocol: Protocol,
     /// TLS.
-    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) tls: Secured,
     /// SNI in place of the URL's host.
     pub(crate) server_name: Option<String>,
     /// Highest step number plus one.
@@ -221,15 +215,6 @@ pub(crate) enum UrlPlan {
     Any(Text),
 }
 
-/// A request's body.
-#[derive(Debug)]
-pub(crate) enum BodyPlan {
-    /// The same each time.
-    Fixed(Payload),
-    /// Text with slots.
-    Text(Text),
-}
-
 /// A value kept from a response.
 #[derive(Debug)]
 pub(crate) struct CaptureOp {
@@ -357,7 +342,7 @@ impl Program {
         let protocol = target.map_or(Protocol::Http1, |t| t.protocol);
         let tls = target.map_or(&plain, |t| &t.tls);
         let server_name = tls.server_name.clone();
-        let tls = tls::configuration(tls, protocol).map_err(LoadError::new)?;
+        let tls = Secured::new(tls, protocol).map_err(LoadError::new)?;
         Ok(Program {
             scenarios: Vec::new(),
             allow: AllowList::new(target.map_or(&[], |t| &t.allow_hosts), &origin),
@@ -633,7 +618,9 @@ impl<'i> Lowering<'i> {
         };
         default("method", Some(method.as_str()));
         default("endpoint", http.endpoint.as_deref());
-        let (body, content_type) = self.body_plan(request)?;
+        let LoadInput { graph, files, .. } = self.input;
+        let ground = Ground { names: &self.names, seed: graph.seed, files };
+        let (body, content_type) = BodyPlan::new(request.body.as_ref(), &ground)?;
         let (headers, slotted) = self.headers(http, content_type)?;
         let expect = http.expect.iter().map(PreparedExpectation::new).collect::<Result<Vec<_>, _>>()?;
         let captures = http.capture.iter().map(|c| self.capture(c)).collect::<Result<Vec<_>, _>>()?;
@@ -692,45 +679,10 @@ impl<'i> Lowering<'i> {
         }
     }
 
-    fn body_plan(&self, request: &Request) -> Result<(BodyPlan, Option<&'static str>), String> {
-        let text = |text: Text| match text.as_literal() {
-            Some(fixed) => BodyPlan::Fixed(Payload::bytes(Bytes::copy_from_slice(fixed.as_bytes()))),
-            None => BodyPlan::Text(text),
-        };
-        Ok(match &request.body {
-            None => (BodyPlan::Fixed(Payload::default()), None),
-            Some(Body::Json(json)) => (text(Text::json(json, &self.names)), Some("application/json")),
-            Some(Body::Form(fields)) => {
-                let mut form = Text::default();
-                for (at, (key, value)) in fields.iter().enumerate() {
-                    form.push_literal(if at == 0 { "" } else { "&" });
-                    form.push_encoded(&Template::literal(key.clone()), &self.names);
-                    form.push_literal("=");
-                    form.push_encoded(value, &self.names);
-                }
-                (text(form), Some("application/x-www-form-urlencoded"))
-            }
-            Some(Body::Text(template)) => {
-                let plain = text(Text::new(template, Encode::Plain, &self.names));
-                (plain, Some("text/plain; charset=utf-8"))
-            }
-            Some(Body::Zeros(length)) => {
-                let chunk = Bytes::from(vec![0; ZERO_CHUNK.min(*length as usize)]);
-                (BodyPlan::Fixed(Payload::repeated(chunk, *length)), Some("application/octet-stream"))
-            }
-            Some(Body::Random(length)) => {
-                let words = RANDOM_CHUNK.min(*length as usize).div_ceil(8) as u64;
-                let chunk = (0..words).flat_map(|at| mix(self.input.graph.seed ^ mix(at)).to_le_bytes());
-                let chunk = Bytes::from(chunk.collect::<Vec<u8>>());
-                (BodyPlan::Fixed(Payload::repeated(chunk, *length)), Some("application/octet-stream"))
-            }
-        })
-    }
-
     fn headers(
         &self,
         http: &HttpStep,
-        content_type: Option<&'static str>,
+        content_type: Option<Cow<'static, str>>,
     ) -> Result<(HeaderMap, Vec<SlottedHeader>), String> {
         let mut fixed = HeaderMap::new();
         let mut slotted = Vec::new();
@@ -739,7 +691,8 @@ impl<'i> Lowering<'i> {
             HeaderValue::from_static(concat!("planc-runner/", env!("CARGO_PKG_VERSION"))),
         );
         if let Some(content_type) = content_type {
-            fixed.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            let value = HeaderValue::from_str(&content_type).map_err(|e| e.to_string())?;
+            fixed.insert(CONTENT_TYPE, value);
         }
         if let Some(token) = &http.token {
             let value = self.input.token_headers.get(token);

@@ -172,6 +172,7 @@ impl LoadInput {
             base_url: self.base_url.clone(),
             token_headers: self.token_headers.clone(),
             base_micros: self.base_micros.clone(),
+            files: self.files.clone(),
             scenarios: self.scenarios.clone(),
             run_id: run_id.to_owned(),
             workers: 1,

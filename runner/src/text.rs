@@ -2,9 +2,10 @@
 //! what an iteration binds is found by number instead of by name.
 
 use crate::expect::Observed;
+use crate::sign::{self, Key};
 use planc::eval::{self, EvalError};
 use planc::expr::{self, Expr, Filter, Scope, Segment, Template};
-use planc::graph::{Json, JsonTemplate};
+use planc::graph::{Json, JsonTemplate, quoted};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -46,6 +47,8 @@ pub(crate) enum Encode {
     JsonText,
     /// As a JSON value.
     Json,
+    /// Between the quotes of a header's parameter.
+    Quoted,
 }
 
 /// Names that a scenario's iterations bind, by number, and values known at the start.
@@ -199,6 +202,12 @@ impl Scope for InScope<'_> {
     fn now_micros(&self) -> i64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
     }
+
+    fn csr(&self, names: &[&str]) -> Option<String> {
+        // A certificate's key is never its account's (RFC 8555, 11.1).
+        let key = Key::seeded(self.env.random()).ok()?;
+        sign::csr(&key, names).ok()
+    }
 }
 
 /// `response.status` (0 without an answer, as in k6), `.headers.x`, `.json…`, `.body`, `.duration` in milliseconds.
@@ -261,6 +270,11 @@ impl Text {
                 Segment::Literal(text) if encode == Encode::JsonText => {
                     let mut escaped = String::new();
                     escape_json(&text, &mut escaped);
+                    self.push_literal(&escaped);
+                }
+                Segment::Literal(text) if encode == Encode::Quoted => {
+                    let mut escaped = String::new();
+                    quoted(&text, &mut escaped);
                     self.push_literal(&escaped);
                 }
                 Segment::Literal(text) => self.push_literal(&text),
@@ -397,7 +411,8 @@ impl Text {
 fn write_value(value: &Json, encode: Encode, out: &mut String) {
     match (encode, value) {
         (Encode::Plain, Json::String(text)) => out.push_str(text),
-        (Encode::Plain | Encode::Url | Encode::JsonText, Json::Null) => {}
+        (Encode::Plain | Encode::Url | Encode::JsonText | Encode::Quoted, Json::Null) => {}
+        (Encode::Quoted, value) => quoted(&eval::to_text(value), out),
         (Encode::Url, Json::String(text)) => percent(text, out),
         (Encode::Url, Json::Array(_) | Json::Object(_)) => percent(&value.to_string(), out),
         (Encode::JsonText, Json::String(text)) => escape_json(text, out),
@@ -420,7 +435,8 @@ fn percent(text: &str, out: &mut String) {
     }
 }
 
-fn escape_json(text: &str, out: &mut String) {
+/// Appends a text as it stands between the quotes of a JSON text.
+pub(crate) fn escape_json(text: &str, out: &mut String) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
         out.push_str(text);

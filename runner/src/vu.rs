@@ -7,12 +7,14 @@ use crate::load::{LoadEnd, RehearsalFailure};
 use crate::prepare::ScenarioProgram;
 use crate::record::{Cell as Sample, Family};
 use crate::rows::Draw;
+use crate::sign::{Desk, Key};
 use crate::steps::{self, Frame};
 use crate::text::{Env, InScope, Var, key_of, mix};
 use crate::trace::Traced;
 use crate::views::Moment;
 use crate::worker::Worker;
-use planc::graph::{Connections, Demand, DrawOrder, OnFailure};
+use planc::eval::EvalError;
+use planc::graph::{Connections, Demand, DrawOrder, JwsKey, OnFailure};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -99,6 +101,10 @@ pub(crate) struct Vu {
     pub(crate) traced: Option<Traced>,
     /// Room for rendering.
     pub(crate) buffer: String,
+    /// Room for signing.
+    pub(crate) desk: Desk,
+    /// Its own key, and that of its iteration, once they have signed.
+    keys: [Option<Rc<Key>>; 2],
     /// Failures of what is played before or after the load; present means that nothing is counted.
     pub(crate) rehearsal: Option<Vec<RehearsalFailure>>,
     /// All branches are played, and pauses are passed over.
@@ -167,6 +173,8 @@ impl Vu {
             at: None,
             traced: None,
             buffer: String::new(),
+            desk: Desk::default(),
+            keys: [None, None],
             rehearsal: None,
             all_branches: false,
         }
@@ -231,6 +239,20 @@ impl Vu {
             _ => mix(scenario.key ^ mix(k)),
         };
         self.env.vars.clone_from(&self.kept);
+        self.keys[1] = None;
+    }
+
+    /// The key that signs: a virtual user has the same run after run, so that its account is there already.
+    pub(crate) fn key(&mut self, whose: JwsKey, scenario: &ScenarioProgram) -> Result<Rc<Key>, EvalError> {
+        let (at, seed) = match whose {
+            JwsKey::Vu => (0, mix(key_of(scenario.key, "key") ^ u64::from(self.env.vu))),
+            JwsKey::Iteration => (1, key_of(self.env.random_key, "key")),
+        };
+        if let Some(key) = &self.keys[at] {
+            return Ok(key.clone());
+        }
+        let key = Rc::new(Key::seeded(seed).map_err(EvalError)?);
+        Ok(self.keys[at].insert(key).clone())
     }
 
     fn draw(&mut self, scenario: &ScenarioProgram) -> Drawing {

@@ -2,6 +2,7 @@
 //!
 //! The requests leave through the caller's [`HttpSender`], which keeps the list of allowed hosts.
 
+use crate::body::{body_bytes, encode};
 use crate::error::{ErrorKind, SeedError};
 use crate::hash;
 use crate::ledger::{self, Entry};
@@ -12,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use planc::eval;
 use planc::expr::Scope;
-use planc::graph::{Body, ExecutionGraph, Fixture, FixtureKind, HttpFixture, Json, Request};
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind, HttpFixture, Json, Request};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -372,7 +373,7 @@ fn build(request: &Request, scope: &dyn Scope) -> Result<PreparedRequest, String
         None => Vec::new(),
         Some(body) => {
             let (kind, bytes) = body_bytes(body, scope)?;
-            headers.insert("content-type".to_string(), kind.to_string());
+            headers.insert("content-type".to_string(), kind.into_owned());
             bytes
         }
     };
@@ -380,48 +381,6 @@ fn build(request: &Request, scope: &dyn Scope) -> Result<PreparedRequest, String
         headers.insert(name.clone(), text(value)?);
     }
     Ok(PreparedRequest { method: request.method.clone(), url, headers, body, timeout: request.timeout })
-}
-
-fn body_bytes(body: &Body, scope: &dyn Scope) -> Result<(&'static str, Vec<u8>), String> {
-    Ok(match body {
-        Body::Json(template) => {
-            let value = eval::json(template, scope).map_err(|e| e.0)?;
-            ("application/json", value.to_string().into_bytes())
-        }
-        Body::Form(form) => {
-            let mut pairs = Vec::new();
-            for (name, value) in form {
-                let value = eval::render(value, scope).map_err(|e| e.0)?;
-                pairs.push(format!("{}={}", encode(name), encode(&value)));
-            }
-            ("application/x-www-form-urlencoded", pairs.join("&").into_bytes())
-        }
-        Body::Text(template) => {
-            let text = eval::render(template, scope).map_err(|e| e.0)?;
-            ("text/plain; charset=utf-8", text.into_bytes())
-        }
-        Body::Zeros(length) => ("application/octet-stream", vec![0; *length as usize]),
-        Body::Random(length) => {
-            let mut bytes = Vec::with_capacity(*length as usize + 8);
-            while (bytes.len() as u64) < *length {
-                bytes.extend_from_slice(&scope.random().to_le_bytes());
-            }
-            bytes.truncate(*length as usize);
-            ("application/octet-stream", bytes)
-        }
-    })
-}
-
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
 }
 
 fn resolve(options: &SeedOptions, path: &str) -> PathBuf {

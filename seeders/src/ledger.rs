@@ -152,11 +152,8 @@ fn inputs_used(fixture: &Fixture, used: &mut BTreeSet<String>) {
             .values()
             .chain(http.create.headers.values())
             .for_each(|t| uses_of_template(t, &mut uses));
-        match &http.create.body {
-            Some(Body::Json(json)) => uses_of_json(json, &mut uses),
-            Some(Body::Form(form)) => form.values().for_each(|t| uses_of_template(t, &mut uses)),
-            Some(Body::Text(text)) => uses_of_template(text, &mut uses),
-            _ => {}
+        if let Some(body) = &http.create.body {
+            body.paths(&mut |path| uses.paths.push(path.to_vec()));
         }
     }
     used.extend(

@@ -8,12 +8,14 @@
 //! - `copy` turns values into the bytes of Postgres types, or says why they are not one.
 //! - [`schema`] reads the live tables and [`inspect`] tells every misfit before anything is written.
 //! - `ledger` remembers in the database what was seeded; [`postgres`] seeds, mends, verifies and resets by it.
+//! - `body` makes the bytes of a request, for whoever measures nothing.
 //! - [`http`] makes accounts that only the service can make.
 //! - [`cluster`] starts private Postgres servers from the machine's own binaries (services and tests).
 //!
 //! Clock, seed, connection and secrets come in as arguments. Only [`cluster`] looks at the environment (where the
 //! binaries and the cache folder are).
 
+mod body;
 pub mod check;
 pub mod cluster;
 mod copy;
@@ -35,6 +37,7 @@ pub mod rows;
 pub mod schema;
 mod stage;
 
+pub use body::body_bytes;
 pub use error::{ErrorKind, SeedError, chain};
 pub use http::{Answer, BoxFuture, HttpSender, PreparedRequest, seed_http};
 pub use inspect::{inspect, review};

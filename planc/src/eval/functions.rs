@@ -6,6 +6,8 @@ use crate::graph::Json;
 
 /// The most numbers that `range` gives.
 const MAX_RANGE: i64 = 10_000;
+/// The most names that a certificate is asked for.
+const MAX_NAMES: usize = 100;
 /// The longest text that `random.hex` and `random.alnum` give.
 const MAX_RANDOM: u64 = 65_536;
 
@@ -53,6 +55,27 @@ pub(super) fn call(function: Function, args: &[Json], scope: &dyn Scope) -> Resu
             }
             Ok(Json::Array((from..to).map(Json::from).collect()))
         }
+        Function::Csr => {
+            let names = dns_names(argument(0)?)?;
+            let made = scope.csr(&names);
+            made.map(Json::String).ok_or_else(|| error("`csr` is for the steps of a scenario"))
+        }
+    }
+}
+
+/// One name or several, as a certificate can carry them.
+fn dns_names(value: &Json) -> Result<Vec<&str>> {
+    let names: Option<Vec<&str>> = match value {
+        Json::Array(items) => items.iter().map(Json::as_str).collect(),
+        one => one.as_str().map(|name| vec![name]),
+    };
+    let names = names.filter(|names| !names.is_empty() && names.len() <= MAX_NAMES);
+    let names = names.ok_or_else(|| error("`csr` takes a host name or a list of 1 to 100"))?;
+    let fine =
+        |name: &str| (1..=253).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    match names.iter().find(|name| !fine(name)) {
+        Some(name) => Err(error(format!("`csr`: `{name}` is not a host name"))),
+        None => Ok(names),
     }
 }
 

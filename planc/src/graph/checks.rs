@@ -1,6 +1,6 @@
 //! Checks on the world: what is looked at and what must be seen, and the requests that look.
 
-use super::{Expr, Json, Template};
+use super::{Body, Expr, Json, Template};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -237,22 +237,6 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Redirects followed at most; 0 hands the 3xx to the expectations.
     pub redirects: u32,
-}
-
-/// A request's body.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Body {
-    /// `application/json`.
-    Json(JsonTemplate),
-    /// `application/x-www-form-urlencoded`.
-    Form(BTreeMap<String, Template>),
-    /// `text/plain; charset=utf-8` unless a header says otherwise.
-    Text(Template),
-    /// So many zero bytes, `application/octet-stream`.
-    Zeros(u64),
-    /// So many bytes that do not compress, `application/octet-stream`.
-    Random(u64),
 }
 
 impl JsonType {

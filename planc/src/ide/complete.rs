@@ -17,13 +17,15 @@ pub(super) const CURSOR: char = '\u{f8ff}';
 /// Keys that say what a step does; it does one thing.
 const METHODS: [&str; 8] = ["call", "get", "post", "put", "patch", "delete", "head", "options"];
 /// Keys that only a step with a request takes.
-const OF_REQUESTS: [&str; 14] = [
+const OF_REQUESTS: [&str; 16] = [
     "path",
     "headers",
     "query",
     "json",
     "form",
+    "multipart",
     "body",
+    "jws",
     "timeout",
     "redirects",
     "token",

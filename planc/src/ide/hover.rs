@@ -38,7 +38,7 @@ const NAMES: [(&str, &str); 9] = [
 ];
 
 /// What filters and functions do.
-pub(super) const WORDS: [(&str, &str); 28] = [
+pub(super) const WORDS: [(&str, &str); 29] = [
     ("pad", "`n | pad(5)`: leading zeros up to a width."),
     ("upper", "Upper case."),
     ("lower", "Lower case."),
@@ -67,6 +67,10 @@ pub(super) const WORDS: [(&str, &str); 28] = [
     ("random.hex", "`random.hex(8)`: so many hexadecimal digits; seeded."),
     ("random.alnum", "`random.alnum(8)`: so many letters and digits; seeded."),
     ("random.uuid", "`random.uuid()`: a UUID; seeded."),
+    (
+        "csr",
+        "`csr(name)` or `csr(names)`: a certificate signing request with a key of its own, base64url as in ACME; seeded.",
+    ),
 ];
 
 pub(super) fn about_word(name: &str) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 
 use super::{Lint, thousands, users};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::{Body, Demand, Draw, DrawOrder, HttpStep, StepKind};
+use crate::graph::{Demand, Draw, DrawOrder, HttpStep, StepKind};
 use crate::resolved::{ResolvedPlan, Scenario, walk};
 
 pub(super) const LINT: Lint = Lint {
@@ -68,11 +68,8 @@ fn sends_credential(http: &HttpStep, binding: &str) -> bool {
             found |= root == binding && CREDENTIALS.iter().any(|word| column.contains(word));
         }
     };
-    match &http.request.body {
-        Some(Body::Json(json)) => json.paths(&mut see),
-        Some(Body::Form(fields)) => fields.values().for_each(|text| text.paths(&mut see)),
-        Some(Body::Text(text)) => text.paths(&mut see),
-        Some(Body::Zeros(_) | Body::Random(_)) | None => {}
+    if let Some(body) = &http.request.body {
+        body.paths(&mut see);
     }
     found
 }

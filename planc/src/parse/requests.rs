@@ -2,10 +2,11 @@
 
 use super::expect::show_template;
 use super::{Map, Parser};
-use crate::ast::{Body, Request, Text};
+use crate::ast::{Body, Jws, Part, Request, Text, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Parsed, Segment, Template};
+use crate::graph::JwsKey;
 use crate::source::Span;
 use crate::yaml::{Node, NodeKind};
 
@@ -19,6 +20,12 @@ pub(super) const METHODS: [(&str, &str); 7] = [
     ("head", "HEAD"),
     ("options", "OPTIONS"),
 ];
+
+/// What may hold a `jws`.
+const SIGNERS: [&str; 2] = ["a step", "an endpoint"];
+
+/// Whose key signs.
+const KEYS: [(&str, JwsKey); 2] = [("vu", JwsKey::Vu), ("iteration", JwsKey::Iteration)];
 
 impl Parser<'_> {
     /// The first method key of a map, and the request around it. `None` without a method.
@@ -46,7 +53,17 @@ impl Parser<'_> {
 
     /// Marks the keys of a request as known in a check whose kind could not be told.
     pub(super) fn skip(&mut self, map: &mut Map<'_>) {
-        map.known.extend(["headers", "query", "json", "form", "body", "timeout", "redirects", "expect"]);
+        map.known.extend([
+            "headers",
+            "query",
+            "json",
+            "form",
+            "multipart",
+            "body",
+            "timeout",
+            "redirects",
+            "expect",
+        ]);
     }
 
     /// Reads the request that `key` begins; its other keys may stand in any place of the map.
@@ -111,16 +128,15 @@ impl Parser<'_> {
     }
 
     fn body(&mut self, map: &mut Map<'_>) -> Option<Body> {
-        self.not_yet(map, "multipart", "`multipart`");
-        self.not_yet(map, "jws", "`jws`");
         let mut found: Vec<(&str, Span)> = Vec::new();
         let mut body = None;
-        for key in ["json", "form", "body"] {
+        for key in ["json", "form", "multipart", "body"] {
             let Some(entry) = map.entry(key) else { continue };
             found.push((key, entry.key.span));
             let read = match key {
                 "json" => self.json(&entry.value).map(Body::Json),
                 "form" => Some(Body::Form(self.texts(&entry.value, "`form`"))),
+                "multipart" => Some(self.multipart(&entry.value, entry.key.span)),
                 _ => self.raw_body(&entry.value, entry.key.span),
             };
             body = body.or(read);
@@ -129,7 +145,43 @@ impl Parser<'_> {
             let message = format!("a request has one body: `{first}` and `{second}` stand side by side");
             self.error(codes::CONFLICTING_KEYS, *span, message);
         }
-        body
+        match map.entry("jws") {
+            Some(entry) => {
+                let (node, at) = (&entry.value, entry.key.span);
+                self.jws(map.what, node, at, body, found.first().copied())
+            }
+            None => body,
+        }
+    }
+
+    /// A signed body; `payload` and its key stand beside it.
+    fn jws(
+        &mut self,
+        what: &'static str,
+        node: &Node,
+        at: Span,
+        payload: Option<Body>,
+        beside: Option<(&str, Span)>,
+    ) -> Option<Body> {
+        if !SIGNERS.contains(&what) {
+            let message = format!("{what} cannot be signed: keys belong to virtual users");
+            let diagnostic = Diagnostic::error(codes::BAD_VALUE, at, message);
+            self.diagnostics.push(diagnostic.help("sign in the steps of a scenario, or in its `setup`"));
+        }
+        if let Some((key, span)) = beside.filter(|(key, _)| *key != "json") {
+            let message = format!("`jws` signs a `json` payload: `{key}` cannot stand beside it");
+            self.error(codes::CONFLICTING_KEYS, span, message);
+        }
+        let mut map = self.map(node, "`jws`", Some(at))?;
+        let key = map.take("key").and_then(|node| self.choice(node, "`key`", &KEYS));
+        let nonce = self.require(&mut map, "nonce").and_then(|node| self.text(node));
+        let kid = self.text_key(&mut map, "kid");
+        self.finish(map);
+        let payload = match payload {
+            Some(Body::Json(json)) => Some(json),
+            _ => None,
+        };
+        Some(Body::Jws(Box::new(Jws { key, nonce: nonce?, kid, payload })))
     }
 
     fn raw_body(&mut self, node: &Node, at: Span) -> Option<Body> {
@@ -137,14 +189,64 @@ impl Parser<'_> {
             return self.text(node).map(Body::Text);
         }
         let mut map = self.map(node, "`body`", Some(at))?;
-        self.not_yet(&mut map, "file", "a body from a file");
-        let text = self.text_key(&mut map, "text").map(Body::Text);
-        let zeros = self.typed_key(&mut map, "zeros").map(Body::Zeros);
-        let random = self.typed_key(&mut map, "random").map(Body::Random);
-        if map.entries.is_empty() {
-            self.error(codes::MISSING_KEY, at, "`body` needs `text`, `zeros` or `random`");
-        }
+        let body = self.content(&mut map);
         self.finish(map);
-        text.or(zeros).or(random)
+        body
+    }
+
+    /// The one of `text file zeros random` that is there.
+    fn content(&mut self, map: &mut Map<'_>) -> Option<Body> {
+        const KINDS: [&str; 4] = ["text", "file", "zeros", "random"];
+        let here = |key: &&str| map.entries.iter().find(|entry| entry.key.value == **key);
+        let found: Vec<(&str, Span)> =
+            KINDS.iter().filter_map(|key| Some((*key, here(key)?.key.span))).collect();
+        if let [(first, _), (second, span), ..] = found.as_slice() {
+            let message =
+                format!("{} holds one thing: `{first}` and `{second}` stand side by side", map.what);
+            self.error(codes::CONFLICTING_KEYS, *span, message);
+        }
+        if found.is_empty() && !KINDS.iter().any(|key| map.has_near(key)) {
+            let message = format!("{} needs `text`, `file`, `zeros` or `random`", map.what);
+            self.error(codes::MISSING_KEY, map.at, message);
+        }
+        let text = self.text_key(map, "text").map(Body::Text);
+        let file = self.typed_key(map, "file").map(Body::File);
+        let zeros = self.typed_key(map, "zeros").map(Body::Zeros);
+        let random = self.typed_key(map, "random").map(Body::Random);
+        text.or(file).or(zeros).or(random)
+    }
+
+    fn multipart(&mut self, node: &Node, at: Span) -> Body {
+        let mut parts = Vec::new();
+        for entry in self.named(node, "`multipart`") {
+            // `files: [{ file: a }, { file: b }]` are two parts of one name.
+            for item in self.one_or_many(&entry.value) {
+                parts.extend(self.part(&entry.key, item));
+            }
+        }
+        if matches!(&node.kind, NodeKind::Null | NodeKind::Mapping(_)) && node_is_empty(node) {
+            self.error(codes::MISSING_KEY, at, "there is no part in `multipart`");
+        }
+        Body::Multipart(parts)
+    }
+
+    fn part(&mut self, name: &Word, node: &Node) -> Option<Part> {
+        if !matches!(node.kind, NodeKind::Mapping(_)) {
+            let content = Body::Text(self.text(node)?);
+            return Some(Part { name: name.clone(), content, filename: None, media_type: None });
+        }
+        let mut map = self.map(node, "a part", Some(name.span))?;
+        let content = self.content(&mut map);
+        let filename = self.text_key(&mut map, "filename");
+        let media_type = self.typed_key(&mut map, "type");
+        self.finish(map);
+        Some(Part { name: name.clone(), content: content?, filename, media_type })
+    }
+}
+
+fn node_is_empty(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Mapping(entries) => entries.is_empty(),
+        _ => true,
     }
 }

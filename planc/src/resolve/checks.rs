@@ -4,8 +4,11 @@ use super::Resolver;
 use super::scope::Scope;
 use crate::ast;
 use crate::codes;
+use crate::diagnostic::Diagnostic;
 use crate::expr::{Parsed, fold_json};
-use crate::graph::{self, Expectation, Expected, Json, JsonTemplate, Matcher, Probe, StatusPattern};
+use crate::graph::{
+    self, Content, Expectation, Expected, Json, JsonTemplate, Matcher, Probe, StatusPattern, Template,
+};
 use crate::parse::{show_template, status_expectation};
 use crate::resolved::Check;
 use std::time::Duration;
@@ -113,10 +116,59 @@ impl Resolver<'_> {
         Some(match body {
             ast::Body::Json(json) => graph::Body::Json(self.json(json, scope)),
             ast::Body::Form(fields) => graph::Body::Form(self.texts(fields, scope)),
+            ast::Body::Multipart(parts) => graph::Body::Multipart(
+                parts.iter().filter_map(|part| self.part_of_body(part, scope)).collect(),
+            ),
             ast::Body::Text(text) => graph::Body::Text(self.text(text, scope)),
+            ast::Body::File(path) => graph::Body::File(self.typed(path)?),
             ast::Body::Zeros(size) => graph::Body::Zeros(self.typed(size)?.0),
             ast::Body::Random(size) => graph::Body::Random(self.typed(size)?.0),
+            ast::Body::Jws(jws) => graph::Body::Jws(Box::new(graph::Jws {
+                key: jws.key.as_ref().map_or(graph::JwsKey::Vu, |key| key.value),
+                nonce: self.text(&jws.nonce, scope),
+                kid: jws.kid.as_ref().map(|kid| self.text(kid, scope)),
+                payload: jws.payload.as_ref().map(|payload| self.json(payload, scope)),
+            })),
         })
+    }
+
+    fn part_of_body(&mut self, part: &ast::Part, scope: &Scope) -> Option<graph::Part> {
+        let given = part.filename.as_ref().map(|name| self.text(name, scope));
+        let media_type = part.media_type.as_ref().and_then(|kind| self.media_type(kind));
+        let (content, filename) = match self.body(&part.content, scope)? {
+            graph::Body::Text(text) => (Content::Text(text), None),
+            graph::Body::File(path) => {
+                let name = path.rsplit('/').next().unwrap_or(&path).to_string();
+                (Content::File(path), Some(name))
+            }
+            // What browsers call bytes without a name.
+            graph::Body::Zeros(size) => (Content::Zeros(size), Some("blob".to_string())),
+            graph::Body::Random(size) => (Content::Random(size), Some("blob".to_string())),
+            // The parser makes no others.
+            _ => return None,
+        };
+        let bytes = filename.is_some() || given.is_some();
+        let octets = || "application/octet-stream".to_string();
+        Some(graph::Part {
+            name: part.name.value.clone(),
+            content,
+            filename: given.or(filename.map(Template::literal)),
+            media_type: media_type.or_else(|| bytes.then(octets)),
+        })
+    }
+
+    /// `audio/mpeg`: what can stand in a header.
+    fn media_type(&mut self, kind: &ast::Typed<String>) -> Option<String> {
+        let text = self.typed(kind)?;
+        let fine = text.contains('/') && text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        if !fine {
+            let message = format!("`{text}` is not a media type");
+            self.diagnostics.push(
+                Diagnostic::error(codes::BAD_VALUE, kind.span(), message)
+                    .help("write `audio/mpeg` or the like"),
+            );
+        }
+        fine.then_some(text)
     }
 
     pub(super) fn expectations(&mut self, expect: &[ast::Expect], scope: &Scope) -> Vec<Expectation> {

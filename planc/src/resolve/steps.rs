@@ -301,6 +301,10 @@ impl Resolver<'_> {
         if let Some(url) = url {
             request.url = self.path_parameters(step, &url, url_span, scope);
         }
+        if matches!(&request.body, Some(graph::Body::Jws(_))) && request.method != "POST" {
+            let message = format!("a signed request is a POST, not a {}", request.method);
+            self.error(codes::BAD_VALUE, url_span, message);
+        }
         let place = &mut self.places[id.0 as usize];
         place.url_span = url_span;
         place.token_span = step.token.as_ref().map(|token| token.span);

@@ -3,20 +3,19 @@
 use super::error::{Code, Failure};
 use super::origin::Origin;
 use super::payload::Payload;
+use super::tls::Secured;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::rt::{Executor, ReadBufCursor};
 use hyper::{Request, Response};
 use planc::graph::Protocol;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,7 +26,7 @@ pub(crate) struct Dialer {
     /// Protocol spoken.
     pub(crate) protocol: Protocol,
     /// TLS configuration.
-    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) tls: Secured,
     /// Name to verify and send in place of the URL's host.
     pub(crate) server_name: Option<String>,
     /// How many are open.
@@ -151,10 +150,11 @@ struct Clock {
 }
 
 impl Connection {
-    /// Opens a connection. Times are told also when it fails.
+    /// Opens a connection, to be `kept` or not. Times are told also when it fails.
     pub(crate) async fn open(
         dialer: &Dialer,
         origin: &Rc<Origin>,
+        kept: bool,
         opening: &mut Opening,
     ) -> Result<Connection, Failure> {
         let begun = Instant::now();
@@ -168,7 +168,8 @@ impl Connection {
             let begun = Instant::now();
             let name = dialer.server_name.clone().unwrap_or_else(|| origin.host.clone());
             let name = ServerName::try_from(name).map_err(|e| Failure::new(Code::Tls, e.to_string()))?;
-            let connected = tokio_rustls::TlsConnector::from(dialer.tls.clone()).connect(name, counted).await;
+            let connected =
+                tokio_rustls::TlsConnector::from(dialer.tls.of(kept)).connect(name, counted).await;
             opening.handshaking = begun.elapsed();
             let stream = connected.map_err(|e| Failure::tls(&e))?;
             let alpn = stream.get_ref().1.alpn_protocol();

@@ -77,6 +77,12 @@ impl Origin {
         result.map(|()| Rc::new(origin))
     }
 
+    /// The absolute URL of a path and query.
+    pub(crate) fn url(&self, at: &http::Uri) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{at}", self.authority)
+    }
+
     /// Same scheme, host and port.
     pub(crate) fn same(&self, other: &Origin) -> bool {
         self.port == other.port && self.secure == other.secure && self.host == other.host

@@ -1,6 +1,8 @@
-//! One TLS configuration for all connections of a run, with session resumption.
+//! The TLS configuration of all connections of a run: resuming sessions where connections are kept, as browsers do,
+//! and shaking hands in full where the plan asks for new ones.
 
 use planc::graph::{Protocol, Tls};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -8,8 +10,31 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
-/// The configuration of the plan's `tls`, or what is wrong with its files.
-pub(crate) fn configuration(tls: &Tls, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
+/// How connections are secured.
+#[derive(Debug, Clone)]
+pub(crate) struct Secured {
+    /// Sessions are resumed.
+    resumed: Arc<ClientConfig>,
+    /// Every handshake is a full one.
+    full: Arc<ClientConfig>,
+}
+
+impl Secured {
+    /// The configuration of the plan's `tls`, or what is wrong with its files.
+    pub(crate) fn new(tls: &Tls, protocol: Protocol) -> Result<Secured, String> {
+        let resumed = configuration(tls, protocol)?;
+        let mut full = resumed.clone();
+        full.resumption = Resumption::disabled();
+        Ok(Secured { resumed: Arc::new(resumed), full: Arc::new(full) })
+    }
+
+    /// For connections that are `kept`, or for those of which each is to be a new one.
+    pub(crate) fn of(&self, kept: bool) -> Arc<ClientConfig> {
+        if kept { self.resumed.clone() } else { self.full.clone() }
+    }
+}
+
+fn configuration(tls: &Tls, protocol: Protocol) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -34,7 +59,7 @@ pub(crate) fn configuration(tls: &Tls, protocol: Protocol) -> Result<Arc<ClientC
         Protocol::Http1 => vec![b"http/1.1".to_vec()],
         Protocol::Http2 => vec![b"h2".to_vec()],
     };
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 fn roots(tls: &Tls) -> Result<RootCertStore, String> {

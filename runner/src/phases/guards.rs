@@ -25,8 +25,13 @@ impl Run<'_> {
         }
         self.halt_if_failed("guard", End::Refused)?;
         if let Some(target) = &graph.target {
-            self.web = match Web::new(&target.tls, &target.allow_hosts, target.timeout) {
+            let tls = &target.tls;
+            // What a service of the run writes is there when the service is ready.
+            let written_later = tls.ca.as_ref().is_some_and(|ca| !self.world.folder.join(ca).exists())
+                && guards::is_started_here(&graph, &target.url);
+            self.web = match Web::new(tls, &target.allow_hosts, target.timeout) {
                 Ok(web) => Some(web),
+                Err(_) if written_later => Some(Web::late(tls, &target.allow_hosts, target.timeout)),
                 Err(why) => {
                     let seen = Seen::new(NodeOutcome::Failed, why);
                     self.note(record("guard", "the target's TLS", seen, None, Instant::now()));

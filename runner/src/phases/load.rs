@@ -220,6 +220,7 @@ impl Run<'_> {
             base_url: self.base.clone().unwrap_or_default(),
             token_headers: self.token_headers.clone(),
             base_micros,
+            files: Arc::clone(&self.files),
             scenarios,
             run_id: self.run_id.clone(),
             workers: self.options.workers,

@@ -1,12 +1,13 @@
 //! An HTTP step: rendered, sent (redirects included), judged by its expectations, measured.
 
+use crate::body::{self, BodyPlan};
 use crate::drive::run::ScenarioRun;
 use crate::expect::{Observed, Outcome3, redacted, shorten};
 use crate::http::connection::{Answer, Connection, Keep, Opening, Phases};
 use crate::http::error::{Code, Failure};
 use crate::http::origin::Origin;
 use crate::http::payload::Payload;
-use crate::prepare::{BodyPlan, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
+use crate::prepare::{CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
 use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Key, Labels, Recorder};
 use crate::text::{InScope, Var};
 use crate::trace::{Place, Traced, stage_at};
@@ -222,7 +223,12 @@ async fn render(
     op: &HttpOp,
 ) -> Result<Result<Hop, Failure>, EvalError> {
     let begun = Instant::now();
+    let key = match &op.body {
+        BodyPlan::Jws(jws) => Some(vu.key(jws.key, scenario)?),
+        _ => None,
+    };
     let mut buffer = std::mem::take(&mut vu.buffer);
+    let mut desk = std::mem::take(&mut vu.desk);
     let scope = vu.scope(scenario);
     let mut rendered = |text: &crate::text::Text| -> Result<Bytes, EvalError> {
         buffer.clear();
@@ -256,8 +262,18 @@ async fn render(
     let payload = match &op.body {
         BodyPlan::Fixed(payload) => payload.clone(),
         BodyPlan::Text(text) => Payload::bytes(rendered(text)?),
+        BodyPlan::Parts(parts) => body::render_parts(parts, &scope, &mut buffer)?,
+        BodyPlan::Jws(jws) => {
+            let key = key.as_ref().expect("taken above");
+            let whole = match (&url, &absolute) {
+                (Some(uri), _) => vu.worker.target.url(uri),
+                (None, whole) => whole.clone().unwrap_or_default(),
+            };
+            jws.render(key, &whole, &scope, &mut desk, &mut buffer)?;
+            Payload::bytes(Bytes::copy_from_slice(buffer.as_bytes()))
+        }
     };
-    vu.buffer = buffer;
+    (vu.buffer, vu.desk) = (buffer, desk);
     let place = match (url, absolute) {
         (Some(uri), _) => {
             let target = vu.worker.target.clone();
@@ -330,8 +346,7 @@ async fn follow(
 
 /// Where a `location` leads, by RFC 3986.
 fn resolved(origin: &Origin, at: &Uri, to: &str) -> Result<String, Failure> {
-    let scheme = if origin.secure { "https" } else { "http" };
-    let base = format!("{scheme}://{}{at}", origin.authority);
+    let base = origin.url(at);
     let no_url = |e: &dyn std::fmt::Display| {
         Failure::new(Code::Malformed, format!("a redirect to `{to}`, which is not a URL: {e}"))
     };
@@ -413,6 +428,7 @@ async fn exchange(
         }
     }
     let origin = hop.origin.clone();
+    let kept = vu.worker.program.scenarios[vu.run.index].connections == Connections::Keep;
     let mut request = Some(hop.into_request(vu.worker.dialer.protocol));
     // Twice at most: again only where a kept connection was closed before anything was written.
     loop {
@@ -420,8 +436,8 @@ async fn exchange(
         let connection = match open {
             Some(connection) => connection,
             None => {
-                let opened =
-                    within(timer, deadline, Connection::open(&vu.worker.dialer, &origin, opening)).await;
+                let opening = Connection::open(&vu.worker.dialer, &origin, kept, opening);
+                let opened = within(timer, deadline, opening).await;
                 let opened = opened.ok_or_else(|| {
                     Failure::new(Code::DialTimeout, format!("no connection to {} in time", origin.authority))
                 })?;

@@ -1,5 +1,6 @@
 //! The engine from end to end, against servers that behave as badly as they can.
 
+mod bodies;
 mod parts;
 mod server;
 mod traces;
@@ -152,6 +153,7 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
 
 fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
     LoadInput {
+        files: Arc::default(),
         scenarios: graph.scenarios.iter().map(|s| s.name.clone()).collect(),
         graph: Arc::new(graph),
         values: BTreeMap::from([("run_id".to_owned(), json!("r1"))]),

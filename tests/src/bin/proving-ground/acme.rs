@@ -1,9 +1,11 @@
-//! The part of ACME (RFC 8555) and of its renewal information (RFC 9773) that needs no account.
+//! ACME (RFC 8555) and its renewal information (RFC 9773): here what needs no account.
+
+pub(crate) mod jws;
+mod orders;
 
 use crate::failure::Failure;
-use crate::ground::Shared;
+use crate::ground::{Ground, Shared};
 use crate::routes::Routes;
-use crate::secrets::random;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -14,17 +16,25 @@ use std::time::Instant;
 
 pub(crate) fn routes(routes: &mut Routes) {
     routes.get("/acme/profile/{profile}/directory", directory);
-    routes.head("/acme/profile/{profile}/new-nonce", async || nonce(StatusCode::OK));
-    routes.get("/acme/profile/{profile}/new-nonce", async || nonce(StatusCode::NO_CONTENT));
+    routes.head("/acme/profile/{profile}/new-nonce", async |State(it): State<Shared>| {
+        nonce(&it, StatusCode::OK)
+    });
+    routes.get("/acme/profile/{profile}/new-nonce", async |State(it): State<Shared>| {
+        nonce(&it, StatusCode::NO_CONTENT)
+    });
     routes.get("/acme/profile/{profile}/renewal-info/{cert_id}", renewal_info);
+    orders::routes(routes);
 }
 
 /// The URLs are on the host that the client asked for.
-async fn directory(Path(profile): Path<String>, uri: Uri, headers: HeaderMap) -> Json<Value> {
-    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    // HTTP/2 says it in the URI.
-    let host = named.or_else(|| uri.authority().map(|it| it.as_str())).unwrap_or("localhost");
-    let url = |name: &str| format!("http://{host}/acme/profile/{profile}/{name}");
+async fn directory(
+    State(ground): State<Shared>,
+    Path(profile): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Json<Value> {
+    let url = |name: &str| url_of(&ground, &uri, &headers, &format!("/acme/profile/{profile}/{name}"));
+    let terms = url_of(&ground, &uri, &headers, "/terms");
     Json(json!({
         "newNonce": url("new-nonce"),
         "newAccount": url("new-account"),
@@ -32,12 +42,18 @@ async fn directory(Path(profile): Path<String>, uri: Uri, headers: HeaderMap) ->
         "revokeCert": url("revoke-cert"),
         "keyChange": url("key-change"),
         "renewalInfo": url("renewal-info"),
-        "meta": { "termsOfService": format!("http://{host}/terms"), "externalAccountRequired": false },
+        "meta": { "termsOfService": terms, "externalAccountRequired": false },
     }))
 }
 
-fn nonce(status: StatusCode) -> impl IntoResponse {
-    (status, [("replay-nonce", random()), ("cache-control", "no-store".to_owned())])
+fn nonce(ground: &Ground, status: StatusCode) -> impl IntoResponse + use<> {
+    (status, [("replay-nonce", ground.acme.nonce()), ("cache-control", "no-store".to_owned())])
+}
+
+/// An absolute URL as the client would write it.
+fn url_of(ground: &Ground, uri: &Uri, headers: &HeaderMap, path: &str) -> String {
+    let scheme = if ground.secure { "https" } else { "http" };
+    format!("{scheme}://{}{path}", jws::host(uri, headers))
 }
 
 /// The last third of a certificate's life, for the first quarter of that third.
@@ -48,13 +64,13 @@ async fn renewal_info(
     if let Some(bucket) = &ground.renewal_info {
         let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(|time| {
-            problem(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rateLimited",
-                "Too many requests",
-                "renewal-info is limited",
-            )
-            .retry_after(time)
+            let limited = if ground.faults.certctl().limit_shape {
+                Failure::error(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded")
+            } else {
+                let what = "renewal-info is limited";
+                problem(StatusCode::TOO_MANY_REQUESTS, "rateLimited", "Too many requests", what)
+            };
+            limited.retry_after(time)
         })?;
     }
     let sql = r#"

@@ -13,6 +13,9 @@ pub(crate) struct Arguments {
     /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) port: u16,
+    /// Serve TLS, with a certificate of the private CA in this folder (`ca.pem`); one is made when there is none
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) tls: Option<PathBuf>,
     /// Threads that serve requests
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: u16,

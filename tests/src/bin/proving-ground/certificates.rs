@@ -99,6 +99,8 @@ async fn bulk_renew(
     let order: BulkRenewal = input::json(&body)?;
     order.check()?;
     let batch = Uuid::new_v4();
+    let most = ground.faults.certctl().renew_at_most;
+    let limit = if most > 0 { order.limit.min(most) } else { order.limit };
     let Criteria { name_prefix, status, team_id, expires_within_days } = &order.criteria;
     let row = ground
         .pool()?
@@ -109,7 +111,7 @@ async fn bulk_renew(
                 status,
                 team_id,
                 expires_within_days,
-                &order.limit,
+                &limit,
                 &batch,
                 &bearer.name(),
                 &order.dry_run,

@@ -12,11 +12,12 @@ pub(crate) struct Failure {
     status: StatusCode,
     body: Value,
     retry_after: Option<u64>,
+    header: Option<(&'static str, String)>,
 }
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, body, retry_after: None }
+        Self { status, body, retry_after: None, header: None }
     }
 
     /// As the certificate manager says it.
@@ -27,6 +28,11 @@ impl Failure {
     /// As the chat backend says it.
     pub(crate) fn detail(status: StatusCode, message: impl Into<String>) -> Self {
         Self::new(status, json!({ "detail": message.into() }))
+    }
+
+    /// Sends one more header.
+    pub(crate) fn header(self, name: &'static str, value: String) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 
     /// Says when to come back, in whole seconds: rounded up, or the client would be too early.
@@ -43,6 +49,11 @@ impl IntoResponse for Failure {
         if problem {
             let value = HeaderValue::from_static("application/problem+json");
             response.headers_mut().insert(header::CONTENT_TYPE, value);
+        }
+        if let Some((name, value)) = self.header
+            && let Ok(value) = value.parse()
+        {
+            response.headers_mut().insert(name, value);
         }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

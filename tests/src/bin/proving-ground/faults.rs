@@ -52,6 +52,32 @@ pub(crate) struct FaultSpec {
     pub(crate) conflict_kind: bool,
     /// Chat: a login that gives no CSRF token.
     pub(crate) csrf_missing: bool,
+    #[serde(skip_serializing_if = "Certctl::is_well")]
+    certctl: Certctl,
+}
+
+/// What a certificate manager and its ACME server can get wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Certctl {
+    /// A bulk renewal touches no more, whatever limit is asked for; 0 is no fault.
+    pub(crate) renew_at_most: i64,
+    /// Too many requests are refused in another shape than RFC 8555's.
+    pub(crate) limit_shape: bool,
+    /// A nonce can be used again.
+    pub(crate) any_nonce: bool,
+    /// No nonce is good.
+    pub(crate) no_nonce: bool,
+    /// Anyone's signature is taken.
+    pub(crate) any_signature: bool,
+    /// Each TLS handshake begins so much later.
+    pub(crate) handshake_ms: u64,
+}
+
+impl Certctl {
+    fn is_well(&self) -> bool {
+        *self == Certctl::default()
+    }
 }
 
 /// How much later than it could every answer comes. The clock ticks in milliseconds.
@@ -223,6 +249,15 @@ impl Faults {
     /// What is in force.
     pub(crate) fn spec(&self) -> Option<FaultSpec> {
         self.installed().map(|installed| installed.spec.clone())
+    }
+
+    /// What the certificate manager gets wrong.
+    pub(crate) fn certctl(&self) -> Certctl {
+        if self.idle() {
+            Certctl::default()
+        } else {
+            self.installed().map_or(Certctl::default(), |it| it.spec.certctl)
+        }
     }
 
     /// Every stall so far, oldest first; the one under way has no stop yet.

@@ -1,5 +1,6 @@
 //! What every request handler shares.
 
+use crate::acme::jws::Register;
 use crate::arguments::Arguments;
 use crate::bucket::TokenBucket;
 use crate::failure::Failure;
@@ -9,9 +10,11 @@ use crate::passwords::Passwords;
 use crate::pool::Pool;
 use crate::stats::Stats;
 use crate::telemetry::Queue;
+use crate::tls;
 use crate::tokens::TokenCache;
 use crate::traces::Traces;
 use crate::window::MinuteWindow;
+use crate::x509::Authority;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -35,6 +38,11 @@ pub(crate) struct Ground {
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) mappings: Mappings,
+    /// Whether it is spoken to over TLS.
+    pub(crate) secure: bool,
+    /// Who issues certificates.
+    pub(crate) authority: Authority,
+    pub(crate) acme: Register,
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
     pub(crate) queue: Queue,
@@ -43,7 +51,7 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// # Errors
-    /// When `AUTH_COST` is not a possible one, or a mapping document is none.
+    /// When `AUTH_COST` is not a possible one, a mapping document is none, or the folder of `--tls` cannot be used.
     pub(crate) fn new(arguments: &Arguments, pool: Option<Pool>, faults: Faults) -> Result<Self, String> {
         let register_limit = arguments.register_limit;
         let acme_limit = arguments.acme_rate_limit;
@@ -59,6 +67,12 @@ impl Ground {
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             mappings: arguments.mappings.as_deref().map_or(Ok(Mappings::new()), mapping::load)?,
+            secure: arguments.tls.is_some(),
+            authority: match &arguments.tls {
+                Some(folder) => tls::authority(folder)?,
+                None => Authority::new()?,
+            },
+            acme: Register::default(),
             faults,
             stats: Stats::default(),
             queue: Queue::new(),

@@ -1,5 +1,7 @@
 //! Accepted connections, which a handler may ask to be reset.
 
+use crate::ground::Shared;
+use crate::tls::Handshakes;
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use std::io;
@@ -11,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::server::TlsStream;
 
 /// Who is at the other end, and the way to hang up on them.
 #[derive(Clone)]
@@ -27,19 +30,37 @@ impl Peer {
 }
 
 /// Accepts connections with `TCP_NODELAY`.
-pub(crate) struct Listener(TcpListener);
+pub(crate) struct Listener {
+    address: SocketAddr,
+    kind: Kind,
+}
+
+enum Kind {
+    Plain(TcpListener),
+    Tls(Handshakes),
+}
 
 impl Listener {
-    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         // A load generator connects all its users at once; a short backlog would time SYN retries instead of us.
-        socket.listen(4096).map(Self)
+        socket.listen(4096)
     }
 
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+    /// Serves over TLS when the ground is to be spoken to that way.
+    pub(crate) fn new(listener: TcpListener, ground: &Shared) -> Result<Self, String> {
+        let address = listener.local_addr().map_err(|e| format!("cannot tell the listening address: {e}"))?;
+        let kind = match ground.secure {
+            true => Kind::Tls(Handshakes::begin(listener, Shared::clone(ground))?),
+            false => Kind::Plain(listener),
+        };
+        Ok(Listener { address, kind })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -48,20 +69,24 @@ impl axum::serve::Listener for Listener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Socket, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok((stream, address)) => {
-                    let _ = stream.set_nodelay(true);
-                    return (Socket { stream, reset: Arc::default() }, address);
+        let (stream, address) = match &mut self.kind {
+            Kind::Tls(handshakes) => handshakes.next().await,
+            Kind::Plain(listener) => loop {
+                match TcpListener::accept(listener).await {
+                    Ok((stream, address)) => {
+                        let _ = stream.set_nodelay(true);
+                        break (Stream::Plain(stream), address);
+                    }
+                    // Out of descriptors, or a client that left while it was queued: neither ends the server.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
                 }
-                // Out of descriptors, or a client that left while it was queued: neither ends the server.
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
+            },
+        };
+        (Socket { stream, reset: Arc::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.address()
+        Ok(self.address)
     }
 }
 
@@ -71,9 +96,24 @@ impl Connected<IncomingStream<'_, Listener>> for Peer {
     }
 }
 
-/// A TCP stream that fails instead of writing once its peer is to be reset.
+/// A connection, plain or over TLS.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+/// A stream that fails instead of writing once its peer is to be reset.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     reset: Arc<AtomicBool>,
 }
 
@@ -83,7 +123,7 @@ impl Socket {
         if !self.reset.load(Ordering::Acquire) {
             return Ok(());
         }
-        let _ = self.stream.set_zero_linger();
+        let _ = self.stream.tcp().set_zero_linger();
         Err(io::ErrorKind::ConnectionReset.into())
     }
 }
@@ -94,14 +134,20 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
@@ -110,19 +156,31 @@ impl AsyncWrite for Socket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

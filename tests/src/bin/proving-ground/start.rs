@@ -48,8 +48,8 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     }
     let wanted = SocketAddr::new(arguments.bind, arguments.port);
     let listener = Listener::bind(wanted).map_err(|e| format!("cannot listen on {wanted}: {e}"))?;
-    let address = listener.address().map_err(|e| format!("cannot tell the listening address: {e}"))?;
-    announce(address);
+    let listener = Listener::new(listener, &ground)?;
+    announce(listener.address(), ground.secure);
 
     let service = routes::router(ground).into_make_service_with_connect_info::<Peer>();
     let (stopping, stopped) = tokio::sync::oneshot::channel();
@@ -64,9 +64,10 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
 }
 
 /// The one line that a caller may wait for. A closed stdout is no reason not to serve.
-fn announce(address: SocketAddr) {
+fn announce(address: SocketAddr, secure: bool) {
+    let scheme = if secure { "https" } else { "http" };
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "proving-ground listening on http://{address}");
+    let _ = writeln!(out, "proving-ground listening on {scheme}://{address}");
     let _ = out.flush();
 }
 

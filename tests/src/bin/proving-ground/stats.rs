@@ -14,6 +14,8 @@ const DROPPED: usize = 1;
 pub(crate) struct Stats {
     routes: Mutex<Vec<(String, Arc<Counter>)>>,
     in_flight: Arc<AtomicI64>,
+    /// TLS handshakes: full ones, and those that resumed a session.
+    handshakes: [AtomicU64; 2],
 }
 
 /// The counters of one route, indexed by status.
@@ -39,6 +41,11 @@ impl Stats {
         Visit { counter, in_flight: Arc::clone(&self.in_flight), outcome: DROPPED }
     }
 
+    /// Counts a TLS handshake.
+    pub(crate) fn shook_hands(&self, resumed: bool) {
+        self.handshakes[usize::from(resumed)].fetch_add(1, Relaxed);
+    }
+
     /// What `GET /_stats` answers; routes that nothing asked for are left out.
     pub(crate) fn to_json(&self) -> Value {
         let (mut total, mut requests) = (0, Map::new());
@@ -55,7 +62,13 @@ impl Stats {
                 requests.insert(label.clone(), Value::Object(statuses));
             }
         }
-        json!({ "total": total, "in_flight": self.in_flight.load(Relaxed), "requests": requests })
+        let mut told =
+            json!({ "total": total, "in_flight": self.in_flight.load(Relaxed), "requests": requests });
+        let [full, resumed] = self.handshakes.each_ref().map(|count| count.load(Relaxed));
+        if full + resumed > 0 {
+            told["handshakes"] = json!({ "full": full, "resumed": resumed });
+        }
+        told
     }
 
     /// Calls `see` with every route, status and count that is not nought.
@@ -72,6 +85,7 @@ impl Stats {
 
     /// Counts from nothing again. Requests under way stay in flight.
     pub(crate) fn clear(&self) {
+        self.handshakes.iter().for_each(|count| count.store(0, Relaxed));
         for (_, counter) in self.lock().iter() {
             counter.0.iter().for_each(|count| count.store(0, Relaxed));
         }

@@ -1,6 +1,7 @@
 //! The five documents as plans: the tables of `tests/seeds` are true, each plan is green in a short form, and red for
 //! the fault that its document fears.
 
+mod certctl;
 mod chat;
 mod sentry;
 mod short;

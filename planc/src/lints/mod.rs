@@ -41,6 +41,7 @@ mod unused_fixture;
 mod unused_input;
 mod unused_metric;
 mod unused_token;
+mod used_nonce;
 mod vacuous_threshold;
 
 use crate::diagnostic::{Code, Diagnostics};
@@ -96,6 +97,7 @@ pub(crate) const LINTS: &[Lint] = &[
     reused_connections::LINT,
     rotting_rows::LINT,
     correlated_columns::LINT,
+    used_nonce::LINT,
 ];
 
 pub(crate) use pool_exceeds_connections::CODE as POOL_EXCEEDS_CONNECTIONS;

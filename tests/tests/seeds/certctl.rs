@@ -52,9 +52,9 @@ fn apply(plan: &str, fault: Option<Value>, set: &[&str]) -> (Out, Said) {
 /// The sum of a counter over a run's series.
 fn sum(out: &Out, metric: &str) -> f64 {
     let text = std::fs::read_dir(out.path()).expect("the folder").flatten();
-    let summary = text.map(|entry| entry.path()).find(|path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("summary-"))
-    });
+    let summary = text
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("summary-")));
     let text = std::fs::read_to_string(summary.expect("a summary")).expect("it can be read");
     let summary: Value = serde_json::from_str(&text).expect("JSON");
     summary["metrics"][metric]["values"]["count"].as_f64().unwrap_or(0.0)

@@ -311,7 +311,7 @@ fn what_is_waited_for_in_a_session_is_compared() {
         (
             "        name: live\n",
             "        name: live\n        expect: { status: 2xx }\n",
-            &["expectation-weakened scenario `live`, step `live`: `status is 101` is now `status is 2xx`"],
+            &["~ scenario `live`, step `live`: `status is 101` is now `status is 2xx`"],
         ),
     ];
     let mut problems = Vec::new();

@@ -68,7 +68,11 @@ fn follow(plan: &ResolvedPlan, steps: &[Step], sent: &mut Sent, diagnostics: &mu
                 *sent = common(way, sent);
             }
             StepKind::Group { steps, .. } => follow(plan, steps, sent, diagnostics),
-            StepKind::Pause(_) => {}
+            StepKind::WebSocket(session) => follow(plan, &session.steps, sent, diagnostics),
+            StepKind::Receive(receive) => {
+                receive.capture.iter().for_each(|capture| _ = sent.remove(&capture.name));
+            }
+            StepKind::Pause(_) | StepKind::Send(_) | StepKind::Ping { .. } | StepKind::Close { .. } => {}
         }
     }
 }

@@ -136,8 +136,10 @@ mod tests {
     fn noon(day: i64) -> i64 {
         jiff::civil::date(2026, 11, day as i8)
             .at(12, 0, 0, 0)
-            .in_tz("UTC")
-            .map_or(0, |t| t.timestamp().as_millisecond())
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .expect("a day of this century")
+            .timestamp()
+            .as_millisecond()
     }
 
     fn add(store: &Path, at: i64, graph: &ExecutionGraph, slow: bool) {

@@ -287,7 +287,7 @@ mod tests {
         let text = filled("x.md.j2", example.expect("an example")).expect("renders");
         assert_eq!(
             text,
-            "# test: pass\n\nRun run-1, 2023-11-14 22:13:20 UTC, took 12.00s.\n\n\n\
+            "# plan: pass\n\nRun run-1, 2023-11-14 22:13:20 UTC, took 12.00s.\n\n\n\
              | gate | bound | measured | samples |\n|---|---|---:|---:|\n\
              | http_req_duration{scenario:s} | p(95) < 500ms | 20.00ms | 1,000 |\n\
              | http_req_failed{scenario:s} | rate < 1% | 0.00% | 1,000 |\n\n\

@@ -43,6 +43,8 @@ pub struct LoadInput {
     pub values: BTreeMap<String, Json>,
     /// Base URL of the target, slots filled in.
     pub base_url: String,
+    /// What the target calls itself where `base_url` is a detour to it: signed requests are signed for that.
+    pub known_as: Option<String>,
     /// Header value of each token.
     pub token_headers: BTreeMap<String, String>,
     /// Base time of each fixture's rows, microseconds since 1970, from its receipt.

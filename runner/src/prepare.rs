@@ -35,6 +35,8 @@ pub(crate) struct Program {
     pub(crate) scenarios: Vec<ScenarioProgram>,
     /// The target.
     pub(crate) target: Origin,
+    /// What the target calls itself; the same but for detours.
+    pub(crate) known_as: Origin,
     /// Path under which the target's paths lie, without a slash at its end.
     pub(crate) prefix: String,
     /// Hosts that any request may go to.
@@ -364,6 +366,10 @@ impl Program {
         Ok(Program {
             scenarios: Vec::new(),
             allow: AllowList::new(target.map_or(&[], |t| &t.allow_hosts), &origin),
+            known_as: match &input.known_as {
+                Some(url) => Origin::split(url).map_err(LoadError::new)?.0,
+                None => origin.clone(),
+            },
             target: origin,
             prefix: path.split('?').next().unwrap_or("").trim_end_matches('/').to_owned(),
             protocol,

@@ -171,6 +171,7 @@ impl LoadInput {
             graph: self.graph.clone(),
             values,
             base_url: self.base_url.clone(),
+            known_as: self.known_as.clone(),
             token_headers: self.token_headers.clone(),
             base_micros: self.base_micros.clone(),
             files: self.files.clone(),

@@ -42,6 +42,7 @@ mod unused_fixture;
 mod unused_input;
 mod unused_metric;
 mod unused_token;
+mod used_nonce;
 mod vacuous_threshold;
 
 use crate::diagnostic::{Code, Diagnostics};
@@ -97,6 +98,7 @@ pub(crate) const LINTS: &[Lint] = &[
     reused_connections::LINT,
     rotting_rows::LINT,
     correlated_columns::LINT,
+    used_nonce::LINT,
 ];
 
 pub(crate) use pool_exceeds_connections::CODE as POOL_EXCEEDS_CONNECTIONS;

@@ -174,6 +174,7 @@ impl Run<'_> {
         let start = Instant::now();
         let mut input = self.input(names.clone(), Arc::clone(&self.world.signals.stop));
         if let Some(detour) = &self.options.harm.detour {
+            input.known_as = Some(input.base_url.clone());
             input.base_url = match (detour.0)(&input.base_url) {
                 Ok(base_url) => base_url,
                 Err(why) => {
@@ -225,6 +226,7 @@ impl Run<'_> {
             graph: Arc::clone(&self.graph),
             values: self.values.map().clone(),
             base_url: self.base.clone().unwrap_or_default(),
+            known_as: None,
             token_headers: self.token_headers.clone(),
             base_micros,
             files: Arc::clone(&self.files),

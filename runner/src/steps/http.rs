@@ -256,7 +256,7 @@ pub(super) async fn render(
         BodyPlan::Jws(jws) => {
             let key = key.as_ref().expect("taken above");
             let whole = match (&url, &absolute) {
-                (Some(uri), _) => vu.worker.target.url(uri),
+                (Some(uri), _) => vu.worker.program.known_as.url(uri),
                 (None, whole) => whole.clone().unwrap_or_default(),
             };
             jws.render(key, &whole, &scope, &mut desk, &mut buffer)?;

@@ -4,7 +4,9 @@ use super::server::{Server, ok};
 use super::{each, edit, graph, http, input, request, scenario, slot};
 use crate::load::run_with;
 use crate::rows::RowSources;
-use planc::graph::{Body, Content, Part, Step, Template};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use planc::graph::{Body, Content, Json, Jws, JwsKey, Part, Step, Template};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,4 +84,36 @@ fn a_file_is_a_body_and_one_that_was_not_read_ends_it() {
     let seen = server.requests();
     assert_eq!((seen.len(), seen[0].body.as_str()), (1, "ID3!"));
     assert!(seen[0].headers.contains("content-type: application/octet-stream"), "{}", seen[0].headers);
+}
+
+/// The protected headers of what arrived signed.
+fn protected(body: &str) -> Json {
+    let body: Json = serde_json::from_str(body).expect("JSON");
+    let text = URL_SAFE_NO_PAD.decode(body["protected"].as_str().expect("a text")).expect("base64url");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+#[test]
+fn a_request_is_signed_by_its_user_for_what_the_target_calls_itself() {
+    let server = Server::start(|_| ok(""));
+    let signed = |id, key| {
+        post(id, Body::Jws(Box::new(Jws { key, nonce: Template::literal("n"), kid: None, payload: None })))
+    };
+    let steps = vec![signed(0, JwsKey::Vu), signed(1, JwsKey::Iteration)];
+    let graph = graph(vec![scenario("s", each(1, 2, true), steps)]);
+    run_with(input(graph.clone(), &server.url), &RowSources::new(), &mut |_| {}).expect("a load");
+    let mut detour = input(graph, &server.url);
+    detour.known_as = Some("https://ca.example.test".into());
+    run_with(detour, &RowSources::new(), &mut |_| {}).expect("a load");
+    let seen = server.requests();
+    assert!(seen.iter().all(|seen| seen.headers.contains("content-type: application/jose+json")));
+    let seen: Vec<Json> = seen.iter().map(|seen| protected(&seen.body)).collect();
+    let own = format!("{}/up", server.url);
+    let urls: Vec<&str> = seen.iter().filter_map(|seen| seen["url"].as_str()).collect();
+    assert_eq!(urls[..4], [own.as_str(); 4]);
+    assert_eq!(urls[4..], ["https://ca.example.test/up"; 4]);
+    let keys: Vec<&Json> = seen.iter().map(|seen| &seen["jwk"]).collect();
+    assert_eq!((keys[0], keys[0]), (keys[2], keys[4]), "a user's key is the same run after run");
+    assert_ne!(keys[1], keys[3], "each iteration has a key of its own");
+    assert_ne!(keys[0], keys[1]);
 }

@@ -161,6 +161,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         graph: Arc::new(graph),
         values: BTreeMap::from([("run_id".to_owned(), json!("r1"))]),
         base_url: url.into(),
+        known_as: None,
         token_headers: BTreeMap::new(),
         base_micros: BTreeMap::new(),
         run_id: "r1".into(),

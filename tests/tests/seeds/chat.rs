@@ -42,7 +42,7 @@ fn a_login_without_csrf_token_is_red() {
 fn a_provider_at_its_quota_is_red() {
     let fault = json!({ "path_prefix": "/api/chat", "limited_share": 0.2 });
     let (said, out) = RAMP.broken(&["--profile", "mock"], fault);
-    said.expect_code(99);
+    said.expect_code(99).expect("triage `the provider refuses`");
     let broken = broken_gates(&out).join("\n");
     assert!(broken.contains("http_rate_limited"), "{broken}");
 }

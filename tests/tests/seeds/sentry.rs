@@ -34,7 +34,7 @@ fn the_inbound_burst_is_green() {
 fn a_leak_of_5xx_is_red() {
     let fault = json!({ "path_prefix": "/api/v1/inbound", "error_share": 0.05 });
     let (said, out) = RED.broken(&[], fault);
-    said.expect_code(99).expect("status 500");
+    said.expect_code(99).expect("status 500").expect("triage `a 5xx`");
     broke(&broken_gates(&out), &["http_server_errors", "http_req_failed"], &[]);
 }
 

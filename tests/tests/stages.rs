@@ -1,7 +1,7 @@
 //! Ramps that wait until the target has settled, runs that begin at a later stage, and searches for the highest rate.
 
 use serde_json::{Value, json};
-use tests::{Ground, Out, Said, alone, command, run, runner};
+use tests::{Ground, Out, Said, alone, command, root, run, runner};
 
 /// The plan under a fault, and what it left behind.
 fn applied(plan: &str, fault: Value, more: &[&str]) -> (Out, Said) {
@@ -89,6 +89,41 @@ fn flat_stages_go_through_and_a_resumed_run_begins_at_its_stage() {
     assert_eq!(out.evidence()["load"]["scenarios"]["ramp"]["from_stage"], 3);
     let begin = out.evidence()["load"]["stages"][2]["began_us"].as_u64().expect("a beginning");
     assert!((2_000_000..2_500_000).contains(&begin), "straight there, in the time of its climbs: {begin}");
+}
+
+/// The first stage alone, which waits for a number that the service tells of itself.
+fn waits_for(series: &str) -> (Out, Said) {
+    let text = std::fs::read_to_string(root().join(STEADY)).expect("the plan");
+    let metric = format!(
+        "metrics:\n  told: {{ scrape: {{ get: /metrics, prometheus: '{series}' }}, every: 500ms }}\nscenarios:"
+    );
+    let cut = |text: &str, from: &str, to: &str| {
+        let (before, rest) = text.split_once(from).expect("the plan says so");
+        let (_, after) = rest.split_once(to).expect("the plan says so");
+        format!("{before}{to}{after}")
+    };
+    let text = text.replace("scenarios:", &metric);
+    let text = text.replace("\"http_req_duration{scenario:ramp}.med\", http_req_failed", "told");
+    let text = cut(&text, "          floors:", "          within:");
+    let text = cut(&text, "      - { target: 8", "    steps:");
+    let text = cut(&text, "    - { threshold: rate < 5%, stage: 3 }", "health:");
+    let folder = Out::new();
+    let plan = folder.path().join("plan.yaml");
+    std::fs::write(&plan, text).expect("written");
+    let fault = json!({ "path_prefix": "/api", "health": true, "latency": { "fixed_ms": 40 } });
+    applied(plan.to_str().expect("UTF-8"), fault, &["--set", "within=7s"])
+}
+
+#[test]
+fn a_stage_waits_for_what_is_scraped() {
+    let _alone = alone();
+    let (out, said) = waits_for("bullmq_queue_jobs{state=\"wait\"}");
+    assert_eq!(outcomes(&out), told(&[(1, "held")]), "{}", said.all());
+    said.expect_code(0);
+    // What only ever grows never settles.
+    let (out, said) = waits_for("http_requests_total");
+    assert_eq!(outcomes(&out), told(&[(1, "never_settled")]), "{}", said.all());
+    said.expect_code(99).expect("`told.value` rises by").expect("no stage held: the ceiling is under 2 VUs");
 }
 
 #[test]

@@ -26,13 +26,41 @@ pub(super) fn check(lint: &Lint, plan: &ResolvedPlan, diagnostics: &mut Diagnost
             for flat in numbers {
                 let mut of = plan.references.iter().filter(|reference| reference.number == flat.number);
                 let Some(reference) = of.find(|reference| !seen.contains(&reference.span)) else { continue };
-                if let Some(found) = few(lint, scenario, number, flat, *window, reference) {
+                let found = seldom(lint, plan, flat, *window, reference)
+                    .or_else(|| few(lint, scenario, number, flat, *window, reference));
+                if let Some(found) = found {
                     seen.insert(reference.span);
                     diagnostics.push(found);
                 }
             }
         }
     }
+}
+
+/// Too few looks at a scraped metric.
+fn seldom(
+    lint: &Lint,
+    plan: &ResolvedPlan,
+    flat: &Flat,
+    window: Duration,
+    reference: &Reference,
+) -> Option<Diagnostic> {
+    let every = plan.scrapes.get(&flat.number.metric)?.every;
+    let looks = window.as_secs_f64() / every.as_secs_f64();
+    if looks >= POINTS {
+        return None;
+    }
+    let (every, window) = (show_duration(every), show_duration(window));
+    let message = format!(
+        "`{}` is looked at every {every}, {} times in a window of {window}, and {POINTS} are needed to tell a trend",
+        flat.number,
+        looks.floor()
+    );
+    Some(
+        Diagnostic::warning(lint.code, reference.span, message)
+            .note("a stage that cannot be told to have settled ends the scenario, and the run is invalid")
+            .help("scrape it more often, with `every` beside `scrape`, or write a longer `window`"),
+    )
 }
 
 fn few(

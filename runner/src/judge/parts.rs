@@ -78,6 +78,10 @@ impl Facts<'_> {
 
     /// Whether the stage that a gate judges has been played to its end.
     pub(crate) fn is_over(&self, gate: &Gate) -> bool {
+        // A breach ends a search, never the run.
+        if matches!(gate.over, Over::EachStage(_)) {
+            return false;
+        }
         let Over::Stage { scenario, number } = &gate.over else { return true };
         let demand = self.graph.scenarios.iter().find(|s| s.name == *scenario).map(|s| &s.demand);
         let end = demand.and_then(|demand| demand.stage(*number)).map(|(_, end)| micros(end));

@@ -23,7 +23,7 @@ pub(super) fn history(args: &HistoryArgs, world: &World) -> Result<Exit, Stop> {
     let shown = &entries[entries.len().saturating_sub(args.last)..];
     print(&match args.format {
         HistoryFormat::Terminal => {
-            let runs = if entries.len() == 1 { "1 run".into() } else { format!("{} runs", entries.len()) };
+            let runs = planc::units::count(entries.len(), "run");
             let title = format!("{} ({}), {runs} in {}", graph.plan, graph.profile, store.display());
             table::render(&title, shown, streak.as_ref())
         }

@@ -3,8 +3,8 @@
 use super::streak::when;
 use super::{Entry, Record, Streak};
 use crate::exit::Exit;
-use crate::report::terminal::{DIM, GREEN, RED, RESET, grouped, word};
-use planc::units::show_duration;
+use crate::report::terminal::{DIM, GREEN, RED, RESET, word};
+use planc::units::{grouped, show_duration};
 use serde_json::json;
 use std::time::Duration;
 

@@ -5,3 +5,4 @@ mod chat;
 mod sentry;
 mod short;
 mod table;
+mod veza;

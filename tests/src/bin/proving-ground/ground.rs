@@ -11,6 +11,7 @@ use crate::stats::Stats;
 use crate::telemetry::Queue;
 use crate::tokens::TokenCache;
 use crate::traces::Traces;
+use crate::tracks::TrackCache;
 use crate::window::MinuteWindow;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, RwLock};
@@ -30,6 +31,7 @@ pub(crate) struct Ground {
     pub(crate) admin_key: Option<String>,
     pub(crate) token_pepper: String,
     pub(crate) tokens: TokenCache,
+    pub(crate) tracks: TrackCache,
     pub(crate) passwords: Passwords,
     pub(crate) chat_latency: Duration,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
@@ -54,6 +56,7 @@ impl Ground {
             admin_key: arguments.admin_key.clone(),
             token_pepper: arguments.token_pepper.clone(),
             tokens: TokenCache::default(),
+            tracks: TrackCache::default(),
             passwords: Passwords::new(arguments.auth_cost)?,
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),

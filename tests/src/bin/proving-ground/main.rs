@@ -1,8 +1,9 @@
 //! `proving-ground`: the reference target server that the load tests of this project run against.
 //!
 //! One process plays several systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
-//! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a warehouse that an ERP pushes into (`/api/v1/inbound`)
-//! and their token administration (`/api/admin`). Beside them stand bench endpoints that need no database, and switches under `/_` that break the server on purpose.
+//! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a warehouse that an ERP pushes into (`/api/v1/inbound`), a music
+//! platform (`/api/v1/tracks`, `/api/v1/marketplace`) and their token administration (`/api/admin`). Beside them stand
+//! bench endpoints that need no database, and switches under `/_` that break the server on purpose.
 
 mod accounts;
 mod acme;
@@ -34,6 +35,7 @@ mod stats;
 mod telemetry;
 mod tokens;
 mod traces;
+mod tracks;
 mod window;
 
 use clap::Parser;

@@ -6,6 +6,7 @@ use crate::socket::Peer;
 use crate::stats::Counter;
 use crate::{
     accounts, acme, admin, agents, bench, certificates, chat, control, health, inbound, telemetry, tokens,
+    tracks,
 };
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -30,6 +31,7 @@ pub(crate) fn router(ground: Shared) -> Router {
     accounts::routes(&mut routes);
     chat::routes(&mut routes);
     inbound::routes(&mut routes);
+    tracks::routes(&mut routes);
     let not_found = from_fn_with_state(routes.observed("unmatched".to_owned()), observe);
     let not_allowed = from_fn_with_state(routes.observed("method not allowed".to_owned()), observe);
     routes

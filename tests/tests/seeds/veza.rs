@@ -42,7 +42,7 @@ impl Staging {
         command.args(["apply", PLAN, "--out", out.arg()]);
         for set in [
             "upload_vus=3",
-            "stream_vus=12",
+            "stream_vus=16",
             "browse_vus=66",
             "checkout_vus=8",
             "duration=12s",

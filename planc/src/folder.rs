@@ -21,12 +21,14 @@ pub(crate) fn parts(files: &dyn Files, paths: &[String]) -> Result<Vec<Part>, St
         for file in listed(files, path)? {
             add(&mut out, file.clone(), None);
             if suite::is_suite(files, &file) {
-                let ReadSuite { suite, .. } = suite::read(files, &file);
-                for plan in suite.into_iter().flat_map(|suite| suite.plans) {
+                let ReadSuite { suite, plans, .. } = suite::read(files, &file);
+                for plan in &plans {
                     add(&mut out, plan.path.clone(), None);
-                    if plan.profile.is_some() || !plan.set.is_empty() {
-                        add(&mut out, plan.path, Some((plan.profile, plan.set)));
-                    }
+                }
+                // What a suite gives is tried once it is known to be taken.
+                let with = suite.into_iter().flat_map(|suite| suite.plans);
+                for plan in with.filter(|plan| plan.profile.is_some() || !plan.set.is_empty()) {
+                    add(&mut out, plan.path, Some((plan.profile, plan.set)));
                 }
             }
         }

@@ -48,6 +48,8 @@ pub struct ReadSuite {
     pub diagnostics: Diagnostics,
     /// The suite, unless there is an error.
     pub suite: Option<Suite>,
+    /// Its plans as far as they can be read, in any case: what is wrong in them is told too.
+    pub plans: Vec<SuitePlan>,
 }
 
 /// Whether a file is a suite: it says `suite:` and is no plan.
@@ -65,18 +67,21 @@ pub fn is_plan(path: &str, text: &str) -> bool {
 /// Reads a suite and finds out whether its plans are there and take what it gives them.
 pub fn read(files: &dyn Files, path: &str) -> ReadSuite {
     let parse::LoadedSuite { sources, mut diagnostics, suite } = parse::load_suite(files, path);
+    let mut readable = Vec::new();
     let suite = suite.and_then(|written| {
         unique(&written.plans, &mut diagnostics);
         for plan in &written.plans {
             known_needs(plan, &written.plans, &mut diagnostics);
-            takes(files, &join(path, &plan.path.value), plan, &mut diagnostics);
+            if takes(files, &join(path, &plan.path.value), plan, &mut diagnostics) {
+                readable.push(given(path, plan));
+            }
         }
         let order = order(&written.plans, &mut diagnostics);
         let plans = order.into_iter().map(|at| given(path, &written.plans[at])).collect();
         Some(Suite { name: written.name?.value, plans, fail_fast: written.fail_fast })
     });
     let suite = suite.filter(|_| !diagnostics.has_errors());
-    ReadSuite { sources, diagnostics, suite }
+    ReadSuite { sources, diagnostics, suite, plans: readable }
 }
 
 fn given(suite: &str, plan: &WrittenPlan) -> SuitePlan {
@@ -115,15 +120,15 @@ fn known_needs(plan: &WrittenPlan, plans: &[WrittenPlan], diagnostics: &mut Diag
     }
 }
 
-/// Whether the plan is there and has the profile and the inputs that are named.
-fn takes(files: &dyn Files, path: &str, plan: &WrittenPlan, diagnostics: &mut Diagnostics) {
+/// Whether the plan is there; it must have the profile and the inputs that are named.
+fn takes(files: &dyn Files, path: &str, plan: &WrittenPlan, diagnostics: &mut Diagnostics) -> bool {
     if let Err(error) = files.read(path) {
         let message = format!("cannot read `{path}`: {error}");
         diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, plan.path.span, message));
-        return;
+        return false;
     }
     // What is wrong in the plan itself is told with the plan.
-    let Some(known) = parse::load_plan(files, path).plan else { return };
+    let Some(known) = parse::load_plan(files, path).plan else { return true };
     let profiles = || known.profiles.iter().map(|profile| profile.name.value.as_str());
     if let Some(profile) = &plan.profile
         && profile.value != DEFAULT_PROFILE
@@ -137,6 +142,7 @@ fn takes(files: &dyn Files, path: &str, plan: &WrittenPlan, diagnostics: &mut Di
         let message = format!("`{}` has no input `{}`", plan.path.value, name.value);
         diagnostics.push(meant(codes::UNKNOWN_INPUT, name, message, inputs().collect()));
     }
+    true
 }
 
 fn meant(code: crate::diagnostic::Code, word: &Word, message: String, known: Vec<&str>) -> Diagnostic {

@@ -243,6 +243,16 @@ fn labels(items: &[CompletionItem]) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn a_suite_is_told_what_is_wrong_between_its_plans() {
+    let folder = Folder::new("suite");
+    let mut editor = Editor::start(ClientCapabilities::default()).await;
+    let url = folder.url("plans/suite.yaml");
+    editor.open(&url, "suite: all\nplans: [{ plan: plan.yaml, needs: [plam] }]\n");
+    let found = editor.diagnostics(&url, Some(1)).await;
+    assert_eq!(found.iter().map(show).collect::<Vec<_>>(), ["1:35 P0211 `plam` is no plan of this suite"]);
+}
+
+#[tokio::test]
 async fn open_edit_diagnostics_hover_completion_definition() {
     let folder = Folder::new("all");
     let mut editor = Editor::start(ClientCapabilities::default()).await;

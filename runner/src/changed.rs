@@ -85,7 +85,7 @@ impl Changes {
         if let Some(file) = self.files.iter().find(wanted) {
             return Decision::Run(format!("`{file}` changed since {}", self.base));
         }
-        let own: Vec<String> = own.iter().filter_map(|path| self.from_root(path)).collect();
+        let own: Vec<String> = own.iter().filter_map(|path| self.in_repository(path)).collect();
         if let Some(file) = self.files.iter().find(|file| own.contains(file)) {
             return Decision::Run(format!("the plan's own `{file}` changed since {}", self.base));
         }
@@ -96,7 +96,7 @@ impl Changes {
         })
     }
 
-    fn from_root(&self, path: &Path) -> Option<String> {
+    fn in_repository(&self, path: &Path) -> Option<String> {
         absolute(path).strip_prefix(&self.root).ok()?.to_str().map(str::to_owned)
     }
 }

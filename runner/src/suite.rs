@@ -64,7 +64,7 @@ pub fn asked(paths: &[String]) -> Result<Asked, Unusable> {
 }
 
 fn read(path: &str) -> Result<Suite, Unusable> {
-    let ReadSuite { sources, diagnostics, suite } = suite::read(&Disk, path);
+    let ReadSuite { sources, diagnostics, suite, .. } = suite::read(&Disk, path);
     suite.ok_or_else(|| {
         let findings = Findings::from_diagnostics(sources, diagnostics);
         Unusable::Rejected(render::terminal(&findings, View { color: true, coverage: false }))

@@ -50,7 +50,7 @@ fn history(old: Option<History>, new: Option<History>, out: &mut Vec<Change>) {
     let said = |asked: Option<History>| match asked {
         None => "no streak is asked for".to_string(),
         Some(History { streak, per }) => {
-            format!("{} must be green in a row", crate::units::count(u64::from(streak), per.as_str()))
+            format!("{} must be green in a row", crate::units::count(streak, per.as_str()))
         }
     };
     // A day may hold many runs, and needs another to follow: it is worth more than a run.

@@ -9,6 +9,7 @@ use lsp_types::{
 use planc::diagnostic::{Diagnostic, Level};
 use planc::ide::{Document, Sort};
 use planc::source::{SourceMap, Span};
+use planc::suite;
 use planc::{Compilation, Files, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +37,8 @@ pub(super) struct Checked {
     pub(super) findings: BTreeMap<String, Vec<Finding>>,
 }
 
-/// Checks a plan in every profile, or a fixture alone; any other YAML has no findings.
+/// Checks a plan in every profile, a fixture alone, or what is between the plans of a suite; any other YAML has no
+/// findings.
 pub(super) fn check(files: &Overlay<'_>, path: &str, units: Units, today: Date) -> Checked {
     let options = Options { today: Some(today), ..Options::default() };
     let asked = Asked::of(files);
@@ -44,7 +46,9 @@ pub(super) fn check(files: &Overlay<'_>, path: &str, units: Units, today: Date) 
     let compilation = match sort {
         Some(Sort::Plan) => planc::check(&asked, path, &options),
         Some(Sort::Fixture) => planc::compile_fixture(&asked, path, &options),
-        None if too_long(files, path) => planc::check(&asked, path, &options),
+        None if too_long(files, path) || suite::is_suite(&asked, path) => {
+            planc::check(&asked, path, &options)
+        }
         None => Compilation::default(),
     };
     let Compilation { sources, diagnostics, .. } = compilation;

@@ -54,7 +54,7 @@ fn occasions(out: &mut String, graph: &ExecutionGraph) {
         out.push_str(&format!("run when {} changed{branches}\n", when.paths.join(", ")));
     }
     if let Some(History { streak, per }) = graph.history {
-        let what = count(u64::from(streak), per.as_str());
+        let what = count(streak, per.as_str());
         out.push_str(&format!("accepted after {what} in a row that are green\n"));
     }
 }

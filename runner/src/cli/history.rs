@@ -1,7 +1,7 @@
 //! `runner history`: the runs of a plan, and how many in a row were green.
 
 use super::arguments::{HistoryArgs, HistoryFormat};
-use super::{Stop, load, print, store, tell};
+use super::{Stop, load, print, store};
 use crate::exit::Exit;
 use crate::history::{self, Entry, table};
 use crate::plan::Loaded;
@@ -12,8 +12,8 @@ pub(super) fn history(args: &HistoryArgs, world: &World) -> Result<Exit, Stop> {
     if args.no_color {
         anstream::ColorChoice::Never.write_global();
     }
-    let Loaded { graph, warnings, .. } = load(&args.plan, &args.inputs, world)?;
-    tell(&warnings);
+    // What is doubtful in the plan was told when it was run.
+    let Loaded { graph, .. } = load(&args.plan, &args.inputs, world)?;
     let store = store(args.history.as_deref(), world);
     let all =
         history::read(&store, &graph.plan).map_err(|why| Stop(Exit::Usage, format!("error: {why}\n")))?;
@@ -23,7 +23,7 @@ pub(super) fn history(args: &HistoryArgs, world: &World) -> Result<Exit, Stop> {
     let shown = &entries[entries.len().saturating_sub(args.last)..];
     print(&match args.format {
         HistoryFormat::Terminal => {
-            let runs = if entries.len() == 1 { "1 run".into() } else { format!("{} runs", entries.len()) };
+            let runs = planc::units::count(entries.len(), "run");
             let title = format!("{} ({}), {runs} in {}", graph.plan, graph.profile, store.display());
             table::render(&title, shown, streak.as_ref())
         }

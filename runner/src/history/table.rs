@@ -3,8 +3,8 @@
 use super::streak::when;
 use super::{Entry, Record, Streak};
 use crate::exit::Exit;
-use crate::report::terminal::{DIM, GREEN, RED, RESET, grouped, word};
-use planc::units::show_duration;
+use crate::report::terminal::{DIM, GREEN, RED, RESET, word};
+use planc::units::{grouped, show_duration};
 use serde_json::json;
 use std::time::Duration;
 
@@ -87,7 +87,10 @@ fn cells(record: &Record) -> [String; 10] {
         format!("{} {}", record.exit, word(record.status)),
         short(&record.graph_id),
         record.machine_id.clone(),
-        show_duration(Duration::from_secs(record.load_us / 1_000_000)),
+        show_duration(match Duration::from_micros(record.load_us) {
+            short if short.as_secs() < 10 => Duration::from_millis(record.load_us / 1_000),
+            long => Duration::from_secs(long.as_secs()),
+        }),
         grouped(record.requests),
         failed,
         time(record.p50_us),

@@ -6,3 +6,4 @@ mod chat;
 mod sentry;
 mod short;
 mod table;
+mod veza;

@@ -14,6 +14,7 @@ use crate::telemetry::Queue;
 use crate::tls;
 use crate::tokens::TokenCache;
 use crate::traces::Traces;
+use crate::tracks::TrackCache;
 use crate::window::MinuteWindow;
 use crate::x509::Authority;
 use axum::http::StatusCode;
@@ -34,6 +35,7 @@ pub(crate) struct Ground {
     pub(crate) admin_key: Option<String>,
     pub(crate) token_pepper: String,
     pub(crate) tokens: TokenCache,
+    pub(crate) tracks: TrackCache,
     pub(crate) passwords: Passwords,
     pub(crate) chat_latency: Duration,
     pub(crate) dice_latency: Duration,
@@ -65,6 +67,7 @@ impl Ground {
             admin_key: arguments.admin_key.clone(),
             token_pepper: arguments.token_pepper.clone(),
             tokens: TokenCache::default(),
+            tracks: TrackCache::default(),
             passwords: Passwords::new(arguments.auth_cost)?,
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
             dice_latency: Duration::from_millis(arguments.dice_latency_ms),

@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 
 pub(crate) fn routes(routes: &mut Routes) {
     routes.get("/api/health", health);
+    routes.get("/api/v1/health", health);
 }
 
 async fn health(State(ground): State<Shared>) -> Result<Json<Value>, Failure> {

@@ -2,8 +2,9 @@
 //!
 //! One process plays several systems on a real Postgres: a certificate manager (`/api/v1`, `/acme`), a chat
 //! backend (`/api/auth`, `/api/sessions`, `/api/chat`), a warehouse that an ERP pushes into (`/api/v1/inbound`), a
-//! casino (`/api/casino`) and their token administration (`/api/admin`). Beside them stand bench endpoints that need no
-//! database, and switches under `/_` that break the server on purpose.
+//! casino (`/api/casino`), a music platform (`/api/v1/tracks`, `/api/v1/marketplace`) and their token administration
+//! (`/api/admin`). Beside them stand bench endpoints that need no database, and switches under `/_` that break the
+//! server on purpose.
 
 mod accounts;
 mod acme;
@@ -39,6 +40,7 @@ mod telemetry;
 mod tls;
 mod tokens;
 mod traces;
+mod tracks;
 mod window;
 mod x509;
 

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Error};
 const LOCK: i64 = 0x70_6c_61_6e_63;
 
 /// Version, name, statements. Numbers have gaps: they are those of the systems this schema is modelled on.
-const MIGRATIONS: [(i32, &str, &str); 10] = [
+const MIGRATIONS: [(i32, &str, &str); 11] = [
     (1, "certctl", include_str!("migrations/01_certctl.sql")),
     (20, "chat", include_str!("migrations/20_chat.sql")),
     (30, "tokens", include_str!("migrations/30_tokens.sql")),
@@ -16,6 +16,7 @@ const MIGRATIONS: [(i32, &str, &str); 10] = [
     (50, "acme", include_str!("migrations/50_acme.sql")),
     (60, "audit_log_chain_head", include_str!("migrations/60_audit_log_chain_head.sql")),
     (61, "inbound", include_str!("migrations/61_inbound.sql")),
+    (70, "tracks", include_str!("migrations/70_tracks.sql")),
     (80, "casino", include_str!("migrations/80_casino.sql")),
 ];
 

@@ -6,7 +6,7 @@ use crate::socket::Peer;
 use crate::stats::Counter;
 use crate::{
     accounts, acme, admin, agents, bench, casino, certificates, chat, control, health, inbound, telemetry,
-    tokens,
+    tokens, tracks,
 };
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -32,6 +32,7 @@ pub(crate) fn router(ground: Shared) -> Router {
     chat::routes(&mut routes);
     inbound::routes(&mut routes);
     casino::routes(&mut routes);
+    tracks::routes(&mut routes);
     let not_found = from_fn_with_state(routes.observed("unmatched".to_owned()), observe);
     let not_allowed = from_fn_with_state(routes.observed("method not allowed".to_owned()), observe);
     routes

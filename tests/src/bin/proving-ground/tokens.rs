@@ -13,8 +13,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Every scope there is.
-pub(crate) const SCOPES: [&str; 5] =
-    ["agents.heartbeat", "agents.read", "certificates.read", "certificates.renew", "inbound.write"];
+pub(crate) const SCOPES: [&str; 8] = [
+    "agents.heartbeat",
+    "agents.read",
+    "certificates.read",
+    "certificates.renew",
+    "inbound.write",
+    "orders.write",
+    "tracks.read",
+    "tracks.upload",
+];
 
 /// How long a token found in the database is believed without asking again.
 const BELIEVED: Duration = Duration::from_secs(3);

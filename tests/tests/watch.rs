@@ -206,7 +206,10 @@ fn triage_ends_the_load_and_keeps_what_it_saw_at_that_moment() {
     let evidence = out.evidence();
     let record = &evidence["triage"][0];
     assert_eq!((&record["name"], &record["ended"]), (&json!("the queue grows"), &json!(true)));
-    assert!(evidence["load"]["duration_us"].as_u64().expect("a duration") < 6_000_000, "it ended before its time");
+    assert!(
+        evidence["load"]["duration_us"].as_u64().expect("a duration") < 6_000_000,
+        "it ended before its time"
+    );
     let text = |look: usize, key: &str| record["looks"][look][key].as_str().unwrap_or_default().to_owned();
     assert!(text(0, "output").contains("bullmq_queue_jobs{queue=\"jobs\",state=\"wait\"}"), "{record:#}");
     assert!(text(1, "output").contains("\"state\":"), "{record:#}");
@@ -230,7 +233,8 @@ fn triage_says_what_to_adjust_and_how_to_resume() {
     let faults = json!({ "path_prefix": "/api/v1/agents", "error_share": 0.5 });
     staging.ground.send("PUT", "/_faults", Some(faults));
     let said = running.finish().expect_code(99);
-    said.expect("triage `errors` ended the load").expect("restart the service, then resume with `--from-stage storm:1`");
+    said.expect("triage `errors` ended the load")
+        .expect("restart the service, then resume with `--from-stage storm:1`");
     judge(&out);
 }
 

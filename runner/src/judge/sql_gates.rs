@@ -191,7 +191,7 @@ impl Facts<'_> {
 }
 
 /// A reference as a gate that any sample passes.
-fn as_gate(of: &MetricRef, steps: &[StepId]) -> Gate {
+pub(super) fn as_gate(of: &MetricRef, steps: &[StepId]) -> Gate {
     Gate {
         metric: of.metric.clone(),
         selector: of.selector.clone(),

@@ -16,7 +16,9 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, SqlGateRecord, StageOutcome, TriageRecord};
+use crate::evidence::{
+    End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, SqlGateRecord, StageOutcome, TriageRecord,
+};
 use crate::exit::Exit;
 use gates::Facts;
 pub(crate) use gates::{Unit, kind_of, show, walk};
@@ -401,7 +403,8 @@ impl Case<'_> {
     fn stage_at(&self, at_us: u64) -> Option<(&str, u32)> {
         self.scenarios().find_map(|(scenario, record)| {
             let played = self.load.stages.iter().filter(|stage| stage.scenario == scenario.name);
-            let begun = played.filter(|stage| stage.began_us <= at_us && stage.outcome != StageOutcome::NotRun);
+            let begun =
+                played.filter(|stage| stage.began_us <= at_us && stage.outcome != StageOutcome::NotRun);
             if let Some(number) = begun.map(|stage| stage.number).max() {
                 return Some((scenario.name.as_str(), number));
             }

@@ -133,7 +133,7 @@ fn stages(out: &mut String, verdict: &Verdict) {
 }
 
 fn triage(out: &mut String, evidence: &Evidence) {
-    let lines = super::terminal::triage(evidence);
+    let lines = super::terminal::triage(evidence, usize::MAX);
     if !lines.is_empty() {
         out.push_str(&format!("<h2>Triage</h2>\n<pre>{}</pre>\n", escape(&lines.join("\n"))));
     }

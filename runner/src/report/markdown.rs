@@ -85,7 +85,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         }
         out.push_str("\n</details>\n");
     }
-    let triage = super::terminal::triage(evidence);
+    let triage = super::terminal::triage(evidence, 100);
     if !triage.is_empty() {
         out.push_str("\n<details><summary>Triage</summary>\n\n");
         // Indented, so that nothing that was looked up is read as markup.

@@ -185,6 +185,8 @@ pub(crate) struct Plan {
     pub(crate) thresholds: Vec<Threshold>,
     /// Sorted by name.
     pub(crate) sql_gates: Vec<SqlGate>,
+    /// In the order of writing.
+    pub(crate) triage: Vec<Triage>,
     pub(crate) health: Health,
     pub(crate) report: Report,
     pub(crate) when_to_run: Option<graph::WhenToRun>,
@@ -835,6 +837,43 @@ pub(crate) struct SqlGate {
     pub(crate) level: Option<Spanned<graph::GateLevel>>,
     /// What stands in each `metric('…')`; `None` for those that are wrong.
     pub(crate) metrics: Vec<(String, Option<MetricRef>)>,
+}
+
+/// One entry of `triage:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Triage {
+    pub(crate) span: Span,
+    pub(crate) name: Option<Word>,
+    /// `None` when it was wrong, and reported.
+    pub(crate) when: Option<When>,
+    pub(crate) lasts: Option<Typed<Duration>>,
+    pub(crate) cause: Option<Word>,
+    pub(crate) evidence: Vec<Look>,
+    pub(crate) decision: Option<Word>,
+}
+
+/// How a cause shows.
+#[derive(Debug, Clone)]
+pub(crate) enum When {
+    Gate,
+    /// The number, and the whole condition.
+    Metric(MetricRef, Text),
+}
+
+/// One look at the world.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) at: LookAt,
+    pub(crate) within: Option<Typed<Duration>>,
+}
+
+/// Where triage looks.
+#[derive(Debug, Clone)]
+pub(crate) enum LookAt {
+    Sql(Text),
+    Http(Box<Request>),
+    Promql { span: Span, query: Word, at: Option<Text> },
+    Command(Vec<Text>),
 }
 
 /// `health:`.

@@ -286,6 +286,7 @@ fn raise(graph: &ExecutionGraph, nowhere: Span) -> Option<ResolvedPlan> {
         gates: Vec::new(),
         references: Vec::new(),
         sql_gates: Vec::new(),
+        triage: Vec::new(),
         health: graph.health.clone(),
         health_places: HealthPlaces::default(),
         report: graph.report.clone(),

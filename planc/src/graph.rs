@@ -16,6 +16,7 @@ mod occasions;
 mod scrapes;
 mod sql_gates;
 mod steps;
+mod triage;
 
 use crate::units::PartsPerMillion;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,7 @@ pub use occasions::*;
 pub use scrapes::*;
 pub use sql_gates::*;
 pub use steps::*;
+pub use triage::*;
 
 /// A JSON value. `serde_json`'s default map is sorted, which makes it canonical.
 pub type Json = serde_json::Value;
@@ -95,6 +97,9 @@ pub struct ExecutionGraph {
     /// What the database must hold after the load, in order of name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sql_gates: Vec<SqlGate>,
+    /// What is looked at when something breaks, in the order in which a person would look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triage: Vec<Triage>,
     /// Limits of the generator's own health.
     pub health: HealthLimits,
     /// Outputs asked for.

@@ -44,6 +44,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         scenarios: plan.scenarios.into_iter().map(|scenario| scenario.scenario).collect(),
         gates: plan.gates.into_iter().map(|gate| gate.gate).collect(),
         sql_gates: plan.sql_gates.into_iter().map(|gate| gate.gate).collect(),
+        triage: plan.triage,
         health: plan.health,
         report: plan.report,
         when_to_run: plan.when_to_run,

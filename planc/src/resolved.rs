@@ -51,6 +51,7 @@ pub(crate) struct ResolvedPlan {
     pub(crate) references: Vec<Reference>,
     /// Sorted by name.
     pub(crate) sql_gates: Vec<SqlGate>,
+    pub(crate) triage: Vec<graph::Triage>,
     pub(crate) health: graph::HealthLimits,
     pub(crate) health_places: HealthPlaces,
     pub(crate) report: graph::Report,

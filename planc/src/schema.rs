@@ -31,6 +31,7 @@ pub fn plan() -> Json {
             ("teardown", list("Steps played once after it, whatever happened, then programs.", teardown)),
             ("scenarios", named("Who does what, when and how much.", local("scenario"))),
             ("thresholds", thresholds()),
+            ("triage", triage()),
             ("health", health()),
             ("report", report()),
             ("when_to_run", when_to_run()),
@@ -840,6 +841,34 @@ fn sql_gate() -> Json {
     ))
 }
 
+fn triage() -> Json {
+    let mut look = request_keys();
+    look.extend([
+        ("sql", text("A statement on the plan's database, read only; its rows are kept.")),
+        ("promql", text("An instant query of a Prometheus server.")),
+        ("at", text("That server's base URL, within `allow_hosts`.")),
+        ("command", list("A program and its arguments.", local("template"))),
+        ("within", described("Time that it may take; 5s unless given.", local("duration"))),
+    ]);
+    let entry = object(
+        &["when", "cause"],
+        &[
+            ("name", text("Its name, for people.")),
+            (
+                "when",
+                text(
+                    "`gate`, or a condition such as `http_req_duration{name:bet}.p95 > 500ms` on the last 10 s.",
+                ),
+            ),
+            ("for", described("How long it must hold without a break.", local("duration"))),
+            ("cause", text("The likely cause.")),
+            ("evidence", one_or_many("What is looked at, and kept.", object(&[], &look))),
+            ("decision", text("`continue`, `halt`, or in words what to adjust before the load is resumed.")),
+        ],
+    );
+    list("What is looked at when something breaks, in the order in which a person would look.", entry)
+}
+
 fn health() -> Json {
     let strain = |name| (name, local("share"));
     let keys = [
@@ -1023,6 +1052,18 @@ thresholds:
     expect: { value: "{{ metric('http_reqs{status:201}') }}" }
     increase: true
     within: 5s
+triage:
+  - name: pool exhaustion
+    when: "http_req_duration{scenario:agent_storm}.p95 > 500ms"
+    for: 10s
+    cause: the pool of connections is too small
+    evidence:
+      - sql: "select state, count(*) from pg_stat_activity group by 1"
+      - { get: /metrics, within: 2s }
+      - { promql: "sum(rate(calls_total[1m]))", at: "http://127.0.0.1:9090" }
+      - { command: [dmesg, -T] }
+    decision: make the pool larger
+  - { when: gate, cause: something else, evidence: { get: /metrics }, decision: halt }
 report:
   summary: loadtest-summary.json
   html: report.html

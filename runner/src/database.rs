@@ -112,6 +112,43 @@ pub async fn query_within(
     }
 }
 
+/// The rows of a statement as lines of JSON, `most` of them, as [`query_within`] asks.
+pub async fn rows_within(
+    url: &str,
+    statement: &Template,
+    values: &Values,
+    limit: Duration,
+    most: usize,
+) -> Result<String, String> {
+    let (text, parameters) = bind(statement, values)?;
+    let asked = async {
+        let failed = |error: tokio_postgres::Error| chain(&error);
+        let mut client = connect(url).await?;
+        client.batch_execute(&timeout_setting(limit)).await.map_err(failed)?;
+        let transaction = client.build_transaction().read_only(true).start().await.map_err(failed)?;
+        // Only the server can write every type as text.
+        let text = text.trim().trim_end_matches(';');
+        let text = format!("select row_to_json(q)::text from ({text}) q limit {}", most + 1);
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+        let rows = transaction.query(&text, &parameters).await.map_err(failed)?;
+        let mut lines: Vec<String> = Vec::new();
+        for row in rows.iter().take(most) {
+            lines.push(row.try_get(0).map_err(failed)?);
+        }
+        match rows.len() {
+            0 => lines.push("no row".into()),
+            n if n > most => lines.push(format!("… more than {most} rows")),
+            _ => {}
+        }
+        Ok(lines.join("\n"))
+    };
+    match tokio::time::timeout(limit + GRACE, asked).await {
+        Ok(rows) => rows,
+        Err(_) => Err(format!("no answer within {}", show_duration(limit))),
+    }
+}
+
 /// What a server does with a statement that takes too long.
 fn timeout_setting(limit: Duration) -> String {
     format!("set statement_timeout = {}", limit.as_millis().max(1))

@@ -45,6 +45,50 @@ pub struct Evidence {
     /// What gates in SQL were told, in the graph's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sql_gates: Vec<SqlGateRecord>,
+    /// What triage found, in the order in which it broke.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triage: Vec<TriageRecord>,
+}
+
+/// An entry of the plan's triage whose condition held, and what was looked up at that moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriageRecord {
+    /// The entry.
+    pub name: String,
+    /// The likely cause, as the plan says it.
+    pub cause: String,
+    /// What was seen.
+    pub seen: String,
+    /// When, microseconds since the load's start.
+    pub at_us: u64,
+    /// It broke only when the load was over.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at_end: bool,
+    /// The generator was late in that second, which may be the cause of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub generator_late: bool,
+    /// It ended the load.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ended: bool,
+    /// What was looked at.
+    pub looks: Vec<LookRecord>,
+}
+
+/// One look at the world.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookRecord {
+    /// What was asked, in a line.
+    pub what: String,
+    /// What it gave; never a secret.
+    pub output: String,
+    /// There was more of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cut: bool,
+    /// Why it gave nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How long it took.
+    pub milliseconds: u64,
 }
 
 /// What a gate in SQL was told.

@@ -7,6 +7,7 @@ mod generator;
 mod parts;
 mod pool;
 mod reasons;
+mod recent;
 mod scrapes;
 mod silence;
 mod sql_gates;
@@ -15,12 +16,15 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, SqlGateRecord};
+use crate::evidence::{
+    End, Evidence, LoadRecord, NodeOutcome, ScenarioRecord, SqlGateRecord, StageOutcome, TriageRecord,
+};
 use crate::exit::Exit;
 use gates::Facts;
 pub(crate) use gates::{Unit, kind_of, show, walk};
-use planc::graph::{ExecutionGraph, GateLevel, MetricKind, Scenario, SqlGate, StepKind};
+use planc::graph::{Decision, ExecutionGraph, GateLevel, MetricKind, Scenario, SqlGate, StepKind};
 use planc::units::show_duration;
+pub(crate) use recent::Recent;
 use serde::{Serialize, Serializer};
 pub(crate) use sql_gates::sql_value;
 pub(crate) use stages::told as stage_told;
@@ -258,6 +262,23 @@ pub fn judge_smoke(graph: &ExecutionGraph, load: &LoadRecord, aborted: Option<&s
     reasons
 }
 
+/// A gate that decides and whose breach stands now that the load is over.
+pub(crate) fn broken_gate(
+    graph: &ExecutionGraph,
+    load: &LoadRecord,
+    told: &[SqlGateRecord],
+    run_id: &str,
+    skipped: BTreeSet<String>,
+) -> Option<String> {
+    let graph = &*stages::as_ran(graph, load);
+    let facts = Facts::new(graph, load, skipped.clone());
+    let mut results: Vec<GateResult> = graph.gates.iter().map(|gate| facts.gate(gate)).collect();
+    results.extend(in_sql(graph, load, told, run_id, skipped));
+    let broken =
+        |result: &&GateResult| !result.advisory && result.state == GateState::Fail && result.breach_stands;
+    results.iter().find(broken).map(gate_text)
+}
+
 /// The gate with `abort_on_fail` whose breach stands at this moment of the load, if any.
 pub fn aborting_gate(graph: &ExecutionGraph, load: &LoadRecord) -> Option<String> {
     let elapsed = Duration::from_micros(load.duration_us);
@@ -345,11 +366,54 @@ impl Case<'_> {
             }
         }
         out.extend(self.unsettled());
+        for record in self.evidence.triage.iter().filter(|record| record.ended) {
+            out.push(cause(CauseKind::Target, self.triage_text(record)));
+        }
         out.extend(self.silences());
         if !out.is_empty() {
+            for record in self.evidence.triage.iter().filter(|record| !record.ended) {
+                out.push(cause(CauseKind::Target, self.triage_text(record)));
+            }
             out.extend(self.reasons());
         }
         out
+    }
+
+    /// What triage found, and what to do about it.
+    fn triage_text(&self, record: &TriageRecord) -> String {
+        let at = show_duration(Duration::from_secs(record.at_us / 1_000_000));
+        let when = if record.at_end { "after the load".to_owned() } else { format!("after {at}") };
+        let ended = if record.ended { " ended the load" } else { "" };
+        let mut out = format!("triage `{}`{ended} {when}: {}; {}", record.name, record.seen, record.cause);
+        if record.generator_late {
+            out.push_str("; the generator was late in that second, which may be the cause of it");
+        }
+        let entry = self.graph.triage.iter().find(|entry| entry.name == record.name);
+        if let (true, Some(Decision::Adjust(what))) = (record.ended, entry.map(|entry| &entry.decision)) {
+            let resume = match self.stage_at(record.at_us) {
+                Some((scenario, number)) => format!("resume with `--from-stage {scenario}:{number}`"),
+                None => "run it again".to_owned(),
+            };
+            out.push_str(&format!("; {what}, then {resume}"));
+        }
+        out
+    }
+
+    /// The scenario with stages that was under way at a moment of the load, and which of them.
+    fn stage_at(&self, at_us: u64) -> Option<(&str, u32)> {
+        self.scenarios().find_map(|(scenario, record)| {
+            let played = self.load.stages.iter().filter(|stage| stage.scenario == scenario.name);
+            let begun =
+                played.filter(|stage| stage.began_us <= at_us && stage.outcome != StageOutcome::NotRun);
+            if let Some(number) = begun.map(|stage| stage.number).max() {
+                return Some((scenario.name.as_str(), number));
+            }
+            let own = Duration::from_micros(at_us.checked_sub(record.began_us?)?);
+            scenario.demand.stage(2)?;
+            let within = |number: &u32| scenario.demand.stage(*number).is_some_and(|(_, end)| own < end);
+            let stages = (1..).take_while(|number| scenario.demand.stage(*number).is_some());
+            Some((scenario.name.as_str(), stages.clone().find(within).or(stages.last())?))
+        })
     }
 
     /// Whether a gate that was judged sees the failures of a scenario.
@@ -396,6 +460,7 @@ impl Case<'_> {
             }
         }
         if let End::AbortedByGate { gate } = &self.evidence.end
+            && !self.evidence.triage.iter().any(|record| record.ended)
             && !self.required().any(|gate| gate.state == GateState::Fail)
         {
             out.push(cause(

@@ -74,6 +74,14 @@ impl Masker {
             answer.error.iter_mut().for_each(hide);
             self.hide_json(&mut answer.value);
         }
+        for record in &mut evidence.triage {
+            hide(&mut record.seen);
+            for look in &mut record.looks {
+                hide(&mut look.what);
+                hide(&mut look.output);
+                look.error.iter_mut().for_each(hide);
+            }
+        }
         match &mut evidence.end {
             End::AbortedByGate { gate: text } | End::AbortedByStep { step: text } => hide(text),
             _ => {}

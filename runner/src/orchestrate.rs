@@ -73,6 +73,7 @@ pub fn apply(
         let outcome = run.smoke().and_then(|()| run.setup()).and_then(|()| run.load());
         if outcome.is_ok() {
             run.sql_gates();
+            run.triage_at_end();
         }
         // Whatever happened since the first request: what set-up or load made is taken away again.
         run.teardown();

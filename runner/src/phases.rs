@@ -6,13 +6,16 @@ mod guards;
 mod load;
 mod push;
 mod sql_gates;
+mod triage;
 
 use crate::body::Files;
 use crate::checks::{Prober, Seen};
 use crate::client::Web;
 use crate::database;
 use crate::environment;
-use crate::evidence::{End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Override, SqlGateRecord};
+use crate::evidence::{
+    End, Evidence, LoadRecord, NodeOutcome, NodeRecord, Override, SqlGateRecord, TriageRecord,
+};
 use crate::guards::record;
 use crate::listen::Listener;
 use crate::mask::Masker;
@@ -57,6 +60,7 @@ pub struct Run<'a> {
     tokens_done: bool,
     load: Option<LoadRecord>,
     sql_gates: Vec<SqlGateRecord>,
+    triage: Vec<TriageRecord>,
     began: bool,
 }
 
@@ -102,6 +106,7 @@ impl<'a> Run<'a> {
             tokens_done: false,
             load: None,
             sql_gates: Vec::new(),
+            triage: Vec::new(),
             began: false,
         })
     }
@@ -231,6 +236,7 @@ impl<'a> Run<'a> {
             end,
             load: self.load,
             sql_gates: self.sql_gates,
+            triage: self.triage,
         };
         self.masker.hide_evidence(&mut evidence);
         evidence

@@ -81,6 +81,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
         }],
         gates,
         sql_gates: Vec::new(),
+        triage: Vec::new(),
         health: HealthLimits {
             lateness_p99: Duration::from_millis(10),
             achieved: PartsPerMillion(990_000),
@@ -197,6 +198,7 @@ pub(crate) fn evidence(graph: &ExecutionGraph) -> Evidence {
         end: End::Completed,
         load: Some(load),
         sql_gates: Vec::new(),
+        triage: Vec::new(),
     }
 }
 

@@ -201,6 +201,7 @@ fn small_graph(
         scenarios: Vec::new(),
         gates: Vec::new(),
         sql_gates: Vec::new(),
+        triage: Vec::new(),
         health: HealthLimits {
             lateness_p99: Duration::ZERO,
             achieved: PartsPerMillion(0),

@@ -1,7 +1,8 @@
-//! What a run watches beside its own requests, from end to end: scraped metrics, gates in SQL.
+//! What a run watches beside its own requests, from end to end: scraped metrics, gates in SQL, triage.
 
 use serde_json::{Value, json};
-use tests::{Database, Ground, Out, Said, alone, command, run};
+use std::time::Duration;
+use tests::{Database, Ground, Out, Running, Said, alone, command, run, wait_until};
 
 const KEY: &str = "a-key-that-must-never-be-printed";
 
@@ -19,8 +20,12 @@ impl Staging {
     }
 
     fn command(&self, verb: &[&str], more: &[&str]) -> std::process::Command {
+        self.on("tests/plans/watch.yaml", verb, more)
+    }
+
+    fn on(&self, plan: &str, verb: &[&str], more: &[&str]) -> std::process::Command {
         let mut command = command("runner");
-        command.args(verb).arg("tests/plans/watch.yaml").args(more);
+        command.args(verb).arg(plan).args(more);
         command
             .env("TARGET_URL", &self.ground.url)
             .env("DATABASE_URL", &self.database.url)
@@ -29,7 +34,15 @@ impl Staging {
     }
 
     fn apply(&self, out: &Out, more: &[&str]) -> Said {
-        let said = run(self.command(&["apply"], more).args(["--out", out.arg()]));
+        self.finished(self.command(&["apply"], more), out)
+    }
+
+    fn triage(&self, out: &Out) -> Said {
+        self.finished(self.on("tests/plans/triage.yaml", &["apply"], &[]), out)
+    }
+
+    fn finished(&self, mut command: std::process::Command, out: &Out) -> Said {
+        let said = run(command.args(["--out", out.arg()]));
         assert!(!out.everything().contains(KEY), "the key is in an output");
         said
     }
@@ -168,4 +181,74 @@ fn a_statement_that_the_database_does_not_take_is_told_before_any_load() {
     let said = staging.apply(&out, &[]).expect_code(115);
     said.expect("SQL gate `the audit chain is unbroken`").expect("audit_log_broken_at() does not exist");
     assert_eq!(staging.ground.requests("heartbeat"), 1, "the rehearsal's alone");
+}
+
+#[test]
+fn triage_finds_nothing_where_nothing_breaks() {
+    let _alone = alone();
+    let staging = Staging::start();
+    let out = Out::new();
+    staging.triage(&out).expect_code(0).expect_without("triage `");
+    assert_eq!(out.evidence()["triage"], Value::Null);
+    judge(&out);
+}
+
+#[test]
+fn triage_ends_the_load_and_keeps_what_it_saw_at_that_moment() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.ground.send("PUT", "/_faults", Some(json!({ "queue_stalled": true })));
+    let out = Out::new();
+    let said = staging.triage(&out).expect_code(99);
+    said.expect("triage `the queue grows` ended the load").expect("nobody works the queue off");
+    let verdict = judge(&out);
+    assert!(verdict["causes"][0]["text"].as_str().expect("a text").contains("queue_depth.value > 50: it is"));
+    let evidence = out.evidence();
+    let record = &evidence["triage"][0];
+    assert_eq!((&record["name"], &record["ended"]), (&json!("the queue grows"), &json!(true)));
+    assert!(
+        evidence["load"]["duration_us"].as_u64().expect("a duration") < 6_000_000,
+        "it ended before its time"
+    );
+    let text = |look: usize, key: &str| record["looks"][look][key].as_str().unwrap_or_default().to_owned();
+    assert!(text(0, "output").contains("bullmq_queue_jobs{queue=\"jobs\",state=\"wait\"}"), "{record:#}");
+    assert!(text(1, "output").contains("\"state\":"), "{record:#}");
+    assert!(!text(2, "error").is_empty(), "a statement that hangs is cut off: {record:#}");
+    assert_eq!(text(3, "output"), "exit code 3\nlooked with •••");
+    assert_eq!(record["looks"][4]["cut"], true, "{record:#}");
+    for report in ["report.html", "report.md"] {
+        let report = std::fs::read_to_string(out.path().join(report)).expect("a report");
+        assert!(report.contains("the queue grows") && report.contains("bullmq_queue_jobs"), "{report}");
+    }
+}
+
+#[test]
+fn triage_says_what_to_adjust_and_how_to_resume() {
+    let _alone = alone();
+    let staging = Staging::start();
+    let out = Out::new();
+    let mut command = staging.on("tests/plans/triage.yaml", &["apply"], &[]);
+    let running = Running::start(command.args(["--out", out.arg()]));
+    wait_until("the load", Duration::from_secs(60), || staging.ground.requests("heartbeat") > 20);
+    let faults = json!({ "path_prefix": "/api/v1/agents", "error_share": 0.5 });
+    staging.ground.send("PUT", "/_faults", Some(faults));
+    let said = running.finish().expect_code(99);
+    said.expect("triage `errors` ended the load")
+        .expect("restart the service, then resume with `--from-stage storm:1`");
+    judge(&out);
+}
+
+#[test]
+fn a_gate_that_breaks_only_at_the_end_is_looked_into_then() {
+    let _alone = alone();
+    let staging = Staging::start();
+    staging.lose_writes();
+    let out = Out::new();
+    let said = staging.triage(&out).expect_code(99);
+    said.expect("triage `anything else` after the load: every answered heartbeat is in the database");
+    let evidence = out.evidence();
+    let record = &evidence["triage"][0];
+    assert_eq!((&record["name"], &record["at_end"]), (&json!("anything else"), &json!(true)));
+    assert!(record["looks"][0]["output"].as_str().expect("an output").contains("\"waiting\""), "{record:#}");
+    judge(&out);
 }

@@ -4,7 +4,7 @@ use super::change::{Change, quoted};
 use super::codes;
 use super::leaves;
 use super::pairs::Pairs;
-use crate::graph::{Report, Service};
+use crate::graph::{Decision, Report, Service, Triage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,11 +23,51 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     if old.metrics != new.metrics {
         out.push(Change::neutral("metrics", leaves::told(&old.metrics, &new.metrics)));
     }
+    triage(pairs, out);
     if old.scrapes != new.scrapes {
         out.push(Change::neutral("scraped metrics", leaves::told(&old.scrapes, &new.scrapes)));
     }
     if old.open_inputs != new.open_inputs {
         out.push(Change::neutral("inputs", leaves::told(&old.open_inputs, &new.open_inputs)));
+    }
+}
+
+/// An entry that ends the load is a gate of its own; what the others look at weighs nothing.
+fn triage(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
+    let (old, new) = (&pairs.old.graph.triage, &pairs.new.graph.triage);
+    let ends = |entry: &Triage| entry.decision != Decision::Continue;
+    let same = |a: &Triage, b: &Triage| a.name == b.name || a.when == b.when;
+    for before in old {
+        let subject = format!("triage {}", quoted(&before.name));
+        match new.iter().find(|after| same(before, after)) {
+            None if ends(before) => {
+                out.push(Change::weaker(
+                    codes::GATE_REMOVED,
+                    subject,
+                    "is gone, and no longer ends the load",
+                ));
+            }
+            None => out.push(Change::neutral(subject, "is gone")),
+            Some(after) if ends(before) && !ends(after) => {
+                out.push(Change::weaker(codes::GATE_LOOSENED, subject, "no longer ends the load"));
+            }
+            Some(after) if after.when != before.when && ends(before) => {
+                out.push(Change::weaker(codes::GATE_LOOSENED, subject, "ends the load on another condition"));
+            }
+            Some(after) if !ends(before) && ends(after) => {
+                out.push(Change::stronger(subject, "now ends the load"));
+            }
+            Some(after) if after != before => out.push(Change::neutral(subject, leaves::told(before, after))),
+            Some(_) => {}
+        }
+    }
+    for after in new.iter().filter(|after| !old.iter().any(|before| same(before, after))) {
+        let subject = format!("triage {}", quoted(&after.name));
+        out.push(if ends(after) {
+            Change::stronger(subject, "is new")
+        } else {
+            Change::neutral(subject, "is new")
+        });
     }
 }
 

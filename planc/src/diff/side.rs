@@ -91,6 +91,7 @@ impl Side {
         graph.scenarios.clear();
         graph.gates.clear();
         graph.sql_gates.clear();
+        graph.triage.clear();
         graph.report = Report::default();
         side.endpoints.clear();
         side

@@ -16,6 +16,7 @@ mod scrapes;
 mod sql_gates;
 mod steps;
 mod suite;
+mod triage;
 mod unit_tests;
 
 pub(crate) use expect::{show_template, status_expectation};

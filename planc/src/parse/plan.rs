@@ -41,7 +41,6 @@ impl Parser<'_> {
     /// The whole plan. `start` is the file's first place; `torn` says that a block of it did not parse.
     pub(super) fn plan(&mut self, node: &Node, start: Span, torn: bool) -> Option<Plan> {
         let mut map = self.map(node, "a plan", Some(start))?;
-        self.not_yet(&mut map, "triage", "`triage`");
         let mut plan = empty_plan(start);
         let name = if torn { map.take("plan") } else { self.require(&mut map, "plan") };
         plan.name = name.and_then(|node| self.word(node));
@@ -123,6 +122,7 @@ impl Parser<'_> {
                 .any(|fixture| fixture.definition.is_none() && fixture.from.is_none()),
             endpoints: false,
         };
+        plan.triage = map.take("triage").map_or(Vec::new(), |node| self.triage(node));
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
         plan.when_to_run =
@@ -533,6 +533,7 @@ pub(crate) fn empty_plan(span: Span) -> Plan {
         scenarios: Vec::new(),
         thresholds: Vec::new(),
         sql_gates: Vec::new(),
+        triage: Vec::new(),
         health: Health::default(),
         report: Report::default(),
         when_to_run: None,

@@ -36,13 +36,15 @@ impl Parser<'_> {
     fn when(&mut self, node: &Node) -> Option<When> {
         let text = self.text(node)?;
         if text.parsed.value.as_literal().is_some_and(|text| text.trim() == "gate") {
-            return Some(When::Gate(text.span));
+            return Some(When::Gate);
         }
         let left = match text.parsed.value.segments.first() {
             // What stands in a selector's braces is no comparison.
             Some(Segment::Literal(literal)) => {
                 let from = literal.find('}').unwrap_or(0);
-                literal[from..].find(['<', '>', '=', '!']).map(|at| literal[..from + at].trim_end().to_string())
+                literal[from..]
+                    .find(['<', '>', '=', '!'])
+                    .map(|at| literal[..from + at].trim_end().to_string())
             }
             _ => None,
         };

@@ -20,6 +20,7 @@ mod services;
 mod sql_gates;
 mod steps;
 mod tokens;
+mod triage;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
 pub(crate) use gates::{default_lateness, resolve as resolve_gates};
@@ -107,6 +108,7 @@ pub(crate) fn resolve(
         gates: Vec::new(),
         references,
         sql_gates: Vec::new(),
+        triage: Vec::new(),
         health: HealthLimits { lateness_p99: Duration::ZERO, achieved, strains },
         health_places: HealthPlaces {
             lateness_p99: plan.health.lateness_p99.as_ref().map(Typed::span),
@@ -120,6 +122,7 @@ pub(crate) fn resolve(
     };
     gates::resolve(plan, &mut resolved, diagnostics);
     sql_gates::resolve(plan, &mut resolved, diagnostics);
+    triage::resolve(plan, &mut resolved, diagnostics);
     resolved.health.lateness_p99 =
         lateness.unwrap_or_else(|| gates::default_lateness(resolved.gates.iter().map(|gate| &gate.gate)));
     resolved

@@ -1,6 +1,6 @@
 //! What a plan talks to must be there: a target for requests to paths, a database for rows.
 
-use crate::ast::{Asked, ServiceKind};
+use crate::ast::{Asked, LookAt, ServiceKind};
 use crate::ast::{Check, FixtureKind, Plan, Probe, Request, ScrapeFrom, Step, StepKind, Text, TokenSource};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -59,7 +59,14 @@ fn first_request(plan: &Plan) -> Option<Span> {
     };
     let scrapes =
         || plan.metrics.iter().find_map(|metric| scraped(&metric.scrape.as_ref()?.from, relative, |_| None));
-    checks.or_else(tokens).or_else(fixtures).or_else(steps).or_else(scrapes)
+    let looks = || {
+        let mut looks = plan.triage.iter().flat_map(|entry| &entry.evidence);
+        looks.find_map(|look| match &look.at {
+            LookAt::Http(request) => relative(request),
+            _ => None,
+        })
+    };
+    checks.or_else(tokens).or_else(fixtures).or_else(steps).or_else(scrapes).or_else(looks)
 }
 
 /// What a scraped metric asks, as a request or as a statement.
@@ -120,7 +127,14 @@ fn first_statement(plan: &Plan) -> Option<Span> {
         let mut scrapes = plan.metrics.iter().filter_map(|metric| metric.scrape.as_ref());
         scrapes.find_map(|scrape| scraped(&scrape.from, |_| None, |text| Some(text.span)))
     };
-    check.or_else(gate).or_else(scrape).or_else(|| {
+    let look = || {
+        let mut looks = plan.triage.iter().flat_map(|entry| &entry.evidence);
+        looks.find_map(|look| match &look.at {
+            LookAt::Sql(text) => Some(text.span),
+            _ => None,
+        })
+    };
+    check.or_else(gate).or_else(scrape).or_else(look).or_else(|| {
         plan.fixtures.iter().find_map(|fixture| match fixture.definition.as_ref().map(|d| &d.kind) {
             Some(FixtureKind::Table { .. }) => Some(fixture.name.span),
             _ => None,

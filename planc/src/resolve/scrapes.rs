@@ -29,6 +29,8 @@ impl Resolver<'_> {
             let Some(scrape) = &metric.scrape else { continue };
             let name = &metric.name.value;
             let found = self.at(&format!("metrics.{name}"), |it| it.scrape(scrape));
+            // What could not be read would have given samples.
+            self.lost.steps |= found.is_none();
             out.extend(found.map(|scrape| (name.clone(), scrape)));
         }
         out

@@ -78,7 +78,7 @@ impl Resolver<'_> {
 
     fn when(&mut self, when: &ast::When, lasts: Option<Duration>, index: &Index<'_>) -> Option<When> {
         let (reference, text) = match when {
-            ast::When::Gate(_) => return Some(When::Gate),
+            ast::When::Gate => return Some(When::Gate),
             ast::When::Metric(reference, text) => (reference, text),
         };
         let found = self.metric_ref(reference);
@@ -114,8 +114,12 @@ impl Resolver<'_> {
             LookAt::Promql { span, query, at } => {
                 let Some(at) = at else {
                     self.diagnostics.push(
-                        Diagnostic::error(codes::MISSING_KEY, *span, "nothing says which Prometheus is asked")
-                            .help("write `at: \"http://127.0.0.1:9090\"` beside the query"),
+                        Diagnostic::error(
+                            codes::MISSING_KEY,
+                            *span,
+                            "nothing says which Prometheus is asked",
+                        )
+                        .help("write `at: \"http://127.0.0.1:9090\"` beside the query"),
                     );
                     return None;
                 };

@@ -3,8 +3,8 @@
 use super::load::{self, Requests};
 use crate::expr::{Expr, Segment, Template};
 use crate::graph::{
-    Check, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe, Scenario,
-    Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Token, TokenSource,
+    Check, Decision, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe,
+    Scenario, Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Token, TokenSource, Triage, When,
 };
 use crate::units::show_duration;
 use crate::units::{count, grouped};
@@ -150,9 +150,28 @@ fn phases(graph: &ExecutionGraph) -> Vec<Phase> {
         ("preflight", checks(&mut graph.preflight.iter())),
         ("setup", setup),
         ("watched beside the load", graph.scrapes.iter().map(scrape).collect()),
+        ("triage", graph.triage.iter().map(triage).collect()),
     ];
     let phases = phases.into_iter().filter(|(_, items)| !items.is_empty());
     phases.map(|(name, items)| Phase { name, items }).collect()
+}
+
+fn triage(entry: &Triage) -> (String, String) {
+    let when = match &entry.when {
+        When::Gate => "a gate breaks".to_string(),
+        When::Metric { text, lasts: None, .. } => text.clone(),
+        When::Metric { text, lasts: Some(lasts), .. } => format!("{text} for {}", show_duration(*lasts)),
+    };
+    let looks = match entry.evidence.len() {
+        0 => String::new(),
+        n => format!("; {}", count(n as u64, "look")),
+    };
+    let decision = match &entry.decision {
+        Decision::Continue => String::new(),
+        Decision::Halt => "; ends the load".to_string(),
+        Decision::Adjust(what) => format!("; ends the load: {what}"),
+    };
+    (entry.name.clone(), format!("when {when}{looks}{decision}"))
 }
 
 fn scrape((name, scrape): (&String, &Scrape)) -> (String, String) {

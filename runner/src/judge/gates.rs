@@ -301,7 +301,7 @@ pub(crate) fn show(value: f64, unit: Unit) -> String {
 }
 
 /// A gate's bound in the unit of its value.
-fn bound_value(gate: &Gate, unit: Unit) -> f64 {
+pub(super) fn bound_value(gate: &Gate, unit: Unit) -> f64 {
     match gate.bound {
         Bound::Duration(duration) => duration.as_nanos() as f64 / 1e3,
         Bound::Share(share) => share.as_f64(),

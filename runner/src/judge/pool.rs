@@ -49,6 +49,24 @@ pub(super) struct Measured {
     pub(super) refused: Option<String>,
 }
 
+impl Pool {
+    /// What came since the sums were these. Extremes are those of the whole.
+    pub(super) fn since(&self, before: &Pool) -> Pool {
+        match (self, before) {
+            (Pool::Trend { samples, added }, Pool::Trend { samples: earlier, .. }) => {
+                Pool::Trend { samples: samples.less(earlier), added: *added }
+            }
+            (Pool::Rate { trues, total }, Pool::Rate { trues: t, total: n }) => {
+                Pool::Rate { trues: trues.saturating_sub(*t), total: total.saturating_sub(*n) }
+            }
+            (Pool::Counter { sum, samples }, Pool::Counter { sum: earlier, .. }) => {
+                Pool::Counter { sum: sum - earlier, samples: *samples }
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
 impl Facts<'_> {
     /// The samples that a gate looks at.
     pub(super) fn pool(&self, gate: &Gate, ground: Ground<'_>, seconds: Seconds) -> Pool {

@@ -191,7 +191,7 @@ impl Facts<'_> {
 }
 
 /// A reference as a gate that any sample passes.
-fn as_gate(of: &MetricRef, steps: &[StepId]) -> Gate {
+pub(super) fn as_gate(of: &MetricRef, steps: &[StepId]) -> Gate {
     Gate {
         metric: of.metric.clone(),
         selector: of.selector.clone(),
@@ -243,5 +243,133 @@ fn less(after: &Json, before: &Json) -> Option<Json> {
     match (after.as_i64(), before.as_i64()) {
         (Some(after), Some(before)) => after.checked_sub(before).map(Json::from),
         _ => Some(whole(after.as_f64()? - before.as_f64()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Evidence, LoadRecord};
+    use crate::judge::judge;
+    use planc::graph::{ExecutionGraph, Expectation, Expr, JsonTemplate, Matcher, Template};
+
+    const RATE: &str = "http_reqs{status:201}";
+
+    fn graph(increase: bool, matcher: Matcher) -> ExecutionGraph {
+        let mut graph = crate::testing::graph(vec![crate::testing::p95()]);
+        let read = ReadMetric {
+            of: MetricRef {
+                metric: "http_reqs".into(),
+                selector: BTreeMap::from([("outcome".into(), "ok".into())]),
+                aggregate: Aggregate::Count,
+            },
+            steps: vec![StepId(0)],
+        };
+        graph.sql_gates.push(SqlGate {
+            name: "rows are the 201s".into(),
+            statement: Template::literal("select count(*) from orders"),
+            expect: vec![Expectation { name: "value fits".into(), what: Expected::Value(matcher) }],
+            increase,
+            within: None,
+            level: GateLevel::Required,
+            metrics: BTreeMap::from([(RATE.to_owned(), read)]),
+        });
+        graph
+    }
+
+    fn counted() -> Matcher {
+        Matcher::Equals(JsonTemplate::Value(Expr::Path(vec![METRIC.into(), RATE.into()])))
+    }
+
+    fn answer(value: impl Into<Json>) -> Option<SqlAnswer> {
+        Some(SqlAnswer { rows: 1, value: value.into(), ..SqlAnswer::default() })
+    }
+
+    /// Exit, state and note of a run with 1,000 requests.
+    fn judged(
+        graph: &ExecutionGraph,
+        before: Option<SqlAnswer>,
+        after: Option<SqlAnswer>,
+        change: impl FnOnce(&mut LoadRecord),
+    ) -> (u8, GateState, String) {
+        let mut evidence: Evidence = crate::testing::evidence(graph);
+        change(evidence.load.as_mut().expect("a load"));
+        evidence.sql_gates = vec![SqlGateRecord { name: "rows are the 201s".into(), before, after }];
+        let verdict = judge(graph, &evidence);
+        let gate = verdict.gates.last().expect("the gate").clone();
+        (verdict.exit, gate.state, gate.note.unwrap_or_default())
+    }
+
+    #[test]
+    fn rows_are_held_against_what_was_counted() {
+        let graph = graph(false, counted());
+        for (value, exit, state, note) in [
+            (Json::from(1_000), 0, GateState::Pass, "http_reqs{status:201} is 1000"),
+            (Json::from(1_000.0), 0, GateState::Pass, ""),
+            (
+                Json::from(999),
+                99,
+                GateState::Fail,
+                "expected value fits, saw 999; http_reqs{status:201} is 1000",
+            ),
+            (Json::from("1000"), 99, GateState::Fail, "saw \"1000\""),
+            (Json::Null, 99, GateState::Fail, "saw null"),
+        ] {
+            let got = judged(&graph, None, answer(value.clone()), |_| {});
+            assert_eq!((got.0, got.1), (exit, state), "{value}: {}", got.2);
+            assert!(got.2.contains(note), "{value}: {}", got.2);
+        }
+    }
+
+    #[test]
+    fn without_an_answer_there_is_no_pass() {
+        let graph = graph(true, counted());
+        let failed = Some(SqlAnswer { error: Some("division by zero".into()), ..SqlAnswer::default() });
+        let no_row = Some(SqlAnswer::default());
+        for (before, after, exit, state, note) in [
+            (None, None, 111, GateState::NoData, "never asked"),
+            (None, answer(1_000), 111, GateState::NoData, "never asked"),
+            (answer(0), failed.clone(), 111, GateState::Refused, "its statement fails: division by zero"),
+            (failed, answer(0), 111, GateState::Refused, "fails before the load"),
+            (answer(Json::Null), answer(5), 111, GateState::Refused, "from null to 5 is no increase"),
+            (answer(7), answer(1_007), 0, GateState::Pass, "is 1000"),
+            (answer(7), answer(1_006), 99, GateState::Fail, "saw 999"),
+            (answer(0), no_row, 111, GateState::Refused, "no increase"),
+        ] {
+            let got = judged(&graph, before, after, |_| {});
+            assert_eq!((got.0, got.1), (exit, state), "{note}: {}", got.2);
+            assert!(got.2.contains(note), "{note}: {}", got.2);
+        }
+    }
+
+    #[test]
+    fn a_metric_that_was_never_emitted_has_no_value() {
+        let graph = graph(false, counted());
+        let nothing = |load: &mut LoadRecord| {
+            load.on_time.series.retain(|series| series.metric != "http_reqs");
+            load.steps_played.clear();
+        };
+        let got = judged(&graph, None, answer(0), nothing);
+        assert_eq!((got.0, got.1), (111, GateState::NoData), "{}", got.2);
+        assert!(got.2.contains("no sample was ever emitted"), "{}", got.2);
+        // Played, and none of that kind came: a true nought.
+        let none = |load: &mut LoadRecord| load.on_time.series.retain(|series| series.metric != "http_reqs");
+        assert_eq!(judged(&graph, None, answer(0), none).1, GateState::Pass);
+    }
+
+    #[test]
+    fn requests_that_were_cut_off_may_have_been_written() {
+        let graph = graph(false, counted());
+        let cut_off = |load: &mut LoadRecord| {
+            load.scenarios.values_mut().for_each(|record| record.censored = 3);
+        };
+        for (value, state) in [
+            (1_000, GateState::Pass),
+            (1_003, GateState::Unknown),
+            (1_004, GateState::Fail),
+            (999, GateState::Fail),
+        ] {
+            assert_eq!(judged(&graph, None, answer(value), cut_off).1, state, "{value}");
+        }
     }
 }

@@ -43,6 +43,23 @@ impl Distribution {
         }
     }
 
+    /// The samples without those that were there before.
+    pub(crate) fn less(&self, earlier: &Distribution) -> Distribution {
+        let left = self.buckets.iter().filter_map(|(value, count)| {
+            let count = count.saturating_sub(earlier.buckets.get(value).copied().unwrap_or(0));
+            (count > 0).then_some((*value, count))
+        });
+        let buckets: BTreeMap<u64, u64> = left.collect();
+        Distribution {
+            finite: buckets.values().sum(),
+            infinite: self.infinite.saturating_sub(earlier.infinite),
+            sum: self.sum.saturating_sub(earlier.sum),
+            min: buckets.keys().next().copied(),
+            max: buckets.keys().next_back().map_or(0, |value| (*value).min(self.max)),
+            buckets,
+        }
+    }
+
     /// All samples.
     pub(crate) fn total(&self) -> u64 {
         self.finite + self.infinite

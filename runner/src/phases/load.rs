@@ -6,7 +6,7 @@ use crate::evidence::{End, LoadRecord, NodeOutcome, Trend, ViewRecord};
 use crate::guards::record;
 use crate::judge;
 use crate::load::{self, AbortCheck, LoadEnd, LoadInput, RehearsalFailure, SearchCheck};
-use crate::watch::{self, Watcher};
+use crate::watch::Watcher;
 use planc::graph::Step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -188,10 +188,7 @@ impl Run<'_> {
                 }
             };
         }
-        let watcher = match watched {
-            true => self.watch(&mut input).transpose(),
-            false => Ok(None),
-        };
+        let watcher = if watched { self.watch(&mut input) } else { Ok(None) };
         let watcher = match watcher {
             Ok(watcher) => watcher,
             Err(error) => {
@@ -203,7 +200,8 @@ impl Run<'_> {
         let pusher = self.pusher(&mut input);
         let listener = &mut *self.listener;
         let outcome = load::run(input, &mut |event| listener.event(&event));
-        drop(watcher);
+        let found = watcher.map(Watcher::finish).unwrap_or_default();
+        self.triaged(found);
         if let (Some(pusher), Ok((measured, _))) = (pusher, &outcome) {
             self.pushed(pusher, measured, start);
         }
@@ -216,24 +214,6 @@ impl Run<'_> {
                 Err(Halt(End::PreflightRefused))
             }
         }
-    }
-
-    /// Begins to watch, when there is anything to be watched.
-    fn watch(&self, input: &mut LoadInput) -> Option<std::io::Result<Watcher>> {
-        if self.graph.scrapes.is_empty() {
-            return None;
-        }
-        let ground = watch::Ground {
-            scrapes: self.graph.scrapes.clone(),
-            web: self.web.clone(),
-            base: self.base.clone(),
-            database: self.database.clone(),
-            values: self.values.clone(),
-        };
-        Some(watch::Watcher::start(ground).map(|(watcher, scraped)| {
-            input.scraped = Some(scraped);
-            watcher
-        }))
     }
 
     fn input(&self, scenarios: Vec<String>, stop: Arc<AtomicU8>) -> LoadInput {
@@ -261,7 +241,7 @@ impl Run<'_> {
         }
     }
 
-    fn abort(&self) -> Option<AbortCheck> {
+    pub(super) fn abort(&self) -> Option<AbortCheck> {
         let graph = Arc::clone(&self.graph);
         let any = graph.gates.iter().any(|gate| gate.abort_on_fail);
         any.then(|| -> AbortCheck { Box::new(move |so_far| judge::aborting_gate(&graph, so_far)) })

@@ -96,6 +96,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     charts(&mut out, evidence);
     metric_table(&mut out, evidence);
     trace_table(&mut out, evidence);
+    triage(&mut out, evidence);
     list(&mut out, "Load", sums(evidence).into_iter());
     list(&mut out, "Strains on the generator", verdict.warnings.iter().cloned());
     list(&mut out, "Not measured", verdict.not_measured.iter().cloned());
@@ -129,6 +130,13 @@ fn stages(out: &mut String, verdict: &Verdict) {
         out.push_str(&format!("<h2>Stages</h2><table>{head}{rows}</table>\n"));
     }
     list(out, "", verdict.ceilings.iter().cloned());
+}
+
+fn triage(out: &mut String, evidence: &Evidence) {
+    let lines = super::terminal::triage(evidence, usize::MAX);
+    if !lines.is_empty() {
+        out.push_str(&format!("<h2>Triage</h2>\n<pre>{}</pre>\n", escape(&lines.join("\n"))));
+    }
 }
 
 fn gates(out: &mut String, verdict: &Verdict) {

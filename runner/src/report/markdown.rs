@@ -85,6 +85,13 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         }
         out.push_str("\n</details>\n");
     }
+    let triage = super::terminal::triage(evidence, 100);
+    if !triage.is_empty() {
+        out.push_str("\n<details><summary>Triage</summary>\n\n");
+        // Indented, so that nothing that was looked up is read as markup.
+        triage.iter().for_each(|line| out.push_str(&format!("    {line}\n")));
+        out.push_str("\n</details>\n");
+    }
     let lines =
         sums(evidence).into_iter().chain(verdict.warnings.clone()).chain(verdict.not_measured.clone());
     let lines: Vec<String> = lines.collect();

@@ -6,6 +6,7 @@ use crate::evidence::{Evidence, HealthRecord, HealthSecond, NodeOutcome, NodeRec
 use crate::exit::Exit;
 use crate::judge::{Distribution, GateResult, GateState, StageRow, Unit, Verdict, show};
 use planc::units::show_duration;
+use std::time::Duration;
 
 pub(crate) const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -74,6 +75,7 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
         section(&mut out, "generator", generator(evidence).into_iter().chain(warnings).collect());
         section(&mut out, "stages", stages(verdict));
         section(&mut out, "slowest traces", traces::lines(evidence));
+        section(&mut out, "triage", triage(evidence, SHORT));
         section(&mut out, "gates", verdict.gates.iter().map(gate_line).collect());
         section(&mut out, "not measured", verdict.not_measured.clone());
     }
@@ -150,6 +152,32 @@ pub(crate) fn sums(evidence: &Evidence) -> Vec<String> {
                 grouped(coverage.rows),
                 grouped(coverage.most_hits)
             ));
+        }
+    }
+    out
+}
+
+/// Lines of one look that a terminal shows; the rest is in the evidence.
+const SHORT: usize = 16;
+
+/// What triage found: each entry, and so many lines of what its looks gave.
+pub(crate) fn triage(evidence: &Evidence, most: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    for record in &evidence.triage {
+        let when = match record.at_end {
+            true => "after the load".to_owned(),
+            false => format!("after {}", show_duration(Duration::from_secs(record.at_us / 1_000_000))),
+        };
+        out.push(format!("{}, {when}: {}; {}", record.name, record.seen, record.cause));
+        for look in &record.looks {
+            let cut = if look.cut { " (cut)" } else { "" };
+            out.push(format!("  {}  {} ms{cut}", look.what, look.milliseconds));
+            let said = look.error.as_ref().map_or(look.output.as_str(), String::as_str);
+            out.extend(said.lines().take(most).map(|line| format!("    {line}")));
+            let rest = said.lines().count().saturating_sub(most);
+            if rest > 0 {
+                out.push(format!("    … {} more lines", grouped(rest as u64)));
+            }
         }
     }
     out

@@ -21,10 +21,10 @@ const MOST: f64 = 9e15;
 /// Where a scrape looks.
 #[derive(Clone)]
 pub(super) struct Place {
-    web: Option<Web>,
-    base: Option<String>,
-    database: Option<String>,
-    values: Values,
+    pub(super) web: Option<Web>,
+    pub(super) base: Option<String>,
+    pub(super) database: Option<String>,
+    pub(super) values: Values,
 }
 
 /// How one metric is read from what one look gives.

@@ -110,9 +110,9 @@ pub(crate) fn begun(triage: &Triage, seen: String) -> TriageRecord {
 /// Where looks are taken.
 #[derive(Clone)]
 pub(crate) struct Scene {
-    pub(super) place: Place,
-    pub(super) env: BTreeMap<String, String>,
-    pub(super) folder: PathBuf,
+    place: Place,
+    env: BTreeMap<String, String>,
+    folder: PathBuf,
 }
 
 /// Gathers the evidence of all breaches until nobody can tell of more; each entry's looks are taken in order.
@@ -145,12 +145,15 @@ pub(super) async fn gather(
 }
 
 impl Scene {
+    pub(crate) fn of(ground: &super::Ground) -> Scene {
+        Scene { place: Place::of(ground), env: ground.env.clone(), folder: ground.folder.clone() }
+    }
+
     /// One look, bounded in time and size.
     pub(crate) async fn look(&self, look: &Look) -> LookRecord {
         let start = Instant::now();
         let looked = tokio::time::timeout(look.within, self.look_at(&look.at, look.within)).await;
-        let looked =
-            looked.unwrap_or_else(|_| Err(format!("cut off after {}", show_duration(look.within))));
+        let looked = looked.unwrap_or_else(|_| Err(format!("cut off after {}", show_duration(look.within))));
         let (output, error) = match looked {
             Ok(output) => (output, None),
             Err(why) => (String::new(), Some(why)),
@@ -196,12 +199,7 @@ impl Scene {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         // A program that never stops talking is not listened to for ever.
         let most = MOST as u64 + 1;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let both = tokio::join!(
-            async { if let Some(pipe) = stdout { drop(pipe.take(most).read_to_end(&mut out).await) } },
-            async { if let Some(pipe) = stderr { drop(pipe.take(most).read_to_end(&mut err).await) } },
-        );
-        drop(both);
+        tokio::join!(read(child.stdout.take(), most, &mut out), read(child.stderr.take(), most, &mut err));
         let full = out.len() as u64 == most || err.len() as u64 == most;
         let code = match full {
             true => "it went on, and was ended".to_owned(),
@@ -213,6 +211,14 @@ impl Scene {
         let said = [out, err].map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_owned());
         let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
         Ok([vec![code], said].concat().join("\n"))
+    }
+}
+
+/// Reads so much of a pipe, which closes then.
+async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) {
+    if let Some(pipe) = pipe {
+        // What was read before an error is what there is.
+        drop(pipe.take(most).read_to_end(into).await);
     }
 }
 

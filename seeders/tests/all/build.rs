@@ -148,6 +148,7 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
         scenarios: Vec::new(),
         gates: Vec::new(),
         sql_gates: Vec::new(),
+        triage: Vec::new(),
         health: HealthLimits {
             lateness_p99: Duration::ZERO,
             achieved: PartsPerMillion(0),

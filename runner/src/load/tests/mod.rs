@@ -140,6 +140,7 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
         scenarios,
         gates: vec![],
         sql_gates: vec![],
+        triage: Vec::new(),
         // The machine of a test is shared: lateness is not what these tests are about.
         health: HealthLimits {
             lateness_p99: Duration::from_secs(5),

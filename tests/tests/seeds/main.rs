@@ -3,6 +3,7 @@
 
 mod certctl;
 mod chat;
+mod ebit;
 mod sentry;
 mod short;
 mod table;

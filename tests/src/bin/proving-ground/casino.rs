@@ -25,7 +25,6 @@ pub(crate) fn routes(routes: &mut Routes) {
     routes.get("/api/casino/wallet", wallet);
     routes.post("/api/casino/dice/bets", bet);
     routes.get("/api/casino/bets", history);
-    routes.get("/api/casino/queue", queue);
 }
 
 /// Whose access token a request carries.
@@ -208,13 +207,6 @@ async fn history(
     let rows = ground.pool()?.query(sql, &[&player.id, &limit]).await?;
     let bets: Vec<Value> = rows.iter().map(|row| row.get(0)).collect();
     Ok(Json(json!({ "bets": bets })))
-}
-
-/// How many bets wait for their settlement, for people; `/metrics` says the same in Prometheus' words.
-async fn queue(State(ground): State<Shared>) -> Json<Value> {
-    Json(
-        ground.settlement.states().into_iter().map(|(state, jobs)| (state.to_owned(), json!(jobs))).collect(),
-    )
 }
 
 #[cfg(test)]

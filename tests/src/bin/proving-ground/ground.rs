@@ -9,6 +9,7 @@ use crate::live::Rooms;
 use crate::mapping::{self, Mappings};
 use crate::passwords::Passwords;
 use crate::pool::Pool;
+use crate::process::Cpu;
 use crate::settlement::Settlement;
 use crate::stats::Stats;
 use crate::telemetry::Queue;
@@ -41,6 +42,7 @@ pub(crate) struct Ground {
     pub(crate) chat_latency: Duration,
     pub(crate) dice_latency: Duration,
     pub(crate) settlement: Settlement,
+    pub(crate) cpu: Cpu,
     pub(crate) registrations: Option<Mutex<MinuteWindow>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) rooms: Rooms,
@@ -74,6 +76,7 @@ impl Ground {
             chat_latency: Duration::from_millis(arguments.chat_latency_ms),
             dice_latency: Duration::from_millis(arguments.dice_latency_ms),
             settlement: Settlement::new(arguments.settle_rate),
+            cpu: Cpu::new(),
             registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             rooms: Rooms::default(),

@@ -30,6 +30,7 @@ mod mapping;
 mod migrations;
 mod passwords;
 mod pool;
+mod process;
 mod routes;
 mod secrets;
 mod settlement;

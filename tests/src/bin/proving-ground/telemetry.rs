@@ -2,6 +2,7 @@
 //! that a fault can keep from being worked off.
 
 use crate::ground::Shared;
+use crate::process;
 use crate::routes::Routes;
 use axum::Json;
 use axum::extract::State;
@@ -68,6 +69,14 @@ async fn metrics(State(ground): State<Shared>) -> impl IntoResponse {
     out.push_str("# HELP bullmq_queue_jobs Jobs by queue and state.\n# TYPE bullmq_queue_jobs gauge\n");
     let _ = writeln!(out, "bullmq_queue_jobs{{queue=\"jobs\",state=\"wait\"}} {depth}");
     let _ = writeln!(out, "bullmq_queue_jobs{{queue=\"jobs\",state=\"failed\"}} 0");
+    for (state, jobs) in ground.settlement.states() {
+        let _ = writeln!(out, "bullmq_queue_jobs{{queue=\"settlement\",state=\"{state}\"}} {jobs}");
+    }
+    let (percent, bytes) = (ground.cpu.percent(), process::resident_bytes());
+    let _ = writeln!(out, "# HELP process_cpu_percent Of all cores.\n# TYPE process_cpu_percent gauge");
+    let _ = writeln!(out, "process_cpu_percent {percent:.1}");
+    let _ =
+        writeln!(out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {bytes}");
     out.push_str("# TYPE db_pool_connections gauge\n");
     let [size, in_use, waiting] = ground.database().map_or([0; 3], |pool| pool.usage());
     let _ = writeln!(out, "db_pool_connections{{state=\"in_use\"}} {in_use}");

@@ -291,9 +291,8 @@ impl Coordinator {
         let Some(from) = &self.scraped else { return };
         for Scraped { metric, at, value } in from.try_iter() {
             let at_us = self.shared.now_us().saturating_sub(at.elapsed().as_micros() as u64);
-            match &value {
-                Ok(milli) => self.merger.gauge(&metric, *milli, at_us),
-                Err(_) => {}
+            if let Ok(milli) = &value {
+                self.merger.gauge(&metric, *milli, at_us);
             }
             self.record.scrapes.entry(metric).or_default().add(at_us, value);
         }

@@ -60,16 +60,13 @@ fn aggregate_of(statement: &Template) -> Option<String> {
         })
         .collect();
     let all = all.to_ascii_lowercase();
-    let spread =
-        ["group by", "having", "union", "intersect", "except", "over", ";", "limit", "offset", "fetch"];
     let called = first.trim_start().to_ascii_lowercase();
     let called = called.strip_prefix("select")?.trim_start().to_string();
-    let word = |needle: &str| all.split(|c: char| !c.is_alphanumeric() && c != ';').any(|w| w == needle);
-    let spreads = |needle: &&str| match needle.split_once(' ') {
-        Some((first, _)) => word(first),
-        None => word(needle) || *needle == ";" && all.trim_end().trim_end_matches(';').contains(';'),
-    };
-    (!spread.iter().any(|needle| spreads(&needle))).then_some(called)
+    // Any of these may make it several rows, or none.
+    const SPREADING: [&str; 9] =
+        ["group", "having", "union", "intersect", "except", "over", "limit", "offset", "fetch"];
+    let mut words = all.split(|c: char| !c.is_alphanumeric());
+    (!words.any(|word| SPREADING.contains(&word))).then_some(called)
 }
 
 fn is_one_row(statement: &Template) -> bool {

@@ -179,7 +179,7 @@ mod tests {
             read(r#" jobs { state = "wait", queue=~'m.*', } "#),
             Ok(r#"{"name":"jobs","labels":[{"label":"state","op":"=","value":"wait"},{"label":"queue","op":"=~","value":"m.*"}]}"#.into())
         );
-        assert_eq!(read(r#"a{b!="c\"}"}"#).is_ok(), true);
+        assert!(read(r#"a{b!="c\"}"}"#).is_ok());
         for (text, why) in [
             ("rate(jobs[1m])", "no query language"),
             ("", "`` is not a name"),

@@ -157,17 +157,43 @@ fn text(
         })
         .collect();
     let path = shell(path);
+    let (before, after) = history(graph, &path, &profile);
+    out.push_str(&before);
     let _ = write!(
         out,
         "      - name: the plan is sound\n        run: planc check {path} --deny warnings\n      \
          - name: load\n        run: |\n          runner apply {path}{profile} --out load-test{set}\n      \
          - name: summary\n        if: always() && hashFiles('load-test/evidence.json') != ''\n        \
-         run: runner report load-test --format markdown >> \"$GITHUB_STEP_SUMMARY\"\n      \
+         run: runner report load-test --format markdown >> \"$GITHUB_STEP_SUMMARY\"\n{after}      \
          - uses: actions/upload-artifact@v4\n        if: always()\n        with:\n          name: load-test\n          \
          path: |\n            load-test\n            {}\n          if-no-files-found: warn\n          retention-days: 30\n",
         path.trim_matches('\'')
     );
     out
+}
+
+/// For a plan that asks for a streak: what brings the history of earlier runs, and what keeps and tells it. A run by hand
+/// sees it and is no part of it.
+fn history(graph: &ExecutionGraph, path: &str, profile: &str) -> (String, String) {
+    if graph.history.is_none() {
+        return Default::default();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let key: String = graph.plan.chars().map(plain).collect();
+    let key = format!("load-test-history-{key}-");
+    let before = format!(
+        "      - name: the history of earlier runs\n        uses: actions/cache/restore@v4\n        with:\n          \
+         path: .runner/history\n          key: {key}${{{{ github.run_id }}}}\n          restore-keys: {key}\n"
+    );
+    let after = format!(
+        "      - name: streak\n        if: always()\n        run: |\n          \
+         echo '```' >> \"$GITHUB_STEP_SUMMARY\"\n          \
+         runner history {path}{profile} --no-color >> \"$GITHUB_STEP_SUMMARY\"\n          \
+         echo '```' >> \"$GITHUB_STEP_SUMMARY\"\n      - name: keep the history\n        \
+         if: always() && github.event_name == 'schedule'\n        uses: actions/cache/save@v4\n        with:\n          \
+         path: .runner/history\n          key: {key}${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}\n"
+    );
+    (before, after)
 }
 
 /// Secrets from the repository's secrets, other inputs with `env` from its variables, those by hand from the form.

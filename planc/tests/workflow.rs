@@ -62,6 +62,25 @@ fn text(node: &Node) -> &str {
 }
 
 #[test]
+fn a_plan_that_asks_for_a_streak_keeps_its_history_from_run_to_run() {
+    let plan = format!("{PLAN}history: {{ streak: 3, per: day }}\n");
+    let set = vec![("region".to_string(), "eu".to_string())];
+    let options = Options { profile: Some("big".into()), set, ..Options::default() };
+    let done = github(&Text(&plan), "plan.yaml", &options, &Wanted::default());
+    let written = done.text.expect("a sound plan");
+    tree(&written);
+    for wanted in [
+        "uses: actions/cache/restore@v4",
+        "restore-keys: load-test-history-night-\n",
+        "runner history plan.yaml --profile big --no-color >> \"$GITHUB_STEP_SUMMARY\"",
+        // A drill by hand is no night.
+        "if: always() && github.event_name == 'schedule'\n        uses: actions/cache/save@v4",
+    ] {
+        assert!(written.contains(wanted), "no {wanted:?} in\n{written}");
+    }
+}
+
+#[test]
 fn what_is_written() {
     let wanted = Wanted { schedule: Some("30 2 * * *".parse().expect("cron")), ..Wanted::default() };
     insta::assert_snapshot!(written(None, &wanted));

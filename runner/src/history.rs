@@ -222,6 +222,10 @@ fn incomplete(evidence: &Evidence) -> Vec<String> {
     let skipped = skipped.filter(|node| node.kind == "scenario" && node.outcome == NodeOutcome::Skipped);
     let mut out: Vec<String> =
         skipped.map(|node| format!("scenario `{}` was {}", node.name, node.detail)).collect();
+    let later = evidence.load.iter().flat_map(|load| &load.scenarios);
+    out.extend(later.filter_map(|(name, scenario)| {
+        Some(format!("scenario `{name}` began at stage {} (`--from-stage`)", scenario.from_stage?))
+    }));
     out.extend(evidence.overrides.iter().map(|over| format!("guard `{}` was overridden", over.guard)));
     out
 }

@@ -40,6 +40,7 @@ fn one(path: &str, args: &Apply, world: &World) -> Result<Exit, Stop> {
     let loaded = load(path, &args.inputs, world)?;
     tell(&loaded.warnings);
     known_scenarios(&loaded.graph, &args.only)?;
+    from_stage(&args.from_stage, &loaded.graph)?;
     if let Some(base) = &args.if_changed {
         match decide(base, path, &loaded, world)? {
             Decision::Skip(why) => {

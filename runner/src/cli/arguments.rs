@@ -85,7 +85,7 @@ Examples:
   runner history plans/veza/nightly.yaml --streak 3
   runner history plans/storm.yaml --streak 5 --per run --format json
 
-A run counts when it passed, was whole (no --only, no overridden guard), and was judged by no less than the latest run
+A run counts when it passed, was whole (no --only, no --from-stage, no overridden guard), and was judged by no less than the latest run
 and the plan as it is now ask for: gates, load and expectations. With `per: day` all runs of a day (UTC) must count, and
 days must follow each other.
 

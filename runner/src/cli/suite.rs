@@ -23,9 +23,12 @@ struct Ready {
 }
 
 pub(super) fn apply(suite: Suite, args: &Apply, world: &World) -> Result<Exit, Stop> {
-    if !args.only.is_empty() {
-        let message = "error: --only names scenarios of one plan, and these are several\n";
-        return Err(Stop(Exit::Usage, message.into()));
+    for (flag, given) in [("--only", &args.only), ("--from-stage", &args.from_stage)] {
+        if !given.is_empty() {
+            let message =
+                format!("error: {flag} is about the scenarios of one plan, and these are several\n");
+            return Err(Stop(Exit::Usage, message));
+        }
     }
     // What is wrong with any of them is told before the first is started.
     let ready = compiled(&suite.plans, args, world)?;

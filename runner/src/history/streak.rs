@@ -229,6 +229,29 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_not_whole_ends_it() {
+        let graph = graph(vec![p95(), errors()]);
+        let mut resumed = evidence(&graph);
+        resumed.load.as_mut().expect("a load").scenarios.get_mut("s").expect("the scenario").from_stage =
+            Some(3);
+        let mut overridden = evidence(&graph);
+        let reason = "gate 25".into();
+        overridden.overrides.push(crate::evidence::Override { guard: "staging only".into(), reason });
+        for (evidence, wanted) in [
+            (resumed, "scenario `s` began at stage 3 (`--from-stage`)"),
+            (overridden, "guard `staging only` was overridden"),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut verdict = judge(&graph, &evidence);
+            verdict.status = Exit::Pass;
+            let (record, judged) = record(&evidence, &verdict);
+            append(folder.path(), &record, &judged).expect("written");
+            let (holds, text) = told(folder.path(), Some(&graph), Period::Run);
+            assert!(!holds && text.contains(&format!("was not a whole one: {wanted}")), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_record_ends_it_and_half_a_record_is_not_seen() {
         let folder = tempfile::tempdir().expect("a folder");
         let (store, graph) = (folder.path(), graph(vec![p95(), errors()]));

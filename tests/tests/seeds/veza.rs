@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use tests::{Database, Ground, Out, Running, Said, alone, command, run, runner, wait_until};
+use tests::{Database, Ground, Out, Running, Said, alone, command, planc, root, run, runner, wait_until};
 
 const PLAN: &str = "plans/veza/nightly.yaml";
 const TOKEN: &str = "veza-nightly-token-4711";
@@ -212,4 +212,17 @@ fn nothing_is_sent_to_what_is_not_staging_or_is_down() {
         .expect_code(115)
         .expect("seed a public track");
     assert_eq!(staging.ground.requests("upload"), 0);
+}
+
+#[test]
+fn the_workflow_beside_the_plan_is_its_own() {
+    let said = planc(&["workflow", PLAN, "--schedule", "30 2 * * *"]).expect_code(0);
+    let beside =
+        std::fs::read_to_string(root().join("plans/veza/nightly.workflow.yml")).expect("the workflow");
+    assert_eq!(said.out, beside, "write it again: planc workflow {PLAN} --schedule \"30 2 * * *\"");
+    for wanted in
+        ["cron: \"30 2 * * *\"", "retention-days: 30", "duration:", "base_url:", "GITHUB_STEP_SUMMARY"]
+    {
+        assert!(said.out.contains(wanted), "no {wanted} in\n{}", said.out);
+    }
 }

@@ -77,7 +77,14 @@ impl Resolver<'_> {
     fn untrue(&mut self, when: &ast::Typed<bool>) -> Option<String> {
         let holds = self.typed(when)?;
         let written = match when {
-            ast::Typed::Template(text) => show_template(&text.parsed.value),
+            ast::Typed::Template(text) => match show_template(&text.parsed.value) {
+                // What is shortened says nothing: the names in it do.
+                short if short.contains('…') => {
+                    let names: Vec<String> = text.parsed.uses.iter().map(|it| it.path.join(".")).collect();
+                    format!("{{{{ … {} … }}}}", names.join(" … "))
+                }
+                whole => whole,
+            },
             _ => "false".into(),
         };
         (!holds).then_some(written)

@@ -86,9 +86,7 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
     vu.worker.count_step(op.step);
     vu.at = vu.run.moment(&vu.worker, vu.intended);
     vu.run.count(&vu.worker, vu.at, |view| view.counts_plays_of(op.step), |counts| counts.plays += 1);
-    vu.traced = scenario
-        .trace
-        .map(|trace| vu.run.ids.next(trace, vu.run.shard, vu.intended.unwrap_or_else(Instant::now)));
+    vu.traced = traced(vu, scenario);
     let variant = match variant(vu, scenario, op) {
         Ok(variant) => variant,
         Err(error) => return unrendered(vu, op, 0, &error),
@@ -135,6 +133,12 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
             }
         }
     }
+}
+
+/// The trace of a request that begins now.
+pub(super) fn traced(vu: &Vu, scenario: &ScenarioProgram) -> Option<Traced> {
+    let due = vu.intended.unwrap_or_else(Instant::now);
+    scenario.trace.map(|trace| vu.run.ids.next(trace, vu.run.shard, due))
 }
 
 /// Records the request that a user had in flight when it was cut off.

@@ -119,6 +119,7 @@ pub(super) async fn open(
 ) -> Option<usize> {
     begin(vu, &op.tagged, place);
     let begun = Instant::now();
+    vu.traced = super::http::traced(vu, scenario);
     let due = vu.intended.take().map_or(begun, |due| due.min(begun));
     let handshake = &op.handshake;
     let variant =
@@ -130,6 +131,7 @@ pub(super) async fn open(
     // Boxed, so that a user who is idle does not carry the room for it.
     let answered = Box::pin(shake(vu, scenario, op)).await;
     vu.core.in_flight.set(None);
+    vu.traced = None;
     let answered = match answered {
         Ok(answered) => answered,
         Err(error) => return unopened(vu, op, variant, &error),

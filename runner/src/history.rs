@@ -223,6 +223,10 @@ fn incomplete(evidence: &Evidence) -> Vec<String> {
     let mut out: Vec<String> =
         skipped.map(|node| format!("scenario `{}` was {}", node.name, node.detail)).collect();
     out.extend(evidence.overrides.iter().map(|over| format!("guard `{}` was overridden", over.guard)));
+    let scenarios = evidence.load.iter().flat_map(|load| &load.scenarios);
+    out.extend(scenarios.filter_map(|(name, record)| {
+        Some(format!("scenario `{name}` began at stage {}", record.from_stage?))
+    }));
     out
 }
 

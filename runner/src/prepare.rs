@@ -13,7 +13,7 @@ use crate::http::tls::Secured;
 use crate::load::{LoadError, LoadInput};
 use crate::rows::{DrawPlan, RowSources, draw_key};
 use crate::text::{Encode, Names, Text};
-use crate::trace::{self, Tracing};
+use crate::trace::Tracing;
 use crate::views::View;
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method};
@@ -87,8 +87,6 @@ pub(crate) struct ScenarioProgram {
     pub(crate) key: u64,
     /// Whether its requests carry a `traceparent`.
     pub(crate) trace: Option<Tracing>,
-    /// Ends of its stages, microseconds after its beginning, where it has several.
-    pub(crate) stage_ends: Vec<u64>,
 }
 
 /// One operation of a flat program.
@@ -314,7 +312,6 @@ impl Program {
                 trace: scenario.trace.map(|trace| {
                     Tracing::new(trace, &input.run_id, draw_key(graph.seed, &scenario.name, ""))
                 }),
-                stage_ends: trace::stage_ends(&scenario.demand),
             });
         }
         Ok(program)
@@ -344,7 +341,6 @@ impl Program {
             pause_on_failure: None,
             key: draw_key(input.graph.seed, what, ""),
             trace: None,
-            stage_ends: Vec::new(),
         });
         Ok(program)
     }

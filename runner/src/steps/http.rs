@@ -11,7 +11,7 @@ use crate::http::payload::Payload;
 use crate::prepare::{CaptureOp, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
 use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Recorder};
 use crate::text::{InScope, Var};
-use crate::trace::{Place, Traced, stage_at};
+use crate::trace::{Place, Traced};
 use crate::views::Moment;
 use crate::vu::{InFlight, Vu, VuCore};
 use crate::worker::Worker;
@@ -181,7 +181,7 @@ fn keep_trace(
     let own_us = traced.due.saturating_duration_since(begun).as_micros() as u64;
     let place = Place {
         scenario: run.index as u16,
-        stage: stage_at(&worker.program.scenarios[run.index].stage_ends, own_us),
+        stage: worker.program.scenarios[run.index].course.stage_of(own_us),
         step: op.step,
         failed: !matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError),
     };

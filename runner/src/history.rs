@@ -227,6 +227,10 @@ fn incomplete(evidence: &Evidence) -> Vec<String> {
         Some(format!("scenario `{name}` began at stage {} (`--from-stage`)", scenario.from_stage?))
     }));
     out.extend(evidence.overrides.iter().map(|over| format!("guard `{}` was overridden", over.guard)));
+    let scenarios = evidence.load.iter().flat_map(|load| &load.scenarios);
+    out.extend(scenarios.filter_map(|(name, record)| {
+        Some(format!("scenario `{name}` began at stage {}", record.from_stage?))
+    }));
     out
 }
 

@@ -16,6 +16,12 @@ pub(super) fn current(graph: &ExecutionGraph, record: &LoadRecord) -> Vec<(Strin
     running.collect()
 }
 
+/// Stages of a scenario that have begun, in their order.
+fn played<'r>(record: &'r LoadRecord, scenario: &str) -> impl Iterator<Item = &'r StageRecord> {
+    let own = record.stages.iter().filter(move |stage| stage.scenario == scenario);
+    own.filter(|stage| stage.outcome != StageOutcome::NotRun)
+}
+
 /// An annotation for each stage that began since the last call.
 pub(super) fn annotations(
     graph: &ExecutionGraph,

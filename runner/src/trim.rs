@@ -3,7 +3,9 @@
 
 use crate::evidence::{Evidence, NodeOutcome, Samples, ViewRecord};
 use crate::judge::judge;
-use planc::graph::{ExecutionGraph, Gate, Message, Over, Report, Step, StepKind, Target, Template, Tls};
+use planc::graph::{
+    ExecutionGraph, Gate, Message, Over, Report, ScrapeFrom, Step, StepKind, Target, Template, Tls,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a trimmed evidence says which graph was applied.
@@ -36,6 +38,8 @@ pub fn trimmed(evidence: &Evidence) -> Result<Evidence, String> {
             node.fix = None;
         }
     }
+    // What triage looked up is for people, and holds what the world held.
+    small.triage.iter_mut().for_each(|record| record.looks.clear());
     if let Some(load) = &mut small.load {
         load.ticks.clear();
         load.exemplars.clear();
@@ -98,6 +102,16 @@ pub(crate) fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
         silence(&mut scenario.setup);
         silence(&mut scenario.steps);
     }
+    let mut scrapes = graph.scrapes.clone();
+    for scrape in scrapes.values_mut() {
+        if let ScrapeFrom::Prometheus { request, .. } | ScrapeFrom::Json { request, .. } = &mut scrape.from {
+            request.query.clear();
+            request.headers.clear();
+            request.body = None;
+        }
+    }
+    let mut triage = graph.triage.clone();
+    triage.iter_mut().for_each(|entry| entry.evidence.clear());
     let target = graph.target.as_ref().map(|target| Target {
         url: Template::literal(""),
         allow_hosts: Vec::new(),
@@ -118,6 +132,8 @@ pub(crate) fn judged_part(graph: &ExecutionGraph) -> ExecutionGraph {
         teardown: Vec::new(),
         teardown_commands: Vec::new(),
         scenarios,
+        scrapes,
+        triage,
         report: Report::default(),
         when_to_run: None,
         history: None,

@@ -1,5 +1,6 @@
 //! Seed 001: each plan green against a healthy service in a shortened form, and red for what its document fears.
 
+use crate::short::Short;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -121,6 +122,19 @@ fn a_server_that_takes_forgeries_is_not_let_under_load() {
         let (_, said) = apply("acme-orders", Some(json!({ "certctl": { fault: true } })), &ORDERS);
         said.expect_code(115).expect(&format!("step `{step}`")).expect("201");
     }
+}
+
+#[test]
+fn a_server_that_begins_to_take_used_nonces_is_red() {
+    let orders = Short {
+        plan: "plans/certctl/acme-orders.yaml",
+        set: &ORDERS,
+        service: "certctl",
+        routes: "new-order",
+    };
+    let (said, out) = orders.broken(&[], json!({ "certctl": { "any_nonce": true } }));
+    said.expect_code(99).expect("acme_forgeries_taken count == 0");
+    assert!(sum(&out, "acme_forgeries_taken") > 0.0);
 }
 
 #[test]

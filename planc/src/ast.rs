@@ -207,6 +207,17 @@ pub(crate) struct Report {
     pub(crate) files: graph::Report,
     pub(crate) prometheus: Option<Prometheus>,
     pub(crate) grafana: Option<Grafana>,
+    /// The plan's `baseline:`.
+    pub(crate) baseline: Vec<Baseline>,
+}
+
+/// One entry of `baseline:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Baseline {
+    /// `None` when it was wrong, and reported.
+    pub(crate) number: Option<MetricRef>,
+    /// One figure, or two with `..` between.
+    pub(crate) range: Option<Text>,
 }
 
 /// `report.prometheus:`.

@@ -364,6 +364,21 @@ pub struct Report {
     /// Where the stages are marked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grafana: Option<Grafana>,
+    /// Figures of an earlier run, which a reader compares with and nothing is judged by; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baseline: Vec<Baseline>,
+}
+
+/// What an earlier run measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// Of what.
+    pub number: MetricRef,
+    /// Its lower end.
+    pub low: Bound,
+    /// Its upper end.
+    pub high: Bound,
 }
 
 /// A Prometheus that takes remote writes.

@@ -34,6 +34,13 @@ pub fn plan() -> Json {
             ("triage", triage()),
             ("health", health()),
             ("report", report()),
+            (
+                "baseline",
+                named(
+                    "Figures of an earlier run, shown beside what is measured: `http_req_duration.p95: 80ms..150ms`.",
+                    json!({ "type": ["string", "number"] }),
+                ),
+            ),
             ("when_to_run", when_to_run()),
             ("history", history()),
         ],

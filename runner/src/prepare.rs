@@ -13,8 +13,8 @@ use crate::http::tls::Secured;
 use crate::load::{LoadError, LoadInput};
 use crate::rows::{DrawPlan, RowSources, draw_key};
 use crate::text::{Encode, Names, Text};
-use crate::trace::{self, Tracing};
-use crate::views::View;
+use crate::trace::Tracing;
+use crate::views::{View, has_stages};
 use ::http::header::{CONTENT_TYPE, HeaderName, USER_AGENT};
 use ::http::{HeaderMap, HeaderValue, Method};
 use planc::expr::{Expr, Segment};
@@ -89,8 +89,8 @@ pub(crate) struct ScenarioProgram {
     pub(crate) key: u64,
     /// Whether its requests carry a `traceparent`.
     pub(crate) trace: Option<Tracing>,
-    /// Ends of its stages, microseconds after its beginning, where it has several.
-    pub(crate) stage_ends: Vec<u64>,
+    /// Whether its load goes by stages.
+    pub(crate) staged: bool,
 }
 
 /// One operation of a flat program.
@@ -316,7 +316,7 @@ impl Program {
                 trace: scenario.trace.map(|trace| {
                     Tracing::new(trace, &input.run_id, draw_key(graph.seed, &scenario.name, ""))
                 }),
-                stage_ends: trace::stage_ends(&scenario.demand),
+                staged: has_stages(&scenario.demand),
             });
         }
         Ok(program)
@@ -346,7 +346,7 @@ impl Program {
             pause_on_failure: None,
             key: draw_key(input.graph.seed, what, ""),
             trace: None,
-            stage_ends: Vec::new(),
+            staged: false,
         });
         Ok(program)
     }

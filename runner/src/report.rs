@@ -1,6 +1,7 @@
 //! Telling a run: one file a format, all over the same evidence and verdict. A new format is a file here
 //! and a line in [`REPORTS`].
 
+mod baseline;
 mod html;
 pub(crate) mod junit;
 mod markdown;

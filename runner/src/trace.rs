@@ -7,7 +7,7 @@ use crate::evidence::Exemplar;
 use crate::prepare::Program;
 use crate::text::{key_of, mix};
 use ::http::HeaderValue;
-use planc::graph::{Demand, Trace};
+use planc::graph::Trace;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -153,22 +153,6 @@ impl Slowest {
     }
 }
 
-/// Ends of the stages of a demand, microseconds after the scenario's beginning; none where there is one stage alone.
-pub(crate) fn stage_ends(demand: &Demand) -> Vec<u64> {
-    let ends = (1..).map_while(|number| demand.stage(number)).map(|(_, end)| end.as_micros() as u64);
-    let ends: Vec<u64> = ends.collect();
-    if ends.len() > 1 { ends } else { Vec::new() }
-}
-
-/// The stage, from 1, in which a moment lies; the last one also holds what comes after it.
-pub(crate) fn stage_at(ends: &[u64], own_us: u64) -> u32 {
-    if ends.is_empty() {
-        return 0;
-    }
-    let before = ends.partition_point(|end| *end <= own_us);
-    before.min(ends.len() - 1) as u32 + 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,14 +211,5 @@ mod tests {
         one.merge(other);
         let kept: Vec<u64> = one.0[&place].iter().map(|found| found.duration_us).collect();
         assert_eq!(kept, [9, 8, 7]);
-    }
-
-    #[test]
-    fn stages_count_from_one_and_the_last_holds_the_rest() {
-        assert_eq!(stage_at(&[], 5), 0);
-        let ends = [10, 10, 30];
-        let stages: Vec<u32> = [0, 9, 10, 29, 30, 99].iter().map(|at| stage_at(&ends, *at)).collect();
-        // The second jumps: no moment lies in it.
-        assert_eq!(stages, [1, 1, 3, 3, 3, 3]);
     }
 }

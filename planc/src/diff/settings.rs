@@ -121,6 +121,9 @@ fn report(old: &Report, new: &Report, out: &mut Vec<Change>) {
     // They only listen: nothing is judged by them.
     listener("prometheus", &old.prometheus, &new.prometheus, out);
     listener("grafana", &old.grafana, &new.grafana, out);
+    if old.baseline != new.baseline {
+        out.push(Change::neutral("baseline", leaves::told(&old.baseline, &new.baseline)));
+    }
 }
 
 fn listener<T: PartialEq + Serialize>(name: &str, old: &Option<T>, new: &Option<T>, out: &mut Vec<Change>) {

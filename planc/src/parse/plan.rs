@@ -5,8 +5,8 @@ use super::requests::METHODS;
 use super::sql_gates::is_sql_gate;
 use super::{Map, Parser};
 use crate::ast::{
-    Check, Endpoint, Grafana, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile, Prometheus, Raw,
-    Report, Service, ServiceKind, Step, Target, Text, Tls, Token, TokenSource, Trace, Typed,
+    Baseline, Check, Endpoint, Grafana, Health, Input, InputType, Lost, Metric, Plan, Pool, Profile,
+    Prometheus, Raw, Report, Service, ServiceKind, Step, Target, Text, Tls, Token, TokenSource, Trace, Typed,
 };
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -125,6 +125,7 @@ impl Parser<'_> {
         plan.triage = map.take("triage").map_or(Vec::new(), |node| self.triage(node));
         plan.health = map.take("health").map_or(Health::default(), |node| self.health(node));
         plan.report = map.take("report").map_or(Report::default(), |node| self.report(node));
+        plan.report.baseline = map.take("baseline").map_or(Vec::new(), |node| self.baseline(node));
         plan.when_to_run =
             map.entry("when_to_run").and_then(|entry| self.when_to_run(&entry.value, entry.key.span));
         plan.history = map.entry("history").and_then(|entry| self.history(&entry.value, entry.key.span));
@@ -468,7 +469,13 @@ impl Parser<'_> {
             map.entry("prometheus").and_then(|entry| self.prometheus(&entry.value, entry.key.span));
         let grafana = map.entry("grafana").and_then(|entry| self.grafana(&entry.value, entry.key.span));
         self.finish(map);
-        Report { files, prometheus, grafana }
+        Report { files, prometheus, grafana, baseline: Vec::new() }
+    }
+
+    /// `metric.aggregate: 80ms..150ms`.
+    fn baseline(&mut self, node: &Node) -> Vec<Baseline> {
+        let entries = self.named(node, "`baseline`").iter();
+        entries.map(|e| Baseline { number: self.metric_ref(&e.key), range: self.text(&e.value) }).collect()
     }
 
     fn prometheus(&mut self, node: &Node, at: Span) -> Option<Prometheus> {

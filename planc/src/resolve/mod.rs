@@ -1,5 +1,6 @@
 //! From [`crate::ast`] to [`crate::resolved`]: names are found, defaults filled in, inputs put in place.
 
+mod baseline;
 mod checks;
 mod conditions;
 mod emits;

@@ -17,6 +17,7 @@ impl Resolver<'_> {
         Report {
             prometheus: written.prometheus.as_ref().and_then(|one| self.prometheus(one)),
             grafana: written.grafana.as_ref().and_then(|one| self.grafana(one)),
+            baseline: self.baseline(),
             ..written.files.clone()
         }
     }

@@ -1,19 +1,17 @@
-//! In which stage each scenario is, from the time since its beginning.
+//! In which stage each scenario is, as far as the load has come.
 
-use crate::evidence::LoadRecord;
-use crate::trace::{stage_at, stage_ends};
-use planc::graph::{Demand, ExecutionGraph, Scenario};
+use crate::evidence::{LoadRecord, StageRecord};
+use planc::graph::ExecutionGraph;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Scenarios that have begun and not ended, and their stages from 1.
 pub(super) fn current(graph: &ExecutionGraph, record: &LoadRecord) -> Vec<(String, u32)> {
-    let now = record.duration_us;
     let running = graph.scenarios.iter().filter_map(|scenario| {
         let of = record.scenarios.get(&scenario.name)?;
-        let begun = of.began_us.filter(|_| of.ended_us == 0)?;
-        let stage = stage_at(&stage_ends(&scenario.demand), now.saturating_sub(begun));
-        Some((scenario.name.clone(), stage.max(1)))
+        of.began_us.filter(|_| of.ended_us == 0)?;
+        let stage = stages(record, &scenario.name).last().map_or(1, |stage| stage.number);
+        Some((scenario.name.clone(), stage))
     });
     running.collect()
 }
@@ -27,65 +25,64 @@ pub(super) fn annotations(
     run_id: &str,
 ) -> Vec<Value> {
     let mut out = Vec::new();
-    for (name, stage) in current(graph, record) {
-        let Some(scenario) = graph.scenarios.iter().find(|scenario| scenario.name == name) else { continue };
-        let began = record.scenarios.get(&name).and_then(|of| of.began_us).unwrap_or(0);
-        let last = seen.insert(name.clone(), stage).unwrap_or(0);
-        for number in last + 1..=stage {
-            let start = scenario.demand.stage(number).map_or(0, |(start, _)| start.as_micros() as u64);
-            out.push(json!({
-                "time": begun_unix_ms + ((began + start) / 1_000) as i64,
-                "tags": ["planc", graph.plan, run_id, name],
-                "text": format!("{name}: stage {number}{}", target(scenario, number)),
-            }));
+    let mut tell = |name: &str, at_us: u64, text: String| {
+        let time = begun_unix_ms + (at_us / 1_000) as i64;
+        out.push(json!({ "time": time, "tags": ["planc", graph.plan, run_id, name], "text": text }));
+    };
+    for (name, record_) in &record.scenarios {
+        let Some(began_us) = record_.began_us else { continue };
+        let last = seen.entry(name.clone()).or_insert_with(|| {
+            tell(name, began_us, format!("{name} begins"));
+            0
+        });
+        for stage in stages(record, name).filter(|stage| stage.number > *last).collect::<Vec<_>>() {
+            tell(name, stage.began_us, format!("{name}: stage {}, to {}", stage.number, stage.target));
+            *last = stage.number;
         }
     }
     out
 }
 
-/// `, to 2000 VUs`.
-fn target(scenario: &Scenario, number: u32) -> String {
-    let at = number as usize - 1;
-    match &scenario.demand {
-        Demand::Arrivals { pieces, .. } => pieces.get(at).map(|piece| format!(", to {}", piece.target)),
-        Demand::Users { pieces, .. } => pieces.get(at).map(|piece| format!(", to {} VUs", piece.target)),
-        Demand::Iterations { .. } => None,
-    }
-    .unwrap_or_default()
+/// The stages of a scenario that have begun, in order.
+fn stages<'r>(record: &'r LoadRecord, scenario: &'r str) -> impl Iterator<Item = &'r StageRecord> {
+    record.stages.iter().filter(move |stage| stage.scenario == scenario)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use planc::graph::UserPiece;
-    use std::time::Duration;
+    use crate::evidence::StageOutcome;
 
     #[test]
     fn each_stage_is_told_once_with_the_moment_of_its_beginning() {
-        let mut graph = crate::testing::graph(Vec::new());
-        let piece = |target| UserPiece { target, duration: Duration::from_secs(10), hold: None };
-        graph.scenarios[0].demand = Demand::Users {
-            start_vus: 0,
-            pieces: vec![piece(5), piece(10), piece(10)],
-            graceful_ramp_down: Duration::ZERO,
-        };
+        let graph = crate::testing::graph(Vec::new());
         let mut record = crate::testing::evidence(&graph).load.expect("load");
         let scenario = record.scenarios.get_mut("s").expect("the scenario");
         (scenario.began_us, scenario.ended_us) = (Some(1_000_000), 0);
-        let mut seen = BTreeMap::new();
-        let mut texts = |duration_us| -> Vec<(i64, String)> {
-            record.duration_us = duration_us;
-            let told = annotations(&graph, &record, &mut seen, 5_000, "r");
-            told.iter()
-                .map(|one| (one["time"].as_i64().unwrap(), one["text"].as_str().unwrap().into()))
-                .collect()
+        let stage = |number: u32, began_us| StageRecord {
+            scenario: "s".into(),
+            number,
+            target: format!("{}0 VUs", number),
+            began_us,
+            held_us: None,
+            ended_us: 0,
+            outcome: StageOutcome::Running,
+            dropped: 0,
+            lines: Vec::new(),
         };
-        assert_eq!(texts(2_000_000), [(6_000, "s: stage 1, to 5 VUs".to_owned())]);
-        assert_eq!(texts(5_000_000), []);
+        let mut seen = BTreeMap::new();
+        let mut texts = |record: &LoadRecord| -> Vec<(i64, String)> {
+            let told = annotations(&graph, record, &mut seen, 5_000, "r");
+            let text = |one: &Value| (one["time"].as_i64().unwrap(), one["text"].as_str().unwrap().into());
+            told.iter().map(text).collect()
+        };
+        assert_eq!(texts(&record), [(6_000, "s begins".to_owned())]);
+        assert_eq!(current(&graph, &record), [("s".to_owned(), 1)]);
+        record.stages = vec![stage(1, 1_000_000), stage(2, 11_000_000)];
         // A stage that passed between two looks is told as well.
-        assert_eq!(
-            texts(22_000_000),
-            [(16_000, "s: stage 2, to 10 VUs".to_owned()), (26_000, "s: stage 3, to 10 VUs".into())]
-        );
+        let both = [(6_000, "s: stage 1, to 10 VUs".to_owned()), (16_000, "s: stage 2, to 20 VUs".into())];
+        assert_eq!(texts(&record), both);
+        assert_eq!(texts(&record), []);
+        assert_eq!(current(&graph, &record), [("s".to_owned(), 2)]);
     }
 }

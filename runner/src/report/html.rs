@@ -3,7 +3,7 @@
 use super::junit::escape;
 use super::metrics::{self, TREND_STATS};
 use super::terminal::{STAGE_COLUMNS, stage_cells, sums, word};
-use super::traces;
+use super::{baseline, traces};
 use crate::evidence::{Evidence, HealthSecond, NodeOutcome, Tick};
 use crate::judge::{GateState, Verdict};
 
@@ -95,7 +95,8 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
     stages(&mut out, verdict);
     charts(&mut out, evidence);
     metric_table(&mut out, evidence);
-    trace_table(&mut out, evidence);
+    table(&mut out, "Baseline", baseline::COLUMNS, &baseline::rows(evidence));
+    table(&mut out, "Slowest traces", traces::COLUMNS, &traces::rows(evidence));
     triage(&mut out, evidence);
     list(&mut out, "Load", sums(evidence).into_iter());
     list(&mut out, "Strains on the generator", verdict.warnings.iter().cloned());
@@ -328,16 +329,15 @@ fn metric_table(out: &mut String, evidence: &Evidence) {
     out.push_str("</table>\n");
 }
 
-fn trace_table(out: &mut String, evidence: &Evidence) {
-    let rows = traces::rows(evidence);
+fn table<const N: usize>(out: &mut String, title: &str, columns: [&str; N], rows: &[[String; N]]) {
     if rows.is_empty() {
         return;
     }
-    let heads: String = traces::COLUMNS.iter().map(|name| format!("<th>{name}</th>")).collect();
-    out.push_str(&format!("<h2>Slowest traces</h2><table><tr>{heads}</tr>\n"));
-    for [scenario, stage, step, took, answer, id] in rows {
-        let cells = [scenario, stage, step, took, answer].map(|cell| format!("<td>{}</td>", escape(&cell)));
-        out.push_str(&format!("<tr>{}<td><code>{id}</code></td></tr>\n", cells.concat()));
+    let heads: String = columns.iter().map(|name| format!("<th>{name}</th>")).collect();
+    out.push_str(&format!("<h2>{title}</h2><table><tr>{heads}</tr>\n"));
+    for row in rows {
+        let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+        out.push_str(&format!("<tr>{cells}</tr>\n"));
     }
     out.push_str("</table>\n");
 }

@@ -2,7 +2,7 @@
 
 use super::metrics::{self, TREND_STATS};
 use super::terminal::{STAGE_COLUMNS, stage_cells, sums, word};
-use super::traces;
+use super::{baseline, traces};
 use crate::evidence::Evidence;
 use crate::judge::{GateState, Verdict};
 
@@ -74,6 +74,13 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
             out.push('\n');
         }
         out.push_str("\n</details>\n");
+    }
+    let rows = baseline::rows(evidence);
+    if !rows.is_empty() {
+        out.push_str(&format!("\n| {} |\n|-|-|-:|-|\n", baseline::COLUMNS.join(" | ")));
+        for row in rows {
+            out.push_str(&format!("| {} |\n", row.map(|cell| cell.replace('|', "\\|")).join(" | ")));
+        }
     }
     let rows = traces::rows(evidence);
     if !rows.is_empty() {

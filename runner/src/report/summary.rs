@@ -1,5 +1,6 @@
 //! k6's `handleSummary` shape, so that whatever reads k6's summaries reads ours, and the verdict beside it.
 
+use super::baseline;
 use super::metrics::{self, Row};
 use crate::evidence::{Evidence, HealthRecord, HealthSecond, LoadRecord, ScenarioRecord};
 use crate::judge::{GateState, Unit, Verdict};
@@ -33,6 +34,7 @@ pub(crate) fn render(evidence: &Evidence, verdict: &Verdict) -> String {
         "verdict": verdict,
         "load": evidence.load.as_ref().map(load),
         "generator": evidence.load.as_ref().map(|load| generator(&load.health)),
+        "baseline": baseline::rows(evidence),
         "exemplars": evidence.load.as_ref().map(|load| &load.exemplars),
         "run": {
             "plan": evidence.graph.plan,

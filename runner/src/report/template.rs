@@ -3,6 +3,7 @@
 //! Nothing is filled in silently: a name that does not exist is an error with its line, and so is a metric that the
 //! plan cannot emit. docs/report-templates.md tells every name.
 
+use super::baseline;
 use super::junit::escape;
 use super::metrics;
 use super::terminal::{grouped, word};
@@ -16,8 +17,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// Every name at the top, for help and for what is misspelt.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "about",
+    "baseline",
     "ended",
     "environment",
     "evidence",
@@ -107,6 +109,7 @@ fn scope(evidence: &Evidence, verdict: &Verdict) -> serde_json::Value {
     let millis = (evidence.ended_unix_ms - evidence.started_unix_ms).max(0);
     let names = [
         ("about", json!(evidence.graph.about.trim())),
+        ("baseline", baselines(evidence)),
         ("ended", json!(time(evidence.ended_unix_ms))),
         ("environment", whole["environment"].clone()),
         ("exemplars", of_load("exemplars").unwrap_or_else(|| json!([]))),
@@ -129,6 +132,11 @@ fn scope(evidence: &Evidence, verdict: &Verdict) -> serde_json::Value {
         ("evidence", whole.clone()),
     ];
     serde_json::Value::Object(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn baselines(evidence: &Evidence) -> serde_json::Value {
+    let row = |[figure, range, measured, word]: [String; 4]| json!({ "figure": figure, "range": range, "measured": measured, "word": word });
+    baseline::rows(evidence).into_iter().map(row).collect()
 }
 
 /// JSON as the template's own values.

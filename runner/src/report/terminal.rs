@@ -1,7 +1,7 @@
 //! For people at a terminal: read in ten seconds by whoever knows k6.
 
 use super::metrics::{self, Row, TREND_STATS};
-use super::traces;
+use super::{baseline, traces};
 use crate::evidence::{Evidence, HealthRecord, HealthSecond, NodeOutcome, NodeRecord, ScenarioRecord, Trend};
 use crate::exit::Exit;
 use crate::judge::{Distribution, GateResult, GateState, StageRow, Unit, Verdict, show};
@@ -76,6 +76,7 @@ pub fn outcome(evidence: &Evidence, verdict: &Verdict) -> String {
         section(&mut out, "stages", stages(verdict));
         section(&mut out, "slowest traces", traces::lines(evidence));
         section(&mut out, "triage", triage(evidence, SHORT));
+        section(&mut out, "baseline", baseline::lines(evidence));
         section(&mut out, "gates", verdict.gates.iter().map(gate_line).collect());
         section(&mut out, "not measured", verdict.not_measured.clone());
     }

@@ -11,7 +11,7 @@ use crate::http::payload::Payload;
 use crate::prepare::{CaptureOp, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
 use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Recorder};
 use crate::text::{InScope, Var};
-use crate::trace::{Place, Traced, stage_at};
+use crate::trace::{Place, Traced};
 use crate::views::Moment;
 use crate::vu::{InFlight, Vu, VuCore};
 use crate::worker::Worker;
@@ -179,9 +179,10 @@ fn keep_trace(
     };
     let begun = run.begun.get().unwrap_or(start);
     let own_us = traced.due.saturating_duration_since(begun).as_micros() as u64;
+    let scenario = &worker.program.scenarios[run.index];
     let place = Place {
         scenario: run.index as u16,
-        stage: stage_at(&worker.program.scenarios[run.index].stage_ends, own_us),
+        stage: scenario.staged.then(|| scenario.course.stage_at(own_us)).flatten().unwrap_or(0),
         step: op.step,
         failed: !matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError),
     };

@@ -884,6 +884,7 @@ fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, 
 /// A step whose texts have no value is not sent and has failed: as a request that got no answer.
 fn unrendered(vu: &mut Vu, op: &HttpOp, variant: u32, error: &EvalError) -> bool {
     let tags: BTreeMap<String, String> = op.tags.clone();
+    vu.traced = None;
     super::no_value(vu, op.step, &op.name, &tags, error);
     let taken = Taken {
         status: 0,

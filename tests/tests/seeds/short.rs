@@ -19,7 +19,7 @@ impl Short {
     pub(crate) fn run(&self, more: &[&str]) -> (Said, Out) {
         let _alone = alone();
         let out = Out::new();
-        let said = run(self.command(&out, more).arg("--quiet"));
+        let said = run(&mut self.command(&out, more));
         agree(&out, &said);
         (said, out)
     }

@@ -1,6 +1,6 @@
 //! Gate coverage: which steps some gate or expectation could fail for, and which none could.
 
-use crate::graph::{Comparison, Gate, PONG_CHECK, Step, StepId, StepKind};
+use crate::graph::{Comparison, Gate, PONG_CHECK, Step, StepId, StepKind, switched_off};
 use crate::resolve::is_latency;
 use crate::resolved::{self, ResolvedPlan, blind, decides, walk};
 use crate::source::Span;
@@ -81,7 +81,12 @@ pub(crate) fn steps(plan: &ResolvedPlan) -> Vec<StepCoverage> {
     for scenario in &plan.scenarios {
         let graph = &scenario.scenario;
         for (steps, setup) in [(&graph.setup, true), (&graph.steps, false)] {
-            walk(steps, &mut |step| out.extend(of_step(plan, scenario, step, setup, &by_step)));
+            let off = switched_off(steps);
+            walk(steps, &mut |step| {
+                if !off.contains(&step.id) {
+                    out.extend(of_step(plan, scenario, step, setup, &by_step));
+                }
+            });
         }
     }
     out

@@ -550,7 +550,7 @@ fn not_measured(
         }
     }
     for scenario in graph.scenarios.iter().filter(|s| !skipped.contains(&s.name)) {
-        let switched_off = applied::switched_off(&scenario.steps);
+        let switched_off = planc::graph::switched_off(&scenario.steps);
         let sessions = sessions(scenario);
         walk(&scenario.steps, &mut |step| {
             if !step.kind.is_answered() {

@@ -1,8 +1,9 @@
 //! Steps: what a virtual user does.
 
 use super::{Expectation, Expr, JsonTemplate, Request, Template};
+use crate::eval;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Number of a step, unique in the graph and dense from 0, in order of scenario and depth-first position.
@@ -252,6 +253,20 @@ pub fn walk<'a>(steps: &'a [Step], visit: &mut dyn FnMut(&'a Step)) {
             | StepKind::Close { .. } => {}
         }
     }
+}
+
+/// Steps whose condition the inputs make false, such as `when: inputs.login == 'per_iteration'`: they are no part of what
+/// was asked for. A gate that needs them has no data.
+pub fn switched_off(steps: &[Step]) -> BTreeSet<StepId> {
+    let mut out = BTreeSet::new();
+    walk(steps, &mut |step| {
+        if let StepKind::When { condition: Expr::Const(value), steps } = &step.kind
+            && !eval::truthy(value)
+        {
+            walk(steps, &mut |inner| out.extend([inner.id]));
+        }
+    });
+    out
 }
 
 /// Whether a WebSocket is opened under some steps.

@@ -2,10 +2,7 @@
 
 use super::{Case, Cause, CauseKind, GateState, cause, dropped, walk};
 use crate::evidence::{End, ScenarioRecord};
-use planc::eval;
-use planc::expr::Expr;
-use planc::graph::{Demand, Scenario, Step, StepId, StepKind, has_session};
-use std::collections::BTreeSet;
+use planc::graph::{Demand, Scenario, StepKind, has_session, switched_off};
 
 impl Case<'_> {
     /// What of the plan's load was not applied.
@@ -134,18 +131,4 @@ impl Case<'_> {
             });
         }
     }
-}
-
-/// Steps whose condition the run's inputs make false, such as `when: inputs.login == 'per_iteration'`: they are no part
-/// of what was asked for. A gate that needs them has no data.
-pub(super) fn switched_off(steps: &[Step]) -> BTreeSet<StepId> {
-    let mut out = BTreeSet::new();
-    walk(steps, &mut |step| {
-        if let StepKind::When { condition: Expr::Const(value), steps } = &step.kind
-            && !eval::truthy(value)
-        {
-            walk(steps, &mut |inner| out.extend([inner.id]));
-        }
-    });
-    out
 }

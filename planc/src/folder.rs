@@ -4,11 +4,14 @@ use planc::Files;
 use planc::suite::{self, ReadSuite};
 use std::path::Path;
 
+/// A profile and values of inputs that a suite gives to one of its plans.
+pub(crate) type With = (Option<String>, Vec<(String, String)>);
+
 /// One file to check, and what it is checked with beside the command line's.
 pub(crate) struct Part {
     pub(crate) path: String,
     /// A suite's profile and inputs; none for a file by itself.
-    pub(crate) with: Option<(Option<String>, Vec<(String, String)>)>,
+    pub(crate) with: Option<With>,
 }
 
 /// The files behind the paths of a command line, each once.
@@ -36,7 +39,7 @@ pub(crate) fn parts(files: &dyn Files, paths: &[String]) -> Result<Vec<Part>, St
     Ok(out)
 }
 
-fn add(out: &mut Vec<Part>, path: String, with: Option<(Option<String>, Vec<(String, String)>)>) {
+fn add(out: &mut Vec<Part>, path: String, with: Option<With>) {
     if !out.iter().any(|part| part.path == path && part.with == with) {
         out.push(Part { path, with });
     }

@@ -67,18 +67,6 @@ impl Course {
         (before < self.ends.len() && number >= self.first).then_some(number)
     }
 
-    /// The stage of whatever was due at a moment: the last one also holds what comes after it; 0 where there is one stage
-    /// alone, and before the first that is measured.
-    pub(crate) fn stage_of(&self, own_us: u64) -> u32 {
-        match self.ends.len() {
-            0 | 1 => 0,
-            stages => {
-                let last = self.ends[stages - 1].load(Ordering::Relaxed) <= own_us;
-                if last { stages as u32 } else { self.stage_at(own_us).unwrap_or(0) }
-            }
-        }
-    }
-
     /// When a stage begins, when its climb is over and when it ends, microseconds after the scenario's beginning, as far
     /// as that is known.
     pub(crate) fn stage(&self, number: u32) -> Option<(u64, u64, Option<u64>)> {
@@ -200,7 +188,6 @@ mod tests {
         assert_eq!(at, [Some(1), Some(2), Some(3), Some(4), Some(4)]);
         course.end_hold(4, 40_000_000);
         assert_eq!(course.stage_at(40_000_000), None);
-        assert_eq!([0, 12_500_000, 99_000_000].map(|at| course.stage_of(at)), [1, 2, 4]);
         assert_eq!(course.so_far().duration(), seconds(40));
         assert_eq!(course.so_far().stage(4), Some((Duration::from_millis(27_500), seconds(40))));
     }

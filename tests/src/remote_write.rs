@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What was pushed, with its authorization, in the order of its coming.
+type Pushes = Arc<Mutex<Vec<(String, Vec<Sample>)>>>;
+
 /// Labels and value of one sample.
 pub type Sample = (BTreeMap<String, String>, f64);
 
@@ -12,7 +15,7 @@ pub type Sample = (BTreeMap<String, String>, f64);
 pub struct Receiver {
     /// `http://127.0.0.1:PORT/api/v1/write`.
     pub url: String,
-    pushes: Arc<Mutex<Vec<(String, Vec<Sample>)>>>,
+    pushes: Pushes,
 }
 
 impl Receiver {

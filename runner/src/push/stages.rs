@@ -1,6 +1,6 @@
 //! In which stage each scenario is, as far as the load has come.
 
-use crate::evidence::{LoadRecord, StageRecord};
+use crate::evidence::{LoadRecord, StageOutcome, StageRecord};
 use planc::graph::ExecutionGraph;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,12 +14,6 @@ pub(super) fn current(graph: &ExecutionGraph, record: &LoadRecord) -> Vec<(Strin
         Some((scenario.name.clone(), stage))
     });
     running.collect()
-}
-
-/// Stages of a scenario that have begun, in their order.
-fn played<'r>(record: &'r LoadRecord, scenario: &str) -> impl Iterator<Item = &'r StageRecord> {
-    let own = record.stages.iter().filter(move |stage| stage.scenario == scenario);
-    own.filter(|stage| stage.outcome != StageOutcome::NotRun)
 }
 
 /// An annotation for each stage that began since the last call.
@@ -51,13 +45,13 @@ pub(super) fn annotations(
 
 /// The stages of a scenario that have begun, in order.
 fn stages<'r>(record: &'r LoadRecord, scenario: &'r str) -> impl Iterator<Item = &'r StageRecord> {
-    record.stages.iter().filter(move |stage| stage.scenario == scenario)
+    let own = record.stages.iter().filter(move |stage| stage.scenario == scenario);
+    own.filter(|stage| stage.outcome != StageOutcome::NotRun)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::StageOutcome;
 
     #[test]
     fn each_stage_is_told_once_with_the_moment_of_its_beginning() {

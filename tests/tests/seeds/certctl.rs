@@ -10,7 +10,7 @@ use tests::{Out, Said, alone, binary, command, run};
 const BULK: [&str; 3] = ["rate=10/s", "duration=30s", "lateness=5s"];
 const BURST: [&str; 4] = ["vus=40", "duration=20s", "ari_limit=80", "lateness=5s"];
 const STORM: [&str; 2] = ["duration=20s", "lateness=5s"];
-const ORDERS: [&str; 4] = ["vus=60", "duration=20s", "forgeries=4/s", "lateness=5s"];
+const ORDERS: [&str; 4] = ["vus=60", "duration=30s", "forgeries=4/s", "lateness=5s"];
 const SHAKES: [&str; 3] = ["rate=20/s", "duration=16s", "lateness=5s"];
 
 /// A server with a fault from the start, as the program that a plan starts.

@@ -149,10 +149,7 @@ fn a_forked_audit_chain_is_red() {
     let staging = Staging::start();
     staging.fork_the_chain();
     let out = Out::new();
-    staging
-        .apply(&out, &["--set", "duration=3s"])
-        .expect_code(99)
-        .expect("expected value equals null, saw ");
+    staging.apply(&out, &["--set", "duration=3s"]).expect_code(99).expect("expected value equals null, saw ");
     assert_eq!(*state(&judge(&out), "the audit chain is unbroken"), "fail");
 }
 

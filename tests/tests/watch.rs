@@ -176,7 +176,7 @@ fn a_statement_that_the_database_does_not_take_is_told_before_any_load() {
         .expect("audit_log_broken_at() does not exist");
     let out = Out::new();
     let said = staging.apply(&out, &[]).expect_code(115);
-    said.expect("SQL gate `the audit chain is unbroken`").expect("audit_log_broken_at() does not exist");
+    said.expect("SQL gate: the audit chain is unbroken").expect("audit_log_broken_at() does not exist");
     assert_eq!(staging.ground.requests("heartbeat"), 1, "the rehearsal's alone");
 }
 

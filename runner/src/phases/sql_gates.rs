@@ -39,7 +39,7 @@ impl Run<'_> {
             if let Some(why) = error {
                 let seen = Seen::new(NodeOutcome::Failed, format!("its statement fails: {why}"));
                 let fix = "correct the statement, or migrate the database first".to_owned();
-                self.note(record("preflight", &format!("SQL gate `{}`", gate.name), seen, Some(fix), start));
+                self.note(record("preflight", &format!("SQL gate: {}", gate.name), seen, Some(fix), start));
             }
         }
         self.halt_if_failed("preflight", End::PreflightRefused)

@@ -176,7 +176,7 @@ mod tests {
         let scraped = |n: u64| {
             let mut gauge = crate::record::GaugeCell::default();
             gauge.set(3_000 * n as i64, n);
-            (n % 4 == 0).then_some(Delta::Gauge(gauge))
+            n.is_multiple_of(4).then_some(Delta::Gauge(gauge))
         };
         let Seen::Line(line) = course(&depth, (0..24).map(scraped).collect()) else { panic!() };
         assert!((line.change - 72.0).abs() < 1e-6 && !line.is_flat(), "{line:?}");

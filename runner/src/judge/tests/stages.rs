@@ -131,7 +131,8 @@ fn a_search_tells_the_highest_rate_that_held() {
     let all = |last: StageOutcome| {
         vec![held_or(1, StageOutcome::Held), held_or(2, StageOutcome::Held), held_or(3, last)]
     };
-    let table: Vec<(&str, Option<u64>, Vec<StageRecord>, [(u64, u64); 3], u8, &str)> = vec![
+    type Row<'r> = (&'r str, Option<u64>, Vec<StageRecord>, [(u64, u64); 3], u8, &'r str);
+    let table: Vec<Row<'_>> = vec![
         (
             "the third breaks",
             None,

@@ -8,8 +8,8 @@ use tests::Out;
 const RAMP: Short = Short {
     plan: "plans/ebit/ramp.yaml",
     set: &[
-        "scale=0.004",
-        "stage=5s",
+        "scale=0.006",
+        "stage=8s",
         "smoke=20s",
         "think=500ms",
         "users=60",

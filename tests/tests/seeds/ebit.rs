@@ -15,7 +15,7 @@ const RAMP: Short = Short {
         "users=60",
         "hash_kib=64",
         "dice_ms=5",
-        "p95_floor=150ms",
+        "p95_floor=100ms",
         "lateness=1s",
     ],
     service: "ebit",
@@ -47,8 +47,9 @@ fn a_casino_that_absorbs_every_step_is_green() {
 
 #[test]
 fn a_p95_that_still_climbs_halts_the_ramp() {
-    let fault = json!({ "path_prefix": "/api/casino", "latency": { "climb_ms_per_s": 80 } });
-    let (said, out) = RAMP.broken_in("players", &FROM_8, fault);
+    // Slow enough that the hold tells of it before sign-in's own bound does.
+    let fault = json!({ "path_prefix": "/api/casino", "latency": { "climb_ms_per_s": 24 } });
+    let (said, out) = RAMP.broken_at("▸ players: stage 8", &FROM_8, fault);
     said.expect_code(99).expect("http_req_duration{scenario:players}");
     let last = stages(&out).last().cloned().expect("a stage");
     assert_eq!(last["outcome"], "never_settled", "{last:#}");
@@ -64,7 +65,7 @@ fn a_queue_that_grows_halts_the_ramp() {
 
 #[test]
 fn handshakes_that_time_out_are_looked_into_and_halt() {
-    let (said, out) = RAMP.broken_in("players", &FROM_8, json!({ "path_prefix": "/ws", "hang": true }));
+    let (said, out) = RAMP.broken_at("▶ players", &FROM_8, json!({ "path_prefix": "/ws", "hang": true }));
     said.expect_code(99).expect("WS handshakes time out");
     looked(&out, "WS handshakes time out");
 }
@@ -72,7 +73,7 @@ fn handshakes_that_time_out_are_looked_into_and_halt() {
 #[test]
 fn slow_sign_ins_abort_the_run() {
     let fault = json!({ "path_prefix": "/api/casino/signin", "latency": { "fixed_ms": 1500 } });
-    let (said, out) = RAMP.broken_in("players", &FROM_8, fault);
+    let (said, out) = RAMP.broken_at("▶ players", &FROM_8, fault);
     said.expect_code(99);
     let broken = broken_gates(&out).join("\n");
     assert!(broken.contains("signin") && broken.contains("p(95) < 500ms"), "{broken}");
@@ -83,7 +84,7 @@ fn slow_sign_ins_abort_the_run() {
 #[test]
 fn refusals_of_a_throttle_are_told_as_an_artefact() {
     let (said, out) =
-        RAMP.broken_in("players", &FROM_8, json!({ "path_prefix": "/api/casino", "limited_share": 0.4 }));
+        RAMP.broken_at("▶ players", &FROM_8, json!({ "path_prefix": "/api/casino", "limited_share": 0.4 }));
     said.expect_code(99).expect("an artefact of the test");
     let broken = broken_gates(&out).join("\n");
     assert!(broken.contains("http_req_failed") && broken.contains("rate < 5%"), "{broken}");

@@ -26,16 +26,16 @@ impl Short {
 
     /// Runs it and breaks the service once the load has begun: before, the rehearsal would have noticed.
     pub(crate) fn broken(&self, more: &[&str], fault: Value) -> (Said, Out) {
-        self.broken_in("", more, fault)
+        self.broken_at("▶ ", more, fault)
     }
 
-    /// The same, once one of its scenarios has begun.
-    pub(crate) fn broken_in(&self, scenario: &str, more: &[&str], fault: Value) -> (Said, Out) {
+    /// The same, once the run has said this.
+    pub(crate) fn broken_at(&self, sign: &str, more: &[&str], fault: Value) -> (Said, Out) {
         let (mut running, out, _alone) = self.start(more);
         let seen = running.read_until(&format!("✓ {}  http", self.service));
         let url = seen.trim_end().rsplit("  ").next().and_then(|end| end.split(' ').next()).expect("its URL");
         let ground = Ground::at(url);
-        running.read_until(&format!("▶ {scenario}"));
+        running.read_until(sign);
         let before = ground.requests(self.routes);
         wait_until("the load", Duration::from_secs(60), || ground.requests(self.routes) > before + 20);
         let (status, told) = ground.send("PUT", "/_faults", Some(fault));

@@ -9,7 +9,7 @@ const RAMP: Short = Short {
     plan: "plans/ebit/ramp.yaml",
     set: &[
         "scale=0.006",
-        "stage=8s",
+        "stage=10s",
         "smoke=20s",
         "think=500ms",
         "users=60",
@@ -48,7 +48,7 @@ fn a_casino_that_absorbs_every_step_is_green() {
 #[test]
 fn a_p95_that_still_climbs_halts_the_ramp() {
     // Slow enough that the hold tells of it before sign-in's own bound does.
-    let fault = json!({ "path_prefix": "/api/casino", "latency": { "climb_ms_per_s": 24 } });
+    let fault = json!({ "path_prefix": "/api/casino", "latency": { "climb_ms_per_s": 18 } });
     let (said, out) = RAMP.broken_at("▸ players: stage 8", &FROM_8, fault);
     said.expect_code(99).expect("http_req_duration{scenario:players}");
     let last = stages(&out).last().cloned().expect("a stage");

@@ -1,4 +1,4 @@
-//! The command line: what may be asked is in [`arguments`], what each command does in a file of its own.
+//! The command line: what may be asked is in `arguments`, what each command does in a file of its own.
 
 mod apply;
 mod arguments;

@@ -134,7 +134,7 @@ fn a_healthy_staging_is_green_and_every_flow_did_its_work() {
         assert!((count / all - share).abs() < 4.0 * deviation + 0.005, "{asked:?}");
     }
     let markdown = std::fs::read_to_string(out.path().join("step-summary.md")).expect("a step summary");
-    for wanted in ["veza-nightly", "p(95) < 500ms", "p(99) < 1500ms", "http_req_failed"] {
+    for wanted in ["veza-nightly", "p(95) < 500ms", "p(99) < 1.5s", "http_req_failed"] {
         assert!(markdown.contains(wanted), "{wanted} is not in\n{markdown}");
     }
 }

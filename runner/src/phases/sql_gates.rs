@@ -60,7 +60,8 @@ impl Run<'_> {
             let after = self.sql_gates.get(at).and_then(|told| told.after.clone()).unwrap_or_default();
             let seen = match &after.error {
                 Some(why) => Seen::new(NodeOutcome::Failed, format!("its statement fails: {why}")),
-                None => Seen::new(NodeOutcome::Passed, told(&after)),
+                None if self.holds(at) => Seen::new(NodeOutcome::Passed, told(&after)),
+                None => Seen::new(NodeOutcome::Different, told(&after)),
             };
             self.note(record("gate", &gate.name, seen, None, start));
         }
@@ -72,17 +73,18 @@ impl Run<'_> {
             let answer = self.ask(gate)?;
             let Some(told) = self.sql_gates.get_mut(at) else { return Ok(()) };
             told.after = Some(answer);
-            let holds = match &self.load {
-                Some(load) => judge::sql_gate_holds(&self.graph, load, &self.sql_gates[at], &self.run_id),
-                None => true,
-            };
             let left = gate.within.unwrap_or_default().saturating_sub(start.elapsed());
-            if holds || left.is_zero() {
+            if self.holds(at) || left.is_zero() {
                 return Ok(());
             }
             self.block(async { tokio::time::sleep(pause.min(left)).await })?;
             pause = (pause * 2).min(PAUSES.1);
         }
+    }
+
+    fn holds(&self, at: usize) -> bool {
+        let Some((told, load)) = self.sql_gates.get(at).zip(self.load.as_ref()) else { return true };
+        judge::sql_gate_holds(&self.graph, load, told, &self.run_id)
     }
 
     fn ask(&self, gate: &SqlGate) -> Result<SqlAnswer, super::Halt> {

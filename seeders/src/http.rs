@@ -7,7 +7,8 @@ use crate::error::{ErrorKind, SeedError};
 use crate::hash;
 use crate::ledger::{self, Entry};
 use crate::options::{Mask, Mode, SeedOptions};
-use crate::receipt::{Action, Progress, Receipt};
+use crate::progress::{Meter, Progress};
+use crate::receipt::{Action, Receipt};
 use crate::rows::{Inputs, OuterScope, RowScope, RowSource, render_outer};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -208,6 +209,7 @@ async fn create_all(
     let mut hold = start;
     let mut failures: Vec<String> = Vec::new();
     let mut done = 0;
+    let meter = Meter::new(&receipt.name, source.rows(), 0);
     loop {
         let giving_up = failures.len() >= GIVE_UP_AFTER;
         let next = if giving_up { None } else { next_task(&mut waiting, &mut fresh, hold) };
@@ -231,7 +233,7 @@ async fn create_all(
                     Outcome::Failed(why) => failures.push(format!("row {}: {}", task.n, mask.hide(&why))),
                 }
                 done = receipt.inserted + receipt.kept;
-                progress(Progress { fixture: receipt.name.clone(), done, total: source.rows(), note: None });
+                progress(meter.at(done));
                 if let Some(task) = next { waiting.push(task); }
             }
             () = tokio::time::sleep_until(wake.unwrap_or(start)), if room && wake.is_some() => {

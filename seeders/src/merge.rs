@@ -7,7 +7,7 @@ use crate::fingerprint;
 use crate::ledger::Past;
 use crate::names::{self, ident, same};
 use crate::postgres::Job;
-use crate::receipt::Progress;
+use crate::progress::Progress;
 use crate::rows::RowSource;
 use crate::schema::LiveTable;
 use crate::stage::{self, KEY_CHUNK, NUMBER, Target};

@@ -8,7 +8,8 @@ use crate::ledger::{self, Entry, Past};
 use crate::merge::{self, Merge, Outcome};
 use crate::names;
 use crate::options::{Mask, Mode, SeedOptions};
-use crate::receipt::{Action, Progress, Receipt};
+use crate::progress::{Meter, Progress};
+use crate::receipt::{Action, Receipt};
 use crate::reset;
 use crate::rows::{Inputs, OuterScope, RowSource};
 use crate::schema::{self, LiveTable};
@@ -79,11 +80,8 @@ async fn run(
     let client = transaction.client();
     session(client).await?;
     let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
-    let (name, total) = (job.fixture.name.clone(), job.fixture.rows);
-    let mut waiting = || {
-        let note = Some("another session is seeding this fixture: waiting for it".to_string());
-        progress(Progress { fixture: name.clone(), done: 0, total, note });
-    };
+    let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
+    let mut waiting = || progress(meter.waiting("another session is seeding this fixture: waiting for it"));
     if ledger::lock(client, job.key, &mut waiting).await? {
         receipt.notes.push("waited for another session that was seeding this fixture".into());
     }
@@ -247,6 +245,7 @@ async fn write(
     receipt: &mut Receipt,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), SeedError> {
+    let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
     let live = inspect::fitting(client, job, job.options.base_micros, receipt).await?;
     ledger::create(client).await?;
     let empty: bool =
@@ -273,6 +272,7 @@ async fn write(
         let compared = merge::compared(job, &live, &source, &changed);
         let merge = Merge { client, job, live: &live, source: &source, compared };
         merge.stage(progress).await?;
+        progress(meter.doing("merging"));
         let outcome = merge.merge(&pasts).await?;
         (source, outcome)
     };

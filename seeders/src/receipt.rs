@@ -77,16 +77,3 @@ impl Receipt {
         }
     }
 }
-
-/// A sign of life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    /// The fixture's name in the plan.
-    pub fixture: String,
-    /// Rows done.
-    pub done: u64,
-    /// Rows in all.
-    pub total: u64,
-    /// What it waits for, when it waits.
-    pub note: Option<String>,
-}

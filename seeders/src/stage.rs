@@ -5,7 +5,7 @@ use crate::error::SeedError;
 use crate::generators::Cell;
 use crate::misfit::{Misfit, MisfitKind};
 use crate::names::{self, array_element, ident};
-use crate::receipt::Progress;
+use crate::progress::{Meter, Progress};
 use crate::rows::RowSource;
 use crate::schema::LiveTable;
 use bytes::{Bytes, BytesMut};
@@ -71,6 +71,7 @@ pub(crate) async fn copy_rows(
     let sql = format!("COPY {} ({}) FROM STDIN (FORMAT {format})", target.table, names::list("", &names));
     let mut encoder = Encoder::new(target, source, lanes, binary)?;
     let mut rows = rows.peekable();
+    let meter = Meter::new(target.fixture, source.rows(), 0);
     let mut done = 0;
     while rows.peek().is_some() {
         let sink = client.copy_in::<_, Bytes>(&sql).await?;
@@ -81,14 +82,14 @@ pub(crate) async fn copy_rows(
             done += 1;
             if encoder.buffer.len() >= CHUNK {
                 sink.send(encoder.take()).await?;
-                progress(Progress { fixture: target.fixture.into(), done, total: source.rows(), note: None });
+                progress(meter.at(done));
             }
         }
         encoder.end();
         sink.send(encoder.take()).await?;
         sink.finish().await?;
     }
-    progress(Progress { fixture: target.fixture.into(), done, total: source.rows(), note: None });
+    progress(meter.at(done));
     Ok(done)
 }
 

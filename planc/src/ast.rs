@@ -5,6 +5,7 @@ use crate::expr::{Expr, Parsed, Template};
 use crate::graph::{self, Json, JsonTemplate};
 use crate::source::{Span, Spanned};
 use crate::units::{self, Fixed, PartsPerMillion, Rate, UnitError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A text that may hold slots.
@@ -270,6 +271,28 @@ pub(crate) struct Input {
     pub(crate) late: bool,
     pub(crate) test_only: bool,
     pub(crate) one_of: Vec<Raw>,
+}
+
+impl Input {
+    /// Inputs that nobody declared: fixture files alone have no place for it.
+    pub(crate) fn given<'a>(
+        names: impl Iterator<Item = &'a String>,
+        secrets: &BTreeSet<String>,
+        span: Span,
+    ) -> Vec<Input> {
+        let names: BTreeSet<&String> = names.collect();
+        let kind = |name: &str| if secrets.contains(name) { InputType::Secret } else { InputType::String };
+        let input = |name: &String| Input {
+            name: Spanned::new(name.clone(), span),
+            kind: Some(kind(name)),
+            default: None,
+            env: None,
+            late: false,
+            test_only: false,
+            one_of: Vec::new(),
+        };
+        names.into_iter().map(input).collect()
+    }
 }
 
 /// One entry of an `allow:`: a lint that is not to be told inside its places.

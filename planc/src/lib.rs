@@ -51,7 +51,7 @@ pub use gates::{move_gates, with_gates};
 use graph::ExecutionGraph;
 pub use parse::{ReadTests, UNIT_TESTS, UnitCase, UnitTests, VERDICTS, unit_tests};
 use source::{SourceMap, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Pools of the service that want more connections than its server takes; of a server that already runs `runner` knows.
 pub const POOL_EXCEEDS_CONNECTIONS: diagnostic::Code = lints::POOL_EXCEEDS_CONNECTIONS;
@@ -132,7 +132,7 @@ pub fn check(files: &dyn Files, path: &str, options: &Options) -> Compilation {
 }
 
 /// Names of the inputs that a plan declares; none where it cannot be read, or is no plan.
-pub fn inputs(files: &dyn Files, path: &str) -> Option<std::collections::BTreeSet<String>> {
+pub fn inputs(files: &dyn Files, path: &str) -> Option<BTreeSet<String>> {
     let plan = parse::load_plan(files, path).plan?;
     Some(plan.inputs.iter().map(|input| input.name.value.clone()).collect())
 }
@@ -140,6 +140,29 @@ pub fn inputs(files: &dyn Files, path: &str) -> Option<std::collections::BTreeSe
 /// Compiles a fixture file alone, as a plan of its own name that seeds it and loads nothing.
 pub fn compile_fixture(files: &dyn Files, path: &str, options: &Options) -> Compilation {
     finish(parse::load_fixture(files, path), &[DEFAULT_PROFILE.to_string()], options, true)
+}
+
+/// Compiles fixture files together, as a plan that seeds them all and loads nothing. They know each other by the names
+/// that they give themselves; parents come first, whichever file they stand in. Each name in `options.set` is an input,
+/// of type `secret` where `secrets` has it (its value stays out of the graph), else of type `string`.
+pub fn compile_fixtures(
+    files: &dyn Files,
+    paths: &[String],
+    secrets: &BTreeSet<String>,
+    options: &Options,
+) -> Compilation {
+    let mut loaded = parse::load_fixtures(files, paths);
+    if let Some(plan) = &mut loaded.plan {
+        plan.inputs = ast::Input::given(options.set.iter().map(|(name, _)| name), secrets, plan.span);
+    }
+    finish(loaded, &[DEFAULT_PROFILE.to_string()], options, true)
+}
+
+/// Whether a text says `fixture:` at its top and not `plan:`, sound or not.
+pub fn is_fixture(text: &str) -> bool {
+    let keys = text.lines().filter(|line| !line.starts_with([' ', '\t', '#', '-', '{']));
+    let mut keys = keys.filter_map(|line| line.split_once(':')).map(|(key, _)| key.trim());
+    keys.find(|key| ["plan", "fixture"].contains(key)) == Some("fixture")
 }
 
 /// Compiles as [`check`] does and keeps every profile, for a [`diff`].

@@ -231,6 +231,53 @@ fn a_fixture_file_alone_is_a_graph() {
     assert!(compilation.origins.contains_key("fixtures.agents.columns.os"));
 }
 
+/// Texts by path.
+struct Texts<'a>(&'a [(&'a str, &'a str)]);
+
+impl planc::Files for Texts<'_> {
+    fn read(&self, path: &str) -> Result<String, String> {
+        let found = self.0.iter().find(|(name, _)| *name == path);
+        found.map(|(_, text)| text.to_string()).ok_or("no such file".into())
+    }
+}
+
+const ORDERS: &str = "fixture: orders\ntable: orders\nrows: 20\nidentity: id\ncolumns:\n  id: \"o-{{ n }}\"\n  \
+    customer: { fixture: customers, column: id }\n";
+const CUSTOMERS: &str = "fixture: customers\ntable: customers\nrows: \"{{ inputs.customers }}\"\nidentity: id\n\
+    columns:\n  id: \"c-{{ n }}\"\n  token: \"{{ inputs.pepper }}\"\n";
+
+fn together(texts: &[(&str, &str)], set: &[(&str, &str)]) -> Compilation {
+    let paths: Vec<String> = texts.iter().map(|(path, _)| path.to_string()).collect();
+    let secrets = ["pepper".to_string()].into();
+    planc::compile_fixtures(&Texts(texts), &paths, &secrets, &options(set, &[], None))
+}
+
+#[test]
+fn fixture_files_together_know_each_other_parents_first() {
+    let set = [("customers", "5"), ("pepper", "hidden-value")];
+    let compilation = together(&[("a/orders.yaml", ORDERS), ("b/customers.yaml", CUSTOMERS)], &set);
+    assert_eq!(show(&compilation), Vec::<String>::new());
+    let graph = compilation.graph.unwrap();
+    let order: Vec<(&str, u64)> = graph.fixtures.iter().map(|f| (f.name.as_str(), f.rows)).collect();
+    assert_eq!(order, [("customers", 5), ("orders", 20)]);
+    let text = serde_json::to_string(&graph).unwrap();
+    assert!(!text.contains("hidden-value"), "{text}");
+    assert!(graph.open_inputs["pepper"].secret);
+}
+
+#[test]
+fn what_is_wrong_between_fixture_files_is_told_once() {
+    let twice = together(&[("a.yaml", ORDERS), ("b.yaml", ORDERS), ("c.yaml", "fixture: [")], &[]);
+    let told = show(&twice);
+    assert!(told.iter().any(|told| told == "P0213 two fixtures are named `orders`"), "{told:?}");
+    assert!(told.iter().any(|told| told.starts_with("P00")), "{told:?}");
+    assert!(twice.graph.is_none());
+    let unset = together(&[("customers.yaml", CUSTOMERS)], &[("pepper", "p")]);
+    let told = show(&unset);
+    assert!(told.iter().any(|told| told == "P0210 undefined input `customers`"), "{told:?}");
+    assert!(together(&[("gone.yaml", ORDERS)][..0], &[]).graph.is_none());
+}
+
 #[test]
 fn the_example_of_the_language_is_clean_in_every_profile() {
     let compilation = planc::check(&Disk, "tests/ui/agent-storm.yaml", &Options::default());

@@ -1,4 +1,6 @@
-//! Fixtures as code: deterministic rows into Postgres over binary COPY, accounts over HTTP.
+#![doc = include_str!("../README.md")]
+//!
+//! # Inside
 //!
 //! The crate reads nothing but the [`planc::graph::ExecutionGraph`]. Its layers, each using only those
 //! before it:
@@ -10,17 +12,20 @@
 //! - `ledger` remembers in the database what was seeded; [`postgres`] seeds, mends, verifies and resets by it.
 //! - `body` makes the bytes of a request, for whoever measures nothing.
 //! - [`http`] makes accounts that only the service can make.
+//! - [`fixtures`] reads fixture files for programs that are no runner, and [`apply`] seeds them in order.
 //! - [`cluster`] starts private Postgres servers from the machine's own binaries (services and tests).
 //!
 //! Clock, seed, connection and secrets come in as arguments. Only [`cluster`] looks at the environment (where the
-//! binaries and the cache folder are).
+//! binaries and the cache folder are), only [`fixtures`] reads files, and only [`SeedOptions::now`] asks for the time.
 
+mod apply;
 mod body;
 pub mod check;
 pub mod cluster;
 mod copy;
 mod error;
 mod fingerprint;
+pub mod fixtures;
 mod generators;
 pub mod hash;
 pub mod http;
@@ -38,8 +43,10 @@ pub mod rows;
 pub mod schema;
 mod stage;
 
+pub use apply::{apply, apply_with};
 pub use body::body_bytes;
 pub use error::{ErrorKind, SeedError, chain};
+pub use fixtures::{FixtureError, FixtureOptions, Fixtures};
 pub use http::{Answer, BoxFuture, HttpSender, PreparedRequest, seed_http};
 pub use inspect::{inspect, review};
 pub use ledger::content_hash;

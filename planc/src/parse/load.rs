@@ -9,7 +9,7 @@ use crate::Files;
 use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::source::{FileId, SourceMap, Span};
+use crate::source::{FileId, SourceMap, Span, Spanned};
 use crate::yaml::{self, Node, NodeKind};
 use std::collections::BTreeMap;
 
@@ -106,19 +106,41 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
 
 /// Reads a fixture file alone, as a plan that seeds it and does nothing else.
 pub(crate) fn load_fixture(files: &dyn Files, path: &str) -> Loaded {
+    load_fixtures(files, &[path.to_string()])
+}
+
+/// Reads fixture files, as one plan that seeds them and does nothing else.
+pub(crate) fn load_fixtures(files: &dyn Files, paths: &[String]) -> Loaded {
     let mut loader = Loader::new(files);
-    let plan = loader.open(path).and_then(|file| {
+    let mut fixtures: Vec<FixtureUse> = Vec::new();
+    let mut first = None;
+    for path in paths {
+        let Some(file) = loader.open(path) else { continue };
         let start = Span::new(file, 0..0);
-        let definition = loader.fixture_file(path, file, None)?;
+        first.get_or_insert(start);
+        let Some(definition) = loader.fixture_file(path, file, None) else { continue };
         let name = definition.name.clone().unwrap_or_else(|| file_stem(path, start));
-        let fixture = FixtureUse {
-            name: name.clone(),
-            from: None,
-            rows: None,
-            on_conflict: None,
-            definition: Some(definition),
+        match fixtures.iter().find(|known| known.name.value == name.value) {
+            Some(known) => {
+                let message = format!("two fixtures are named `{}`", name.value);
+                let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, name.span, message);
+                loader.diagnostics.push(diagnostic.also(known.name.span, "the other one"));
+            }
+            None => fixtures.push(FixtureUse {
+                name,
+                from: None,
+                rows: None,
+                on_conflict: None,
+                definition: Some(definition),
+            }),
+        }
+    }
+    let plan = first.filter(|_| !fixtures.is_empty()).map(|start| {
+        let name = match fixtures.as_slice() {
+            [alone] => alone.name.clone(),
+            _ => Spanned::new("fixtures".to_string(), start),
         };
-        Some(Plan { seed_only: true, name: Some(name), fixtures: vec![fixture], ..empty_plan(start) })
+        Plan { seed_only: true, name: Some(name), fixtures, ..empty_plan(start) }
     });
     loader.into_loaded(plan)
 }

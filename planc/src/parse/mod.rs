@@ -21,7 +21,7 @@ mod unit_tests;
 mod websocket;
 
 pub(crate) use expect::{show_template, status_expectation};
-pub(crate) use load::{Loaded, join, load_any, load_fixture, load_plan};
+pub(crate) use load::{Loaded, join, load_any, load_fixture, load_fixtures, load_plan};
 pub(crate) use plan::empty_plan;
 pub(crate) use suite::{LoadedSuite, WrittenPlan, holds_suite, load_suite};
 pub(crate) use unit_tests::holds_tests;

@@ -127,6 +127,9 @@ fn missing_field(owner: &str, name: &str, fields: &BTreeMap<String, Shape>, span
     let diagnostic = Diagnostic::error(codes::UNDEFINED_NAME, span, message);
     match nearest(name, fields.keys().map(String::as_str)) {
         Some(near) => diagnostic.help(format!("did you mean `{owner}.{near}`?")),
+        None if fields.is_empty() && owner == "inputs" => diagnostic.help(format!(
+            "declare it under `inputs` of a plan; where fixture files are seeded alone, give `--set {name}=…`"
+        )),
         None if fields.is_empty() => diagnostic,
         None if fields.len() <= 20 => {
             diagnostic.note(format!("`{owner}` has {}", listed(fields.keys().map(String::as_str), "and")))

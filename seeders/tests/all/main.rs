@@ -7,6 +7,7 @@ mod clusters;
 mod crash;
 mod harness;
 mod inspection;
+mod library;
 mod policies;
 mod rerun;
 mod review;

@@ -67,7 +67,7 @@ impl Masker {
         }
         evidence.overrides.iter_mut().for_each(|over| hide(&mut over.reason));
         evidence.environment.values_mut().for_each(hide);
-        evidence.receipts.iter_mut().flat_map(|receipt| &mut receipt.notes).for_each(hide);
+        evidence.receipts.iter_mut().flat_map(seeders::Receipt::texts_mut).for_each(hide);
         for answer in
             evidence.sql_gates.iter_mut().flat_map(|gate| gate.before.iter_mut().chain(&mut gate.after))
         {

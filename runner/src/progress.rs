@@ -125,10 +125,11 @@ impl Listener for Teller {
         self.end_bar();
         let mark = if receipt.action == seeders::Action::Drift { "✗" } else { "✓" };
         self.print(&format!(
-            "  {mark} {}  {} ({} ms)\n",
+            "  {mark} {}  {} ({} ms)\n{}",
             receipt.name,
             crate::seeding::told(receipt),
-            receipt.milliseconds
+            receipt.milliseconds,
+            crate::seeding::drift_lines(receipt)
         ));
     }
 

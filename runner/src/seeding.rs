@@ -121,6 +121,22 @@ pub fn told(receipt: &Receipt) -> String {
     text
 }
 
+/// The rows that differed, one a line, indented under what the fixture did.
+pub fn drift_lines(receipt: &Receipt) -> String {
+    let Some(drift) = &receipt.drift else { return String::new() };
+    let mut out = String::new();
+    if drift.mended && !drift.rows.is_empty() {
+        out.push_str("      mended:\n");
+    }
+    for row in &drift.rows {
+        out.push_str(&format!("      {row}\n"));
+    }
+    if !drift.rows.is_empty() && drift.untold() > 0 {
+        out.push_str(&format!("      and {} more\n", grouped(drift.untold())));
+    }
+    out
+}
+
 /// Rows of a table that no fixture of this plan made. A table that does not exist has none.
 pub async fn foreign_rows(
     client: &Client,

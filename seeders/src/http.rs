@@ -110,7 +110,7 @@ async fn run(
         Some(client) => ledger::read(client, &key).await?,
         None => None,
     };
-    let known = entry.as_ref().is_some_and(|entry| entry.content_hash == content_hash);
+    let known = entry.as_ref().is_some_and(|entry| entry.is_of(&content_hash));
     let base = entry.as_ref().filter(|_| known).map_or(options.base_micros, |entry| entry.base_micros);
     receipt.base_micros = base;
     let source = RowSource::new(graph, &fixture.name, inputs, base)?;
@@ -179,6 +179,7 @@ async fn record(
         fingerprint: String::new(),
         whole_table: false,
         foreign_rows: Vec::new(),
+        generator_version: crate::rows::GENERATOR_VERSION,
     };
     ledger::write(client, key, &entry, &options.who, &options.program).await
 }

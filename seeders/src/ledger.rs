@@ -5,7 +5,7 @@
 
 use crate::error::{ErrorKind, SeedError};
 use crate::generators::{uses_of_json, uses_of_template};
-use crate::rows::Inputs;
+use crate::rows::{GENERATOR_VERSION, Inputs};
 use planc::graph::*;
 use planc::units::PartsPerMillion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) whole_table: bool,
     /// Row numbers that were there already and are not ours.
     pub(crate) foreign_rows: Vec<i64>,
+    /// [`GENERATOR_VERSION`] of the program that made the rows.
+    pub(crate) generator_version: i32,
 }
 
 /// An earlier definition.
@@ -33,15 +35,28 @@ pub(crate) struct Past {
     pub(crate) definition: ExecutionGraph,
     pub(crate) base_micros: i64,
     pub(crate) foreign_rows: Vec<i64>,
+    #[serde(default = "first_version")]
+    pub(crate) generator_version: i32,
+}
+
+/// Ledgers from before the version was recorded.
+fn first_version() -> i32 {
+    1
 }
 
 impl Entry {
+    /// Whether the rows were made from this very definition by the generators of this program.
+    pub(crate) fn is_of(&self, hash: &str) -> bool {
+        self.content_hash == hash && self.generator_version == GENERATOR_VERSION
+    }
+
     /// The definitions that made rows, the newest first.
     pub(crate) fn pasts(&self) -> Vec<Past> {
         let newest = Past {
             definition: self.definition.clone(),
             base_micros: self.base_micros,
             foreign_rows: self.foreign_rows.clone(),
+            generator_version: self.generator_version,
         };
         std::iter::once(newest).chain(self.previous.iter().cloned()).collect()
     }
@@ -230,15 +245,18 @@ fn lock_key(key: &str) -> i64 {
     crate::hash::column_key(0, "planc ledger", key) as i64
 }
 
-/// Whether the ledger is there.
+/// Whether the ledger is there. Not by `to_regclass`, which does not see what another session made while this one
+/// waited for its lock: a session remembers that there was no such name.
 pub(crate) async fn exists(client: &Client) -> Result<bool, SeedError> {
-    Ok(client.query_one("SELECT to_regclass('planc.ledger') IS NOT NULL", &[]).await?.get(0))
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = 'planc' AND c.relname = 'ledger')";
+    Ok(client.query_one(sql, &[]).await?.get(0))
 }
 
 /// Makes the ledger when it is not there.
 pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
     if exists(client).await? {
-        return Ok(());
+        return migrate(client).await;
     }
     // Two sessions that both make it would collide in the catalogue.
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&lock_key("")]).await?;
@@ -250,11 +268,27 @@ pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
                 content_hash text NOT NULL, rows bigint NOT NULL, base_micros bigint NOT NULL, \
                 fingerprint text NOT NULL, whole_table boolean NOT NULL, foreign_rows bigint[] NOT NULL DEFAULT '{}', \
                 note text NOT NULL DEFAULT '', who text NOT NULL, program text NOT NULL, \
-                applied_at timestamptz NOT NULL DEFAULT now()); \
+                applied_at timestamptz NOT NULL DEFAULT now(), generator_version integer NOT NULL DEFAULT 1); \
              COMMENT ON TABLE planc.ledger IS 'what load-test fixtures made in this database; written by planc/runner'",
         )
         .await
         .map_err(|error| SeedError::from(error).help("the ledger needs a schema `planc`: CREATE SCHEMA planc AUTHORIZATION <role>"))
+}
+
+/// Brings a ledger that an earlier version made up to date. Not in the transaction of a seeding: that would keep all
+/// other seeders from reading it until the end.
+pub(crate) async fn migrate(client: &Client) -> Result<(), SeedError> {
+    let old = "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = 'planc' AND c.relname = 'ledger' AND NOT EXISTS (SELECT 1 FROM pg_attribute \
+            WHERE attrelid = c.oid AND attname = 'generator_version' AND NOT attisdropped))";
+    if !client.query_one(old, &[]).await?.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let change =
+        "ALTER TABLE planc.ledger ADD COLUMN IF NOT EXISTS generator_version integer NOT NULL DEFAULT 1";
+    client.batch_execute(change).await.map_err(|error| {
+        SeedError::from(error).help(format!("run once as the owner of the ledger: {change}"))
+    })
 }
 
 /// Reads a fixture's entry.
@@ -264,8 +298,10 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
     }
     let row = client
         .query_opt(
-            "SELECT definition, previous, content_hash, base_micros, fingerprint, whole_table, foreign_rows \
-             FROM planc.ledger WHERE fixture = $1",
+            // A ledger of an earlier version lacks the column: the name is then that of the row of values.
+            "SELECT l.* FROM (VALUES (1)) AS old(generator_version), LATERAL ( \
+                SELECT definition, previous, content_hash, base_micros, fingerprint, whole_table, foreign_rows, \
+                    generator_version FROM planc.ledger WHERE fixture = $1) l",
             &[&key],
         )
         .await?;
@@ -287,6 +323,7 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
         fingerprint: row.get(4),
         whole_table: row.get(5),
         foreign_rows: row.get(6),
+        generator_version: row.get(7),
     }))
 }
 
@@ -305,11 +342,13 @@ pub(crate) async fn write(
     client
         .execute(
             "INSERT INTO planc.ledger AS l (fixture, definition, previous, content_hash, rows, base_micros, fingerprint, \
-                whole_table, foreign_rows, who, program) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                whole_table, foreign_rows, who, program, generator_version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (fixture) DO UPDATE SET definition = excluded.definition, previous = excluded.previous, \
                 content_hash = excluded.content_hash, rows = excluded.rows, base_micros = excluded.base_micros, \
                 fingerprint = excluded.fingerprint, whole_table = excluded.whole_table, \
-                foreign_rows = excluded.foreign_rows, who = excluded.who, program = excluded.program, applied_at = now()",
+                foreign_rows = excluded.foreign_rows, who = excluded.who, program = excluded.program, \
+                generator_version = excluded.generator_version, applied_at = now()",
             &[
                 &key,
                 &definition,
@@ -322,6 +361,7 @@ pub(crate) async fn write(
                 &entry.foreign_rows,
                 &who,
                 &program,
+                &entry.generator_version,
             ],
         )
         .await?;

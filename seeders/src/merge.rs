@@ -42,7 +42,7 @@ pub(crate) struct Merge<'a> {
     pub(crate) compared: Vec<String>,
 }
 
-const STAGE: &str = "pg_temp.planc_stage";
+pub(crate) const STAGE: &str = "pg_temp.planc_stage";
 
 /// Whether any of the fixture's identities is in the table.
 pub(crate) async fn any_there(
@@ -135,26 +135,6 @@ impl Merge<'_> {
         Ok(outcome)
     }
 
-    /// Rows missing, rows that differ, and up to five of each.
-    pub(crate) async fn compare(&self) -> Result<(u64, u64, Vec<String>), SeedError> {
-        let keys = &self.job.table.identity;
-        let absent = format!(
-            "{STAGE} s WHERE NOT EXISTS (SELECT 1 FROM {} t WHERE {})",
-            self.live.quoted(),
-            same("t", "s", keys)
-        );
-        let missing = self.count(&absent).await?;
-        let different = self.count(&self.differing()).await?;
-        let mut notes = Vec::new();
-        if missing > 0 {
-            notes.push(format!("{missing} rows are missing: {}", self.examples(&absent).await?));
-        }
-        if different > 0 {
-            notes.push(format!("{different} rows differ: {}", self.examples(&self.differing()).await?));
-        }
-        Ok((missing, different, notes))
-    }
-
     async fn count(&self, from: &str) -> Result<u64, SeedError> {
         let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {from}"), &[]).await?.get(0);
         Ok(count as u64)
@@ -175,13 +155,15 @@ impl Merge<'_> {
     }
 
     /// Whether row `t` differs from staged row `s`.
-    fn differs(&self) -> String {
-        let pair = |name: &String| {
-            let cast = if self.live.column(name).is_some_and(|c| c.comparable) { "" } else { "::text" };
-            format!("t.{0}{cast} IS DISTINCT FROM s.{0}{cast}", ident(name))
-        };
-        let pairs: Vec<String> = self.compared.iter().map(pair).collect();
+    pub(crate) fn differs(&self) -> String {
+        let pairs: Vec<String> = self.compared.iter().map(|name| self.column_differs(name)).collect();
         if pairs.is_empty() { "false".into() } else { format!("({})", pairs.join(" OR ")) }
+    }
+
+    /// Whether a column of row `t` differs from that of staged row `s`.
+    pub(crate) fn column_differs(&self, name: &str) -> String {
+        let cast = if self.live.column(name).is_some_and(|c| c.comparable) { "" } else { "::text" };
+        format!("t.{0}{cast} IS DISTINCT FROM s.{0}{cast}", ident(name))
     }
 
     fn differing(&self) -> String {
@@ -195,7 +177,11 @@ impl Merge<'_> {
     }
 
     /// One temporary table for each earlier definition on this table: the identities that it made.
-    async fn stage_olds(&self, pasts: &[Past], outcome: &mut Outcome) -> Result<Vec<Old>, SeedError> {
+    pub(crate) async fn stage_olds(
+        &self,
+        pasts: &[Past],
+        outcome: &mut Outcome,
+    ) -> Result<Vec<Old>, SeedError> {
         let mut olds = Vec::new();
         for (index, past) in pasts.iter().enumerate() {
             let name = format!("planc_old_{index}");
@@ -324,10 +310,13 @@ impl Merge<'_> {
     }
 }
 
-struct Old {
+/// Identities that an earlier definition made.
+pub(crate) struct Old {
     index: usize,
-    table: String,
-    identity: Vec<String>,
+    /// Quoted name of the temporary table that holds them.
+    pub(crate) table: String,
+    /// Columns that rows were known by.
+    pub(crate) identity: Vec<String>,
 }
 
 /// Makes a temporary table with the identities that a definition made and that are ours. `None` when the definition is

@@ -1,6 +1,7 @@
 //! Seeding one table fixture in one transaction: lock, ledger, compare, write, check, record.
 
 use crate::check;
+use crate::drift::{self, Drift};
 use crate::error::{ErrorKind, SeedError};
 use crate::fingerprint::{self, Fingerprint};
 use crate::inspect;
@@ -11,7 +12,7 @@ use crate::options::{Mask, Mode, SeedOptions};
 use crate::progress::{Meter, Progress};
 use crate::receipt::{Action, Receipt};
 use crate::reset;
-use crate::rows::{Inputs, OuterScope, RowSource};
+use crate::rows::{GENERATOR_VERSION, Inputs, OuterScope, RowSource};
 use crate::schema::{self, LiveTable};
 use crate::stage::{self, Target};
 use planc::graph::{Column, ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
@@ -33,7 +34,7 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn source(&self, base_micros: i64) -> Result<RowSource, SeedError> {
+    pub(crate) fn source(&self, base_micros: i64) -> Result<RowSource, SeedError> {
         Ok(RowSource::new(self.graph, &self.fixture.name, self.inputs, base_micros)?)
     }
 }
@@ -64,6 +65,7 @@ pub async fn seed_table(
         Ok(mut receipt) => {
             receipt.milliseconds = started.elapsed().as_millis() as u64;
             receipt.notes = receipt.notes.iter().map(|note| mask.hide(note)).collect();
+            receipt.drift.iter_mut().for_each(|drift| drift.hide(&mask));
             Ok(receipt)
         }
         Err(error) => Err(error.finish(&fixture.name, &mask)),
@@ -76,6 +78,9 @@ async fn run(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Receipt, SeedError> {
     watch_client(client).await;
+    if job.options.mode == Mode::Apply {
+        ledger::migrate(client).await?;
+    }
     let transaction = client.transaction().await?;
     let client = transaction.client();
     session(client).await?;
@@ -87,7 +92,7 @@ async fn run(
     }
     let keep = match job.options.mode {
         Mode::Reset => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
-        Mode::Verify => verify(client, job, &mut receipt, progress).await.map(|()| false)?,
+        Mode::Verify => drift::verify(client, job, &mut receipt, progress).await.map(|()| false)?,
         Mode::Apply => apply(client, job, &mut receipt, progress).await?,
     };
     match keep {
@@ -123,7 +128,8 @@ async fn apply(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<bool, SeedError> {
     let entry = ledger::read(client, job.key).await?;
-    let known = entry.as_ref().is_some_and(|entry| entry.content_hash == job.hash);
+    let known = entry.as_ref().is_some_and(|entry| entry.is_of(&job.hash));
+    receipt.notes.extend(entry.as_ref().and_then(drift::other_version));
     if let Some(entry) = entry.as_ref().filter(|_| known) {
         let source = job.source(entry.base_micros)?;
         let same = as_recorded(client, job, entry, &source).await;
@@ -140,7 +146,7 @@ async fn apply(
         }
         receipt.notes.push("the table no longer holds what was seeded".into());
         if job.table.on_conflict == OnConflict::Fail {
-            compare(client, job, entry.base_micros, receipt, progress).await?;
+            drift::compare(client, job, entry.base_micros, Some(entry), receipt, progress).await?;
             receipt.notes.push("`on_conflict: fail` changes nothing that is there".into());
             return Ok(false);
         }
@@ -187,50 +193,6 @@ async fn compare_fingerprint(
     Ok((ours.to_string() == entry.fingerprint).then_some(false))
 }
 
-/// Verify: recomputes all rows and compares them with the table; the transaction is rolled back.
-async fn verify(
-    client: &Client,
-    job: &Job<'_>,
-    receipt: &mut Receipt,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), SeedError> {
-    let entry = ledger::read(client, job.key).await?;
-    match &entry {
-        None => receipt.notes.push("the ledger knows nothing of this fixture".into()),
-        Some(entry) if entry.content_hash != job.hash => {
-            receipt.notes.push("the ledger holds another definition of this fixture".into());
-        }
-        Some(_) => {}
-    }
-    let base = entry.map_or(job.options.base_micros, |entry| entry.base_micros);
-    compare(client, job, base, receipt, progress).await?;
-    if receipt.action == Action::Verified {
-        checks(client, job, base).await?;
-    }
-    Ok(())
-}
-
-/// Stages all rows and compares; the receipt says `Verified` or `Drift`.
-async fn compare(
-    client: &Client,
-    job: &Job<'_>,
-    base: i64,
-    receipt: &mut Receipt,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), SeedError> {
-    let live = inspect::fitting(client, job, base, receipt).await?;
-    let source = job.source(base)?;
-    let compared = merge::compared(job, &live, &source, &BTreeSet::new());
-    let merge = Merge { client, job, live: &live, source: &source, compared };
-    merge.stage(progress).await?;
-    let (missing, different, notes) = merge.compare().await?;
-    receipt.notes.extend(notes);
-    receipt.base_micros = base;
-    receipt.unchanged = job.fixture.rows - missing - different;
-    receipt.action = if missing + different == 0 { Action::Verified } else { Action::Drift };
-    Ok(())
-}
-
 async fn checks(client: &Client, job: &Job<'_>, base: i64) -> Result<(), SeedError> {
     let scope = OuterScope { inputs: job.inputs, graph: job.graph, rows: job.fixture.rows, now: base };
     check::verify(client, &job.fixture.verify, &scope).await
@@ -261,6 +223,9 @@ async fn write(
                 .notes
                 .push("rows of an earlier definition lie in another table and were left there".into());
         }
+        if known {
+            receipt.drift = Some(Drift { missing: newest.rows(), mended: true, ..Drift::default() });
+        }
         (newest, outcome)
     } else {
         let changed = changed_columns(job, entry.as_ref(), &newest);
@@ -273,7 +238,11 @@ async fn write(
         let merge = Merge { client, job, live: &live, source: &source, compared };
         merge.stage(progress).await?;
         progress(meter.doing("merging"));
+        // What the load or somebody else changed is told; what the fixture itself changed is no drift.
+        let mut drift = if known { Some(merge.drift().await?) } else { None };
         let outcome = merge.merge(&pasts).await?;
+        drift.iter_mut().for_each(|drift| drift.after(&outcome));
+        receipt.drift = drift.filter(|drift| !drift.is_empty());
         (source, outcome)
     };
     receipt.base_micros = source.base_micros();
@@ -299,6 +268,7 @@ async fn write(
         fingerprint: receipt.fingerprint.clone(),
         whole_table: whole,
         foreign_rows: outcome.foreign,
+        generator_version: GENERATOR_VERSION,
     };
     ledger::write(client, job.key, &entry, &job.options.who, &job.options.program).await
 }
@@ -315,7 +285,8 @@ fn elsewhere(job: &Job<'_>, pasts: &[Past]) -> Vec<usize> {
 /// Columns outside the fingerprint whose definition is not the one in the ledger. When a time among them changed, the
 /// base time does too, and with it all columns that move with it.
 fn changed_columns(job: &Job<'_>, entry: Option<&Entry>, source: &RowSource) -> BTreeSet<String> {
-    let old = entry.and_then(|entry| entry.definition.fixtures.last()).map(|fixture| fixture.columns());
+    let old = entry.filter(|entry| entry.generator_version == GENERATOR_VERSION);
+    let old = old.and_then(|entry| entry.definition.fixtures.last()).map(|fixture| fixture.columns());
     let mut changed: BTreeSet<String> = job
         .table
         .columns

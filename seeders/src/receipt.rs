@@ -1,5 +1,6 @@
 //! What a seeding did, for people and for the evidence.
 
+use crate::drift::Drift;
 use serde::{Deserialize, Serialize};
 
 /// What a seeding came down to.
@@ -54,6 +55,9 @@ pub struct Receipt {
     pub milliseconds: u64,
     /// What a person should know: lower case, no full stop.
     pub notes: Vec<String>,
+    /// How the table differed from the fixture, where rows were compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 impl Receipt {
@@ -74,6 +78,12 @@ impl Receipt {
             base_micros,
             milliseconds: 0,
             notes: Vec::new(),
+            drift: None,
         }
+    }
+
+    /// All texts that come from fixture and database, to hide secrets in.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.notes.iter_mut().chain(self.drift.iter_mut().flat_map(Drift::texts_mut))
     }
 }

@@ -14,6 +14,10 @@ use std::sync::Arc;
 /// Values that templates see outside of the row, by dotted path: `inputs.api_key`, `services.postgres.url`, `run_id`.
 pub type Inputs = BTreeMap<String, Json>;
 
+/// Version of the generators, kept in the ledger. Raised whenever the same definition gives other rows than before, so
+/// that rows of an earlier program are never taken for ours unseen.
+pub const GENERATOR_VERSION: i32 = 1;
+
 /// Why a row cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowError {

@@ -139,7 +139,7 @@ impl Run<'_> {
         })?;
         match outcome {
             Ok(mut receipt) => {
-                receipt.notes.iter_mut().for_each(|note| *note = self.masker.hide(note));
+                receipt.texts_mut().for_each(|text| *text = self.masker.hide(text));
                 self.listener.receipt(&receipt);
                 let drift = receipt.action == seeders::Action::Drift;
                 let outcome = if drift { NodeOutcome::Different } else { NodeOutcome::Passed };

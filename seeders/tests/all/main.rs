@@ -9,6 +9,7 @@ mod harness;
 mod inspection;
 mod library;
 mod policies;
+mod relations;
 mod rerun;
 mod review;
 mod rows;

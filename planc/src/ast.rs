@@ -488,9 +488,29 @@ pub(crate) struct Fixture {
     pub(crate) name: Option<Word>,
     pub(crate) about: Option<Word>,
     pub(crate) rows: Option<Typed<u64>>,
+    pub(crate) children: Option<Children>,
     pub(crate) kind: FixtureKind,
     pub(crate) columns: Vec<Column>,
     pub(crate) verify: Vec<Check>,
+}
+
+/// Rows by parent.
+#[derive(Debug, Clone)]
+pub(crate) struct Children {
+    /// The key.
+    pub(crate) span: Span,
+    pub(crate) of: Word,
+    pub(crate) each: Each,
+}
+
+/// How many children a parent has.
+#[derive(Debug, Clone)]
+pub(crate) enum Each {
+    Fixed(Typed<u32>),
+    Between(Typed<u32>, Typed<u32>),
+    Weighted(Vec<graph::WeightedCount>),
+    /// Reported already.
+    Broken,
 }
 
 /// How a fixture's rows come to be.
@@ -530,6 +550,7 @@ pub(crate) struct Column {
     pub(crate) generator: Generator,
     pub(crate) volatile: bool,
     pub(crate) fresh_within: Option<Typed<Duration>>,
+    pub(crate) unique: bool,
 }
 
 /// Where a column's values come from.

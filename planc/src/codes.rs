@@ -50,6 +50,7 @@ codes! {
     NOTHING_TO_TALK_TO = "P0314" "nothing-to-talk-to",
     EXPIRED_ALLOW = "P0315" "expired-allow",
     UNNEEDED_ALLOW = "P0316" "unneeded-allow",
+    NOT_UNIQUE = "P0317" "not-unique",
     NO_SESSION = "P0320" "no-session",
 }
 

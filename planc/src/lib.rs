@@ -11,6 +11,7 @@
 
 pub mod diagnostic;
 pub mod diff;
+pub mod draw;
 pub mod eval;
 pub mod expr;
 pub mod fmt;
@@ -19,7 +20,9 @@ pub mod graph;
 pub mod ide;
 pub mod import;
 pub mod placeholder;
+pub mod relation;
 pub mod render;
+pub mod rows;
 pub mod schema;
 pub mod show;
 pub mod source;

@@ -450,6 +450,14 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
     let exists =
         object(&["status"], &[("status", status()), ("body_contains", text("Text that the body holds."))]);
     let retry = object(&[], &[("statuses", status()), ("attempts", local("count"))]);
+    let bounds = object(&["from", "to"], &[("from", local("count")), ("to", local("count"))]);
+    let weights = json!({ "type": "object", "additionalProperties": local("count") });
+    let weighted = object(&["weighted"], &[("weighted", described("Each number with its weight.", weights))]);
+    let each = json!({
+        "description": "How many children each parent has: a number, a range to draw from, or numbers by weight.",
+        "anyOf": [{ "type": ["integer", "string"] }, bounds, weighted],
+    });
+    let children = object(&["of", "each"], &[("of", text("The parents' fixture.")), ("each", each)]);
     let mut create = request_keys();
     create.extend([
         ("created", status()),
@@ -463,6 +471,7 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
         ("about", text("What it is.")),
         ("table", text("Table to fill, `schema.table` or `table`.")),
         ("rows", whole("Number of rows.")),
+        ("children", described("Rows by parent, in place of `rows`.", children)),
         ("identity", one_or_many("Columns by which a row is known.", json!({ "type": "string" }))),
         ("on_conflict", word("What to do with rows that are there.", &["fail", "keep", "refresh", "exact"])),
         ("adopt", local("flag")),
@@ -511,6 +520,7 @@ fn column() -> Json {
                 json!({ "type": "boolean", "description": "The load changes it: outside the fingerprint." }),
             ),
             ("fresh_within", local("duration")),
+            ("unique", json!({ "type": "boolean", "description": "No two rows have the same value." })),
         ],
     );
     json!({ "anyOf": [{ "type": ["string", "number", "boolean", "null", "array"] }, generator] })

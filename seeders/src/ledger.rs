@@ -126,10 +126,12 @@ fn collect<'a>(
     let taken = names.values().any(|name| *name == fixture.fixture);
     let name = if taken { fixture.name.clone() } else { fixture.fixture.clone() };
     names.insert(fixture.name.clone(), name);
-    for column in fixture.columns().values() {
-        if let Generator::Fixture { fixture: other, .. } = &column.generator
-            && let Some(other) = graph.fixture(other)
-        {
+    let taken = fixture.columns().values().filter_map(|column| match &column.generator {
+        Generator::Fixture { fixture: other, .. } => Some(other),
+        _ => None,
+    });
+    for other in taken.chain(fixture.children.as_ref().map(|children| &children.of)) {
+        if let Some(other) = graph.fixture(other) {
             collect(graph, other, names, order);
         }
     }
@@ -137,6 +139,11 @@ fn collect<'a>(
 }
 
 fn rename(fixture: &mut Fixture, names: &BTreeMap<String, String>) {
+    if let Some(children) = &mut fixture.children
+        && let Some(name) = names.get(&children.of)
+    {
+        children.of = name.clone();
+    }
     let columns = match &mut fixture.kind {
         FixtureKind::Table(table) => &mut table.columns,
         FixtureKind::Http(http) => &mut http.columns,

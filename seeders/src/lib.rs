@@ -43,6 +43,7 @@ mod reset;
 pub mod rows;
 pub mod schema;
 mod stage;
+mod unique;
 
 pub use apply::{apply, apply_with};
 pub use body::body_bytes;

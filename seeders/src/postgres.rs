@@ -15,6 +15,7 @@ use crate::reset;
 use crate::rows::{GENERATOR_VERSION, Inputs, OuterScope, RowSource};
 use crate::schema::{self, LiveTable};
 use crate::stage::{self, Target};
+use crate::unique;
 use planc::graph::{Column, ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
 use planc::units::show_duration;
 use std::collections::BTreeSet;
@@ -195,7 +196,8 @@ async fn compare_fingerprint(
 
 async fn checks(client: &Client, job: &Job<'_>, base: i64) -> Result<(), SeedError> {
     let scope = OuterScope { inputs: job.inputs, graph: job.graph, rows: job.fixture.rows, now: base };
-    check::verify(client, &job.fixture.verify, &scope).await
+    check::verify(client, &job.fixture.verify, &scope).await?;
+    unique::check(client, job).await
 }
 
 /// Writes: straight or by merge, then checks, fingerprint and ledger.

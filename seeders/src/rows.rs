@@ -3,10 +3,11 @@
 //! A [`RowSource`] is compiled once from the graph: the order in which columns need each other, templates cut into
 //! pieces, the keys of the draws. Making a row reads nothing else, so any row can be made alone and in any order.
 
-use crate::generators::{Cell, Maker, uses_of_json, uses_of_template};
+use crate::generators::{Cell, Context, Maker, uses_of_json, uses_of_template};
 use crate::hash;
 use planc::expr::Scope;
-use planc::graph::{Columns, ExecutionGraph, Generator, Json};
+use planc::graph::{Children, Columns, ExecutionGraph, Fixture, Generator, Json};
+use planc::relation::Relation;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -61,12 +62,23 @@ pub struct RowSource {
     /// Whether a column's values move with the base time.
     moves: Vec<bool>,
     outer: Arc<Inputs>,
+    family: Option<Family>,
+}
+
+/// The parents of the rows.
+#[derive(Debug, Clone)]
+struct Family {
+    relation: Relation,
+    parents: Arc<RowSource>,
 }
 
 /// Names that are never a column inside a template.
 pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(name, "n" | "rows" | "inputs" | "services" | "run_id")
 }
+
+/// Names that rows by parent see besides: they are never a column of the row itself.
+pub(crate) const OF_CHILDREN: [&str; 2] = ["parent", "child"];
 
 impl RowSource {
     /// Compiles the rows of the fixture called `fixture` in the graph. `base_micros` (since 1970) is what relative times
@@ -136,6 +148,11 @@ impl RowSource {
         self.make(n, &self.order, cells)
     }
 
+    /// The parent's row of row `n`, and which of its children the row is.
+    fn place(&self, n: u64) -> Option<(u64, u64)> {
+        self.family.as_ref().and_then(|family| family.relation.place(n))
+    }
+
     /// One cell of row `n`.
     pub(crate) fn cell(&self, n: u64, index: usize) -> Result<Cell, RowError> {
         let mut cells = Vec::new();
@@ -161,9 +178,10 @@ impl RowSource {
         }
         cells.clear();
         cells.resize(self.names.len(), Cell::NULL);
+        let place = self.place(n);
         for &index in order {
             let maker = &self.makers[index];
-            let scope = RowScope::new(self, n, cells, maker.key);
+            let scope = RowScope::placed(self, n, place, cells, maker.key);
             let cell = maker.make(n, self.base, &scope).map_err(|message| RowError {
                 fixture: self.fixture.clone(),
                 column: Some(self.names[index].clone()),
@@ -180,17 +198,21 @@ impl RowSource {
 pub(crate) struct RowScope<'a> {
     source: &'a RowSource,
     n: u64,
+    /// The parent's row, and which of its children this is.
+    place: Option<(u64, u64)>,
     cells: &'a [Cell],
     key: u64,
     drawn: std::cell::Cell<u64>,
 }
 
-/// `random.*` in a template draws from here on, so that it never repeats a generator's own draws.
-const TEMPLATE_DRAWS: u64 = 1 << 32;
-
 impl<'a> RowScope<'a> {
     pub(crate) fn new(source: &'a RowSource, n: u64, cells: &'a [Cell], key: u64) -> Self {
-        RowScope { source, n, cells, key, drawn: std::cell::Cell::new(TEMPLATE_DRAWS) }
+        let place = source.place(n);
+        Self::placed(source, n, place, cells, key)
+    }
+
+    fn placed(source: &'a RowSource, n: u64, place: Option<(u64, u64)>, cells: &'a [Cell], key: u64) -> Self {
+        RowScope { source, n, place, cells, key, drawn: std::cell::Cell::new(hash::TEMPLATE_DRAWS) }
     }
 
     /// The row number.
@@ -204,12 +226,39 @@ impl<'a> RowScope<'a> {
     }
 }
 
+impl RowScope<'_> {
+    /// The column of the parent's row, by its index there.
+    pub(crate) fn parent_cell(&self, index: usize) -> Result<Cell, String> {
+        match (&self.source.family, self.place) {
+            (Some(family), Some((parent, _))) => {
+                family.parents.cell(parent, index).map_err(|error| error.to_string())
+            }
+            _ => Err("the row has no parent".into()),
+        }
+    }
+
+    /// `child`, `parent.n`, `parent.<column>`.
+    fn of_parent(&self, first: &str, rest: &[String]) -> Option<Json> {
+        let (parent, child) = self.place?;
+        match (first, rest) {
+            ("child", []) => Some(Json::from(child)),
+            ("parent", [n]) if n == "n" => Some(Json::from(parent)),
+            ("parent", [column, rest @ ..]) => {
+                let parents = &self.source.family.as_ref()?.parents;
+                drill(&parents.value(parent, column).ok()?, rest).cloned()
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Scope for RowScope<'_> {
     fn get(&self, path: &[String]) -> Option<Json> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
             "n" if rest.is_empty() => return Some(Json::from(self.n)),
             "rows" if rest.is_empty() => return Some(Json::from(self.source.rows)),
+            "parent" | "child" if self.source.family.is_some() => return self.of_parent(first, rest),
             name if !is_reserved(name) => {
                 if let Some(index) = self.source.names.iter().position(|column| column == name) {
                     return drill(&self.cells[index].to_json(), rest).cloned();
@@ -292,18 +341,26 @@ fn build(
         return Err(fail(None, format!("fixtures refer to each other in a circle: {}", above.join(" → "))));
     }
     above.push(alias.into());
+    let family = match &fixture.children {
+        Some(children) => Some(family(graph, fixture, children, outer, base, above)?),
+        None => None,
+    };
     let columns = fixture.columns();
     let names: Vec<String> = columns.keys().cloned().collect();
+    let hidden = |name: &str| is_reserved(name) || family.is_some() && OF_CHILDREN.contains(&name);
+    // What templates may mean by a name: hidden names keep their place, and never match.
+    let seen: Vec<&str> = names.iter().map(|name| if hidden(name) { "" } else { name.as_str() }).collect();
     let mut makers = Vec::with_capacity(names.len());
     for (name, column) in columns {
         let key = hash::column_key(graph.seed, &fixture.fixture, name);
         let mut other =
             |alias: &str| build(graph, alias, outer, base, above).map(Arc::new).map_err(|e| e.to_string());
-        let maker = Maker::new(&column.generator, key, &names, &mut other);
+        let context = Context { columns: &seen, parents: family.as_ref().map(|family| &*family.parents) };
+        let maker = Maker::new(&column.generator, key, &context, &mut other);
         makers.push(maker.map_err(|message| fail(Some(name), message))?);
     }
     above.pop();
-    let (needs, mut moves) = dependencies(columns, &names, &makers);
+    let (needs, mut moves) = dependencies(columns, &seen, &makers, family.as_ref());
     let (order, plans) = arrange(&needs)
         .map_err(|index| fail(Some(&names[index]), "columns need each other in a circle".into()))?;
     for &index in &order {
@@ -319,11 +376,41 @@ fn build(
         order,
         moves,
         outer: Arc::clone(outer),
+        family,
     })
 }
 
+/// The parents' rows and how many children each has.
+fn family(
+    graph: &ExecutionGraph,
+    fixture: &Fixture,
+    children: &Children,
+    outer: &Arc<Inputs>,
+    base: i64,
+    above: &mut Vec<String>,
+) -> Result<Family, RowError> {
+    let fail = |message: String| RowError { fixture: fixture.name.clone(), column: None, row: None, message };
+    let parents = build(graph, &children.of, outer, base, above)?;
+    let relation = Relation::new(graph.seed, &fixture.fixture, children, parents.rows)
+        .ok_or_else(|| fail(format!("the children of `{}` cannot be counted", children.of)))?;
+    if relation.rows() != fixture.rows {
+        return Err(fail(format!(
+            "the plan counts {} rows, and the parents in `{}` have {} children",
+            fixture.rows,
+            children.of,
+            relation.rows()
+        )));
+    }
+    Ok(Family { relation, parents: Arc::new(parents) })
+}
+
 /// For each column the columns it needs, and whether it looks at the base time itself.
-fn dependencies(columns: &Columns, names: &[String], makers: &[Maker]) -> (Vec<Vec<usize>>, Vec<bool>) {
+fn dependencies(
+    columns: &Columns,
+    seen: &[&str],
+    makers: &[Maker],
+    family: Option<&Family>,
+) -> (Vec<Vec<usize>>, Vec<bool>) {
     let mut needs = Vec::new();
     let mut moves = Vec::new();
     for (column, maker) in columns.values().zip(makers) {
@@ -341,9 +428,13 @@ fn dependencies(columns: &Columns, names: &[String], makers: &[Maker]) -> (Vec<V
         if let crate::generators::How::Other(source, index, _) = &maker.how {
             timed |= source.moves[*index];
         }
-        let wanted = |path: &Vec<String>| {
-            names.iter().position(|name| path.first() == Some(name) && !is_reserved(name))
-        };
+        if let Some(family) = family {
+            let of_parent =
+                uses.paths.iter().filter(|path| path[0] == "parent").filter_map(|path| path.get(1));
+            timed |= of_parent.into_iter().any(|column| family.parents.moves(column));
+        }
+        let wanted =
+            |path: &Vec<String>| seen.iter().position(|name| path.first().is_some_and(|p| p == name));
         let mut columns: Vec<usize> = uses.paths.iter().filter_map(wanted).collect();
         columns.sort_unstable();
         columns.dedup();

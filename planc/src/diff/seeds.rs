@@ -47,6 +47,14 @@ fn one(pairs: &Pairs<'_>, old: &Fixture, new: &Fixture, out: &mut Vec<Change>) {
             false => Change::stronger(&subject, message).at(span),
         });
     }
+    if old.children != new.children {
+        let message = match (&old.children, &new.children) {
+            (None, Some(children)) => format!("has its rows by parent, of {}", quoted(&children.of)),
+            (Some(_), None) => "no longer has its rows by parent".to_string(),
+            _ => leaves::told(&old.children, &new.children),
+        };
+        out.push(Change::neutral(&subject, message).at(span));
+    }
     match (&old.kind, &new.kind) {
         (FixtureKind::Table(o), FixtureKind::Table(n)) => table(&subject, o, n, span, out),
         (FixtureKind::Http(o), FixtureKind::Http(n)) => http(&subject, o, n, span, out),
@@ -56,9 +64,21 @@ fn one(pairs: &Pairs<'_>, old: &Fixture, new: &Fixture, out: &mut Vec<Change>) {
         let Some(before) = old.columns().get(name).filter(|before| *before != column) else { continue };
         let span = pairs.new.origin(&format!("{origin}.columns.{name}")).or(span);
         let subject = format!("{subject}, column {}", quoted(name));
+        let mut before = before.clone();
+        match (std::mem::replace(&mut before.unique, column.unique), column.unique) {
+            (true, false) => {
+                let message = "may have the same value twice";
+                out.push(Change::weaker(codes::SEED_REDUCED, &subject, message).at(span));
+            }
+            (false, true) => out.push(Change::stronger(&subject, "has no value twice").at(span)),
+            _ => {}
+        }
+        if before == *column {
+            continue;
+        }
         out.push(match less_variety(&before.generator, &column.generator) {
             Some(message) => Change::weaker(codes::SEED_REDUCED, subject, message).at(span),
-            None => Change::neutral(subject, drawn(before, column)).at(span),
+            None => Change::neutral(subject, drawn(&before, column)).at(span),
         });
     }
     let verify = format!("{subject}, verify");
@@ -195,7 +215,8 @@ fn others(
     out: &mut Vec<Change>,
 ) {
     let bare = |fixture: &Fixture| {
-        let mut bare = Fixture { rows: 0, about: String::new(), verify: Vec::new(), ..fixture.clone() };
+        let mut bare =
+            Fixture { rows: 0, about: String::new(), verify: Vec::new(), children: None, ..fixture.clone() };
         let columns = match &mut bare.kind {
             FixtureKind::Table(table) => {
                 table.on_conflict = OnConflict::Fail;

@@ -18,10 +18,50 @@ pub struct Fixture {
     pub about: String,
     /// Number of rows; row numbers run from 1 to this.
     pub rows: u64,
+    /// The rows belong to those of another fixture; `rows` is then the sum over all parents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Children>,
     /// How they come to be.
     pub kind: FixtureKind,
     /// Checks after seeding (in the same transaction for table fixtures). `{{ rows }}` is in scope.
     pub verify: Vec<Check>,
+}
+
+/// Rows by parent: the children of parent 1 come first, then those of parent 2, and so on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Children {
+    /// The parents' fixture, by its name in the plan.
+    pub of: String,
+    /// How many each parent has.
+    pub each: Each,
+}
+
+/// How many children a parent has. A draw is keyed by (seed, fixture, parent's row), so that it needs no reading back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Each {
+    /// All the same number.
+    Fixed(u32),
+    /// Drawn uniformly, both ends included.
+    Between {
+        /// Fewest.
+        from: u32,
+        /// Most.
+        to: u32,
+    },
+    /// Drawn by weight, sorted by number.
+    Weighted(Vec<WeightedCount>),
+}
+
+/// One branch of a weighted number of children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedCount {
+    /// So many children.
+    pub children: u32,
+    /// Its weight; the weights need not sum to 100.
+    pub weight: u32,
 }
 
 /// How a fixture's rows come to be.
@@ -78,6 +118,16 @@ pub struct Column {
     pub volatile: bool,
     /// Times relative to now: re-based by one UPDATE when the base time is older than this. Implies `volatile`.
     pub fresh_within: Option<Duration>,
+    /// No value of it is in the table twice: tried on rows when the plan is compiled, asked of the table after seeding.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unique: bool,
+}
+
+impl Column {
+    /// A column that neither the load changes nor anything else is asked of.
+    pub fn of(generator: Generator) -> Self {
+        Column { generator, volatile: false, fresh_within: None, unique: false }
+    }
 }
 
 /// Where a column's values come from. Row `n` counts from 1; every draw is keyed by (seed, fixture, column, n).

@@ -2,8 +2,10 @@
 
 mod allows;
 mod checks;
+mod children;
 mod expect;
 mod fixtures;
+mod generators;
 mod holds;
 mod load;
 mod metric_refs;

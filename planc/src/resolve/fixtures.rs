@@ -19,11 +19,14 @@ const CONCURRENCY: u32 = 4;
 const ATTEMPTS: u32 = 5;
 
 /// More would fill any disk: a slip of the finger.
-const MAX_ROWS: u64 = 1_000_000_000;
+pub(super) const MAX_ROWS: u64 = 1_000_000_000;
+
+/// Names that the rows of `children` see beside their own columns.
+const OF_CHILDREN: [&str; 2] = ["parent", "child"];
 
 impl Resolver<'_> {
     /// All fixtures, parents first.
-    pub(super) fn fixtures(&mut self) -> Vec<Fixture> {
+    pub(super) fn fixtures(&mut self, seed: u64) -> Vec<Fixture> {
         let plan = self.plan;
         for fixture in &plan.fixtures {
             let shape = fixture.definition.as_ref().map_or(Shape::Any, column_shape);
@@ -49,16 +52,19 @@ impl Resolver<'_> {
                 needs.keys().cloned().collect()
             }
         };
-        order
-            .iter()
-            .filter_map(|name| plan.fixtures.iter().find(|fixture| fixture.name.value == *name))
-            .filter_map(|fixture| {
-                self.at(&format!("fixtures.{}", fixture.name.value), |it| it.fixture(fixture))
-            })
-            .collect()
+        let mut done = Vec::new();
+        for name in &order {
+            let Some(fixture) = plan.fixtures.iter().find(|fixture| fixture.name.value == *name) else {
+                continue;
+            };
+            let place = format!("fixtures.{}", fixture.name.value);
+            let resolved = self.at(&place, |it| it.fixture(fixture, seed, &done));
+            done.extend(resolved);
+        }
+        done
     }
 
-    fn fixture(&mut self, written: &ast::FixtureUse) -> Option<Fixture> {
+    fn fixture(&mut self, written: &ast::FixtureUse, seed: u64, done: &[Fixture]) -> Option<Fixture> {
         let Some(definition) = written.definition.as_ref() else {
             self.lost.fixtures = true;
             return None;
@@ -66,7 +72,13 @@ impl Resolver<'_> {
         let name = written.name.value.clone();
         let origin = format!("fixtures.{name}");
         self.origins.insert(origin.clone(), written.name.span);
-        let rows = self.part("rows", |it| it.rows(written, definition));
+        let own_name = definition.name.as_ref().map_or(name.clone(), |own| own.value.clone());
+        let children =
+            self.part("children", |it| it.children(written, definition, (seed, own_name.as_str()), done));
+        let (rows, children) = match children {
+            Some((rows, children)) => (rows, Some(children)),
+            None => (self.part("rows", |it| it.rows(written, definition)), None),
+        };
         let columns = self.columns_of(definition, &origin);
         let verify_scope = self.inputs_scope().plain(["rows", "seed"]);
         let verify = definition
@@ -107,7 +119,6 @@ impl Resolver<'_> {
                 graph::FixtureKind::Http(self.http(http, definition, columns))
             }
         };
-        let own_name = definition.name.as_ref().map_or(name.clone(), |own| own.value.clone());
         Some(Fixture {
             span: written.name.span,
             columns: definition.columns.iter().map(|c| (c.name.value.clone(), c.name.span)).collect(),
@@ -116,6 +127,7 @@ impl Resolver<'_> {
                 fixture: own_name,
                 about: definition.about.as_ref().map_or(String::new(), |about| about.value.clone()),
                 rows,
+                children,
                 kind,
                 verify,
             },
@@ -153,6 +165,17 @@ impl Resolver<'_> {
         for name in column_names(definition) {
             scope.names.insert(name, Shape::Any);
         }
+        if let Some(children) = &definition.children {
+            let parent = match self.columns.get(&children.of.value) {
+                Some(Shape::Fields(fields)) => {
+                    let mut fields = fields.clone();
+                    fields.insert("n".into(), Shape::Plain);
+                    Shape::Fields(fields)
+                }
+                _ => Shape::Any,
+            };
+            scope = scope.with("parent", parent).plain(["child"]);
+        }
         scope.plain(["n", "rows", "seed"])
     }
 
@@ -167,14 +190,20 @@ impl Resolver<'_> {
             let fresh_within = column.fresh_within.as_ref().and_then(|within| self.typed(within));
             let Some(generator) = self.generator(&column.generator, &scope) else { continue };
             let volatile = column.volatile || column.fresh_within.is_some();
-            out.insert(column.name.value.clone(), Column { generator, volatile, fresh_within });
+            out.insert(
+                column.name.value.clone(),
+                Column { generator, volatile, fresh_within, unique: column.unique },
+            );
         }
         self.column_cycles(definition);
         out
     }
 
     fn column_cycles(&mut self, definition: &ast::Fixture) {
-        let names = column_names(definition);
+        let mut names = column_names(definition);
+        if definition.children.is_some() {
+            names.retain(|name| !OF_CHILDREN.contains(&name.as_str()));
+        }
         let needs: BTreeMap<String, Vec<String>> = definition
             .columns
             .iter()
@@ -249,7 +278,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn ordered(&mut self, ordered: bool, span: Span) -> Option<()> {
+    pub(super) fn ordered(&mut self, ordered: bool, span: Span) -> Option<()> {
         if !ordered {
             self.error(codes::BAD_VALUE, span, "`to` lies before `from`");
         }
@@ -277,10 +306,10 @@ impl Resolver<'_> {
     /// Identity columns exist, and at least one of them differs from row to row.
     fn identity(&mut self, identity: &[ast::Word], definition: &ast::Fixture) {
         let mut all = true;
+        let names = column_names(definition);
         for column in identity {
-            if !definition.columns.iter().any(|known| known.name.value == column.value) {
-                let names = definition.columns.iter().map(|column| column.name.value.as_str());
-                self.unknown("column", column, names);
+            if !names.contains(&column.value) {
+                self.unknown("column", column, names.iter().map(String::as_str));
                 all = false;
             }
         }
@@ -346,7 +375,7 @@ fn record_columns(records: &[Json], out: &mut Columns) {
     for key in keys {
         let values = records.iter().map(|record| record.get(key).cloned().unwrap_or(Json::Null)).collect();
         let generator = graph::Generator::Record(values);
-        out.insert(key.clone(), Column { generator, volatile: false, fresh_within: None });
+        out.insert(key.clone(), Column::of(generator));
     }
 }
 
@@ -396,8 +425,12 @@ fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>)
         Generator::Hex(ast::Typed::Given(length)) => length.value >= 16,
         Generator::Hex(_) => true,
         generator => uses(generator).iter().filter_map(|name_use| name_use.path.first()).any(|name| {
-            name == "n" && !definition.columns.iter().any(|c| c.name.value == "n")
-                || differs(name, definition, seen)
+            let told = match &definition.children {
+                // Whether parent and number among its children tell rows apart is tried out.
+                Some(_) => name == "n" || OF_CHILDREN.contains(&name.as_str()),
+                None => name == "n" && !definition.columns.iter().any(|c| c.name.value == "n"),
+            };
+            told || differs(name, definition, seen)
         }),
     }
 }
@@ -406,6 +439,7 @@ fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>)
 fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
     let Some(definition) = &fixture.definition else { return Vec::new() };
     let mut out = Vec::new();
+    out.extend(definition.children.as_ref().map(|children| children.of.value.clone()));
     for column in &definition.columns {
         match &column.generator {
             Generator::Fixture { fixture, .. } => out.push(fixture.value.clone()),

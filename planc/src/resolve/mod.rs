@@ -2,6 +2,7 @@
 
 mod baseline;
 mod checks;
+mod children;
 mod conditions;
 mod emits;
 mod fixtures;
@@ -22,6 +23,7 @@ mod sql_gates;
 mod steps;
 mod tokens;
 mod triage;
+mod unique;
 mod websocket;
 
 pub(crate) use emits::{Emitter, TagValue, emitters};
@@ -65,7 +67,8 @@ pub(crate) fn resolve(
     let target = resolver.at("target", Resolver::target);
     let database = resolver.at("database", Resolver::database);
     let services = resolver.at("services", Resolver::services);
-    let fixtures = resolver.fixtures();
+    let fixtures = resolver.fixtures(seed);
+    resolver.unique(seed, &fixtures);
     let tokens = resolver.tokens();
     let endpoints = resolver.endpoints();
     let guards = resolver.plan_checks(&plan.guards, "guards");

@@ -3,7 +3,7 @@
 use super::load::{self, Requests};
 use crate::expr::{Expr, Segment, Template};
 use crate::graph::{
-    Check, Decision, Demand, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe,
+    Check, Decision, Demand, Each, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe,
     Scenario, Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Step, StepKind, Token, TokenSource, Triage,
     When, walk,
 };
@@ -242,7 +242,10 @@ fn service(service: &Service) -> (String, String) {
 }
 
 fn fixture(fixture: &Fixture) -> (String, String) {
-    let rows = count(fixture.rows, "row");
+    let mut rows = count(fixture.rows, "row");
+    if let Some(children) = &fixture.children {
+        rows.push_str(&format!(" ({} each of {})", each(&children.each), children.of));
+    }
     let detail = match &fixture.kind {
         FixtureKind::Table(table) => {
             let policy = match table.on_conflict {
@@ -259,6 +262,19 @@ fn fixture(fixture: &Fixture) -> (String, String) {
         }
     };
     (fixture.name.clone(), detail)
+}
+
+/// How many children each parent has.
+fn each(each: &Each) -> String {
+    match each {
+        Each::Fixed(number) => grouped(u64::from(*number)),
+        Each::Between { from, to } => format!("{} to {}", grouped(u64::from(*from)), grouped(u64::from(*to))),
+        Each::Weighted(branches) => {
+            let numbers: Vec<String> =
+                branches.iter().filter(|b| b.weight > 0).map(|b| grouped(u64::from(b.children))).collect();
+            numbers.join(" or ")
+        }
+    }
 }
 
 fn token(token: &Token) -> String {

@@ -84,21 +84,29 @@ pub(crate) enum How {
     Record(Arc<Vec<Json>>),
 }
 
+/// What templates of a fixture may name.
+pub(crate) struct Context<'a> {
+    /// Its columns; those that are hidden behind another name are empty.
+    pub(crate) columns: &'a [&'a str],
+    /// The rows that its own belong to.
+    pub(crate) parents: Option<&'a RowSource>,
+}
+
 impl Maker {
     /// Compiles a generator. `other` makes the row source of another fixture.
     pub(crate) fn new(
         generator: &Generator,
         key: u64,
-        columns: &[String],
+        context: &Context<'_>,
         other: &mut dyn FnMut(&str) -> Result<Arc<RowSource>, String>,
     ) -> Result<Maker, String> {
         let how = match generator {
-            Generator::Value(value) | Generator::References { value, .. } => value_way(value, columns),
+            Generator::Value(value) | Generator::References { value, .. } => value_way(value, context),
             Generator::Weighted(branches) => random::weighted(branches)?,
             Generator::Integer { from, to } => random::integer(*from, *to)?,
             Generator::Decimal { from, to } => random::decimal(from.0, to.0)?,
-            Generator::BeforeNow(offset) => time::offset(offset, true, columns)?,
-            Generator::AfterNow(offset) => time::offset(offset, false, columns)?,
+            Generator::BeforeNow(offset) => time::offset(offset, true, context)?,
+            Generator::AfterNow(offset) => time::offset(offset, false, context)?,
             Generator::TimeWithin { from, to, past } => time::within(*from, *to, *past)?,
             Generator::Uuid => How::Uuid,
             Generator::Hex { length } => How::Hex(*length as usize),
@@ -133,12 +141,12 @@ impl Maker {
     }
 }
 
-fn value_way(value: &JsonTemplate, columns: &[String]) -> How {
+fn value_way(value: &JsonTemplate, context: &Context<'_>) -> How {
     match value {
         JsonTemplate::Const(json) => How::Const(Cell::Json(json.clone())),
         JsonTemplate::Text(template) => match template.as_literal() {
             Some(text) => How::Const(Cell::Json(Json::String(text.into()))),
-            None => How::Text(Text::new(template, columns)),
+            None => How::Text(Text::new(template, context)),
         },
         JsonTemplate::Value(expr) => How::Value(expr.clone()),
         JsonTemplate::List(_) | JsonTemplate::Map(_) => How::Tree(value.clone()),

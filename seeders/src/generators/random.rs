@@ -47,22 +47,9 @@ pub(super) fn fixed(from: i64, span: u128, draw: u64) -> Cell {
 }
 
 pub(super) fn uuid(key: u64, n: u64) -> Cell {
-    let bits = (u128::from(hash::draw(key, n, 0)) << 64) | u128::from(hash::draw(key, n, 1));
-    let version = 0x4u128 << 76;
-    let variant = 0x8u128 << 60;
-    Cell::Uuid((bits & !(0xfu128 << 76) & !(0xcu128 << 60)) | version | variant)
+    Cell::Uuid(hash::uuid(key, n))
 }
 
 pub(super) fn hex(key: u64, n: u64, length: usize) -> Cell {
-    let mut text = String::with_capacity(length);
-    let mut index = 0;
-    while text.len() < length {
-        let mut word = hash::draw(key, n, index);
-        for _ in 0..16.min(length - text.len()) {
-            text.push(char::from(b"0123456789abcdef"[(word >> 60) as usize]));
-            word <<= 4;
-        }
-        index += 1;
-    }
-    Cell::Json(Json::String(text))
+    Cell::Json(Json::String(hash::hex(key, n, length)))
 }

@@ -1,8 +1,8 @@
 //! Text with slots, with a short way for what nearly every fixture uses: `{{ n }}`, `{{ n | pad(5) }}` and other
 //! columns. Everything else goes through `planc::eval`.
 
-use super::Cell;
-use crate::rows::RowScope;
+use super::{Cell, Context};
+use crate::rows::{RowScope, RowSource};
 use planc::eval;
 use planc::expr::{Expr, Filter, Function, Segment, Template};
 use planc::graph::{Json, JsonTemplate};
@@ -18,14 +18,16 @@ enum Piece {
     Number,
     Padded(usize),
     Column(usize),
+    /// A column of the parent's row.
+    Parent(usize),
     Other(Expr),
 }
 
 impl Text {
-    pub(crate) fn new(template: &Template, columns: &[String]) -> Text {
+    pub(crate) fn new(template: &Template, context: &Context<'_>) -> Text {
         let piece = |segment: &Segment| match segment {
             Segment::Literal(text) => Piece::Literal(text.clone()),
-            Segment::Slot(expr) => short(expr, columns),
+            Segment::Slot(expr) => short(expr, context),
         };
         Text(template.segments.iter().map(piece).collect())
     }
@@ -37,10 +39,8 @@ impl Text {
                 Piece::Literal(text) => out.push_str(text),
                 Piece::Number => drop(write!(out, "{}", scope.number())),
                 Piece::Padded(width) => drop(write!(out, "{:0width$}", scope.number(), width = *width)),
-                Piece::Column(index) => match scope.cell(*index) {
-                    Cell::Json(Json::String(text)) => out.push_str(text),
-                    cell => out.push_str(&eval::to_text(&cell.to_json())),
-                },
+                Piece::Column(index) => push(scope.cell(*index), &mut out),
+                Piece::Parent(index) => push(&scope.parent_cell(*index)?, &mut out),
                 Piece::Other(expr) => {
                     out.push_str(&eval::to_text(&eval::eval(expr, scope).map_err(|e| e.0)?))
                 }
@@ -50,13 +50,27 @@ impl Text {
     }
 }
 
-fn short(expr: &Expr, columns: &[String]) -> Piece {
+fn push(cell: &Cell, out: &mut String) {
+    match cell {
+        Cell::Json(Json::String(text)) => out.push_str(text),
+        cell => out.push_str(&eval::to_text(&cell.to_json())),
+    }
+}
+
+fn short(expr: &Expr, context: &Context<'_>) -> Piece {
     let is_number = |expr: &Expr| matches!(expr, Expr::Path(path) if path.len() == 1 && path[0] == "n");
     match expr {
         expr if is_number(expr) => Piece::Number,
         Expr::Path(path) if path.len() == 1 => {
-            match columns.iter().position(|column| *column == path[0] && !crate::rows::is_reserved(column)) {
+            match context.columns.iter().position(|column| *column == path[0]) {
                 Some(index) => Piece::Column(index),
+                None => Piece::Other(expr.clone()),
+            }
+        }
+        Expr::Path(path) if path.len() == 2 && path[0] == "parent" && path[1] != "n" => {
+            let columns = context.parents.map_or(&[][..], RowSource::columns);
+            match columns.iter().position(|column| *column == path[1]) {
+                Some(index) => Piece::Parent(index),
                 None => Piece::Other(expr.clone()),
             }
         }

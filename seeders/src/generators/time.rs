@@ -1,6 +1,6 @@
 //! Generators relative to the base time, and the few lines of calendar that rows need.
 
-use super::{Cell, How, Text};
+use super::{Cell, Context, How, Text};
 use crate::hash;
 use crate::rows::RowScope;
 use planc::expr::Template;
@@ -18,13 +18,13 @@ fn parse(text: &str) -> Result<i64, String> {
     })
 }
 
-pub(super) fn offset(template: &Template, past: bool, columns: &[String]) -> Result<How, String> {
+pub(super) fn offset(template: &Template, past: bool, context: &Context<'_>) -> Result<How, String> {
     match template.as_literal() {
         Some(text) => {
             let offset = parse(text)?;
             Ok(How::FixedOffset(if past { -offset } else { offset }))
         }
-        None => Ok(How::Offset(Text::new(template, columns), past)),
+        None => Ok(How::Offset(Text::new(template, context), past)),
     }
 }
 

@@ -50,9 +50,7 @@ fn users(rows: u64, change: impl FnOnce(&mut HttpFixture)) -> ExecutionGraph {
         ("email", value(json!("u{{ n }}@example.test"))),
         ("password", value(json!("{{ inputs.pepper }}-{{ n }}"))),
     ];
-    let column = |(name, generator): (&str, Generator)| {
-        (name.to_string(), Column { generator, volatile: false, fresh_within: None })
-    };
+    let column = |(name, generator): (&str, Generator)| (name.to_string(), Column::of(generator));
     let mut http = HttpFixture {
         columns: columns.into_iter().map(column).collect(),
         create: Request {
@@ -80,6 +78,7 @@ fn users(rows: u64, change: impl FnOnce(&mut HttpFixture)) -> ExecutionGraph {
         fixture: "users".into(),
         about: String::new(),
         rows,
+        children: None,
         kind: FixtureKind::Http(http),
         verify: Vec::new(),
     }]);

@@ -56,9 +56,7 @@ pub(crate) struct Build {
 
 /// A table fixture with `refresh`, to be changed by the methods below.
 pub(crate) fn fixture(name: &str, rows: u64, identity: &str, columns: Vec<(&str, Generator)>) -> Build {
-    let column = |(name, generator): (&str, Generator)| {
-        (name.to_string(), Column { generator, volatile: false, fresh_within: None })
-    };
+    let column = |(name, generator): (&str, Generator)| (name.to_string(), Column::of(generator));
     let table = TableFixture {
         table: name.into(),
         identity: identity.split(' ').map(String::from).collect(),
@@ -72,6 +70,7 @@ pub(crate) fn fixture(name: &str, rows: u64, identity: &str, columns: Vec<(&str,
             fixture: name.into(),
             about: String::new(),
             rows,
+            children: None,
             kind: FixtureKind::Table(table),
             verify: Vec::new(),
         },

@@ -11,6 +11,7 @@ mod inspection;
 mod ledger;
 mod library;
 mod policies;
+mod relations;
 mod rerun;
 mod review;
 mod rows;

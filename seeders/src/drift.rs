@@ -1,6 +1,5 @@
 //! Drift: how a table differs from what the fixture says, told row by row.
 
-use crate::check;
 use crate::error::SeedError;
 use crate::inspect;
 use crate::ledger::{self, Entry, Past};
@@ -10,7 +9,7 @@ use crate::options::Mask;
 use crate::postgres::Job;
 use crate::progress::Progress;
 use crate::receipt::{Action, Receipt};
-use crate::rows::{GENERATOR_VERSION, OuterScope};
+use crate::rows::GENERATOR_VERSION;
 use crate::stage::NUMBER;
 use planc::graph::OnConflict;
 use serde::{Deserialize, Serialize};
@@ -172,8 +171,7 @@ pub(crate) async fn verify(
     let base = entry.as_ref().map_or(job.options.base_micros, |entry| entry.base_micros);
     compare(client, job, base, entry.as_ref(), receipt, progress).await?;
     if receipt.action == Action::Verified {
-        let scope = OuterScope { inputs: job.inputs, graph: job.graph, rows: job.fixture.rows, now: base };
-        check::verify(client, &job.fixture.verify, &scope).await?;
+        job.checks(client, base).await?;
     }
     Ok(())
 }

@@ -38,6 +38,14 @@ impl Job<'_> {
     pub(crate) fn source(&self, base_micros: i64) -> Result<RowSource, SeedError> {
         Ok(RowSource::new(self.graph, &self.fixture.name, self.inputs, base_micros)?)
     }
+
+    /// What must hold once the rows are there: the fixture's own checks, and that unique values are.
+    pub(crate) async fn checks(&self, client: &Client, base_micros: i64) -> Result<(), SeedError> {
+        let Job { graph, fixture, inputs, .. } = *self;
+        let scope = OuterScope { inputs, graph, rows: fixture.rows, now: base_micros };
+        check::verify(client, &fixture.verify, &scope).await?;
+        unique::check(client, self).await
+    }
 }
 
 /// Seeds, verifies or resets one table fixture, in one transaction.
@@ -194,12 +202,6 @@ async fn compare_fingerprint(
     Ok((ours.to_string() == entry.fingerprint).then_some(false))
 }
 
-async fn checks(client: &Client, job: &Job<'_>, base: i64) -> Result<(), SeedError> {
-    let scope = OuterScope { inputs: job.inputs, graph: job.graph, rows: job.fixture.rows, now: base };
-    check::verify(client, &job.fixture.verify, &scope).await?;
-    unique::check(client, job).await
-}
-
 /// Writes: straight or by merge, then checks, fingerprint and ledger.
 async fn write(
     client: &Client,
@@ -251,7 +253,7 @@ async fn write(
     if source.base_micros() != job.options.base_micros {
         freshen(client, job, &source, &outcome.foreign, false, receipt).await?;
     }
-    checks(client, job, receipt.base_micros).await?;
+    job.checks(client, receipt.base_micros).await?;
     tell(receipt, &outcome, known);
     if outcome.inserted + outcome.updated + outcome.deleted > 0 {
         client.batch_execute(&format!("ANALYZE {}", live.quoted())).await?;

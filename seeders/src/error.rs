@@ -15,8 +15,12 @@ pub enum ErrorKind {
     Conflict,
     /// A check of the fixture does not hold; everything was rolled back.
     Verify,
-    /// The database cannot be reached or went away.
+    /// The database cannot be reached, or does not let us in.
     Connection,
+    /// The connection broke off, or the server ended it.
+    Lost,
+    /// Another session held a lock for too long.
+    Locked,
     /// The role may not do it.
     Privilege,
     /// The database takes no writes.
@@ -107,8 +111,8 @@ impl From<tokio_postgres::Error> for SeedError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => from_server(db),
-            None if error.is_closed() => {
-                SeedError::new(ErrorKind::Connection, "the database closed the connection").help(
+            None if error.is_closed() || is_broken(&error) => {
+                SeedError::new(ErrorKind::Lost, "the database closed the connection").help(
                     "look at the server's log: it was restarted, ran out of memory or ended this session",
                 )
             }
@@ -119,6 +123,15 @@ impl From<tokio_postgres::Error> for SeedError {
             .help("check that it runs and that the URL, the user and the password are right"),
         }
     }
+}
+
+/// Whether the network broke off in the middle.
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| {
+        matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+    })
 }
 
 /// An error with its sources, none said twice: `cannot connect: refused (os error 111)`.
@@ -153,7 +166,17 @@ fn from_server(db: &DbError) -> SeedError {
             "this is a standby, or default_transaction_read_only is on: give the URL of the primary",
         )
     } else if *code == SqlState::DISK_FULL {
-        (ErrorKind::DiskFull, said, "free space on the database server; nothing of this fixture was kept")
+        (
+            ErrorKind::DiskFull,
+            format!("the database server's disk is full: {said}"),
+            "free space there, or seed fewer rows; nothing of this fixture was kept",
+        )
+    } else if *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED {
+        (
+            ErrorKind::DiskFull,
+            format!("the server lets a session have no more space: {said}"),
+            "raise the setting that the message names for this role, or seed fewer rows",
+        )
     } else if *code == SqlState::UNIQUE_VIOLATION {
         (
             ErrorKind::Conflict,
@@ -168,16 +191,23 @@ fn from_server(db: &DbError) -> SeedError {
         )
     } else if *code == SqlState::CHECK_VIOLATION || *code == SqlState::NOT_NULL_VIOLATION || of_class("23") {
         (ErrorKind::Conflict, said, "give the column a value that the constraint allows")
-    } else if of_class("40") || *code == SqlState::LOCK_NOT_AVAILABLE {
+    } else if *code == SqlState::LOCK_NOT_AVAILABLE {
+        (
+            ErrorKind::Locked,
+            format!("another session holds a lock that seeding needs: {said}"),
+            "end that session's transaction (`SELECT pid, state, query FROM pg_stat_activity WHERE xact_start IS NOT NULL`), then seed again, or set a longer `lock_timeout` for the role",
+        )
+    } else if of_class("40") {
         (ErrorKind::Conflict, said, "another session wrote the same rows: run it again")
     } else if of_class("22") {
         (ErrorKind::Row, said, "change the column's generator so that it gives values of the column's type")
-    } else if of_class("08")
-        || of_class("57P")
-        || of_class("28")
-        || of_class("3D")
-        || *code == SqlState::TOO_MANY_CONNECTIONS
-    {
+    } else if of_class("08") || of_class("57P") {
+        (
+            ErrorKind::Lost,
+            format!("the server ended the connection: {said}"),
+            "look at the server's log: it was restarted, ran out of memory or ended this session",
+        )
+    } else if of_class("28") || of_class("3D") || *code == SqlState::TOO_MANY_CONNECTIONS {
         (
             ErrorKind::Connection,
             said,

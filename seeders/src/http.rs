@@ -180,8 +180,9 @@ async fn record(
         whole_table: false,
         foreign_rows: Vec::new(),
         generator_version: crate::rows::GENERATOR_VERSION,
+        program: options.program.clone(),
     };
-    ledger::write(client, key, &entry, &options.who, &options.program).await
+    ledger::write(client, key, &entry, &options.who).await
 }
 
 /// A row still to be made.

@@ -15,7 +15,7 @@ use crate::error::{ErrorKind, SeedError, said};
 use crate::misfit::{Misfit, MisfitKind, Place};
 use crate::names::{did_you_mean, ident};
 use crate::options::Mask;
-use crate::postgres::Job;
+use crate::postgres::{Job, LOCK_LIMIT};
 use crate::receipt::Receipt;
 use crate::rows::{Inputs, RowSource};
 use crate::schema::{self, LiveTable};
@@ -67,14 +67,16 @@ async fn look_at_all(
         let FixtureKind::Table(table) = &fixture.kind else {
             continue;
         };
-        client.batch_execute("BEGIN READ ONLY").await?;
+        client.batch_execute(&format!("BEGIN READ ONLY; {LOCK_LIMIT}")).await?;
         let found =
             look_at(client, graph, (fixture, table), inputs, purpose, std::mem::take(&mut first)).await;
         client.batch_execute("ROLLBACK").await?;
         match found {
             Ok(mut found) => misfits.append(&mut found),
             // Someone holds its lock, say: what can be said of the others is said.
-            Err(error) if purpose.resets && error.kind != ErrorKind::Connection => {
+            Err(error)
+                if purpose.resets && !matches!(error.kind, ErrorKind::Connection | ErrorKind::Lost) =>
+            {
                 let message = format!("`{}` could not be looked at: {}", table.table, error.message);
                 let misfit = Misfit::error(MisfitKind::Other, Place::Table, message);
                 misfits.push(Misfit { fixture: fixture.name.clone(), ..misfit });

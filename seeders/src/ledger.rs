@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) foreign_rows: Vec<i64>,
     /// [`GENERATOR_VERSION`] of the program that made the rows.
     pub(crate) generator_version: i32,
+    /// Name and version of that program.
+    pub(crate) program: String,
 }
 
 /// An earlier definition.
@@ -235,16 +237,29 @@ fn small_graph(
     }
 }
 
-/// Waits for the right to change the fixture's rows, until the end of the transaction. `waiting` is called when somebody
-/// else has it.
-pub(crate) async fn lock(client: &Client, key: &str, waiting: &mut dyn FnMut()) -> Result<bool, SeedError> {
+/// The right to change a fixture's rows, until the end of the transaction.
+pub(crate) struct Lock {
+    /// Somebody else had it first.
+    pub(crate) waited: bool,
+    /// The transaction's time, which the ledger's entry gets.
+    pub(crate) stamp: String,
+}
+
+/// Takes the lock of a fixture. `waiting` is called when somebody else has it.
+pub(crate) async fn lock(client: &Client, key: &str, waiting: &mut dyn FnMut()) -> Result<Lock, SeedError> {
     let key = lock_key(key);
-    if client.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&key]).await?.get(0) {
-        return Ok(false);
+    let row = client.query_one("SELECT pg_try_advisory_xact_lock($1), now()::text", &[&key]).await?;
+    let stamp = row.get(1);
+    if row.get(0) {
+        return Ok(Lock { waited: false, stamp });
     }
     waiting();
+    // Another seeding may well take longer than any lock of a table should.
+    let limit = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', '0', true)";
+    let limit: String = client.query_one(limit, &[]).await?.get(0);
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
-    Ok(true)
+    client.execute("SELECT set_config('lock_timeout', $1, true)", &[&limit]).await?;
+    Ok(Lock { waited: true, stamp })
 }
 
 /// Advisory locks are a database's own, so the key needs the fixture alone.
@@ -267,17 +282,23 @@ pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
     }
     // Two sessions that both make it would collide in the catalogue.
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&lock_key("")]).await?;
+    // Even with IF NOT EXISTS it asks for the right to make schemas, which the owner of this one need not have.
+    let made = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'planc')";
+    let schema = match client.query_one(made, &[]).await?.get(0) {
+        true => "",
+        false => "CREATE SCHEMA planc; ",
+    };
     client
-        .batch_execute(
-            "CREATE SCHEMA IF NOT EXISTS planc; \
+        .batch_execute(&format!(
+            "{schema}\
              CREATE TABLE IF NOT EXISTS planc.ledger ( \
                 fixture text PRIMARY KEY, definition jsonb NOT NULL, previous jsonb NOT NULL DEFAULT '[]', \
                 content_hash text NOT NULL, rows bigint NOT NULL, base_micros bigint NOT NULL, \
-                fingerprint text NOT NULL, whole_table boolean NOT NULL, foreign_rows bigint[] NOT NULL DEFAULT '{}', \
+                fingerprint text NOT NULL, whole_table boolean NOT NULL, foreign_rows bigint[] NOT NULL DEFAULT '{{}}', \
                 note text NOT NULL DEFAULT '', who text NOT NULL, program text NOT NULL, \
                 applied_at timestamptz NOT NULL DEFAULT now(), generator_version integer NOT NULL DEFAULT 1); \
              COMMENT ON TABLE planc.ledger IS 'what load-test fixtures made in this database; written by planc/runner'",
-        )
+        ))
         .await
         .map_err(|error| SeedError::from(error).help("the ledger needs a schema `planc`: CREATE SCHEMA planc AUTHORIZATION <role>"))
 }
@@ -298,6 +319,12 @@ pub(crate) async fn migrate(client: &Client) -> Result<(), SeedError> {
     })
 }
 
+/// Whether the entry was written by the transaction with this stamp.
+pub(crate) async fn is_stamped(client: &Client, key: &str, stamp: &str) -> Result<bool, SeedError> {
+    let sql = "SELECT 1 FROM planc.ledger WHERE fixture = $1 AND applied_at::text = $2";
+    Ok(exists(client).await? && client.query_opt(sql, &[&key, &stamp]).await?.is_some())
+}
+
 /// Reads a fixture's entry.
 pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, SeedError> {
     if !exists(client).await? {
@@ -308,7 +335,7 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
             // A ledger of an earlier version lacks the column: the name is then that of the row of values.
             "SELECT l.* FROM (VALUES (1)) AS old(generator_version), LATERAL ( \
                 SELECT definition, previous, content_hash, base_micros, fingerprint, whole_table, foreign_rows, \
-                    generator_version FROM planc.ledger WHERE fixture = $1) l",
+                    generator_version, program FROM planc.ledger WHERE fixture = $1) l",
             &[&key],
         )
         .await?;
@@ -331,17 +358,12 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
         whole_table: row.get(5),
         foreign_rows: row.get(6),
         generator_version: row.get(7),
+        program: row.get(8),
     }))
 }
 
 /// Writes a fixture's entry.
-pub(crate) async fn write(
-    client: &Client,
-    key: &str,
-    entry: &Entry,
-    who: &str,
-    program: &str,
-) -> Result<(), SeedError> {
+pub(crate) async fn write(client: &Client, key: &str, entry: &Entry, who: &str) -> Result<(), SeedError> {
     let unwritable = |error: serde_json::Error| SeedError::new(ErrorKind::Other, error.to_string());
     let definition = serde_json::to_value(&entry.definition).map_err(unwritable)?;
     let previous = serde_json::to_value(&entry.previous).map_err(unwritable)?;
@@ -367,7 +389,7 @@ pub(crate) async fn write(
                 &entry.whole_table,
                 &entry.foreign_rows,
                 &who,
-                &program,
+                &entry.program,
                 &entry.generator_version,
             ],
         )

@@ -60,6 +60,28 @@ pub async fn seed_table(
     options: &SeedOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Receipt, SeedError> {
+    attempt(client, graph, fixture, inputs, options, &mut Attempt::default(), progress).await
+}
+
+/// What an attempt over a connection that was lost leaves to be settled by the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    /// The receipt and the ledger's stamp of a transaction whose COMMIT was sent and not answered.
+    unsettled: Option<(Receipt, String)>,
+    /// It turned out that it was committed.
+    pub(crate) was_committed: bool,
+}
+
+/// As [`seed_table`], once of perhaps several times.
+pub(crate) async fn attempt(
+    client: &mut Client,
+    graph: &ExecutionGraph,
+    fixture: &Fixture,
+    inputs: &Inputs,
+    options: &SeedOptions,
+    attempt: &mut Attempt,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Receipt, SeedError> {
     let started = Instant::now();
     let mask = Mask::new(graph, inputs, &options.secrets);
     let FixtureKind::Table(table) = &fixture.kind else {
@@ -70,7 +92,7 @@ pub async fn seed_table(
     };
     let hash = ledger::content_hash(graph, fixture, inputs);
     let job = Job { graph, fixture, table, inputs, options, key: &fixture.fixture, hash };
-    match run(client, &job, progress).await {
+    match run(client, &job, attempt, progress).await {
         Ok(mut receipt) => {
             receipt.milliseconds = started.elapsed().as_millis() as u64;
             receipt.notes = receipt.notes.iter().map(|note| mask.hide(note)).collect();
@@ -84,6 +106,7 @@ pub async fn seed_table(
 async fn run(
     client: &mut Client,
     job: &Job<'_>,
+    attempt: &mut Attempt,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Receipt, SeedError> {
     watch_client(client).await;
@@ -96,19 +119,37 @@ async fn run(
     let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
     let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
     let mut waiting = || progress(meter.waiting("another session is seeding this fixture: waiting for it"));
-    if ledger::lock(client, job.key, &mut waiting).await? {
+    let lock = ledger::lock(client, job.key, &mut waiting).await?;
+    if lock.waited {
         receipt.notes.push("waited for another session that was seeding this fixture".into());
+    }
+    if let Some((receipt, stamp)) = &attempt.unsettled {
+        if was_committed(client, job, stamp).await? {
+            attempt.was_committed = true;
+            return Ok(receipt.clone());
+        }
+        attempt.unsettled = None;
     }
     let keep = match job.options.mode {
         Mode::Reset => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
         Mode::Verify => drift::verify(client, job, &mut receipt, progress).await.map(|()| false)?,
         Mode::Apply => apply(client, job, &mut receipt, progress).await?,
     };
-    match keep {
-        true => transaction.commit().await?,
-        false => transaction.rollback().await?,
+    if !keep {
+        transaction.rollback().await?;
+        return Ok(receipt);
     }
+    attempt.unsettled = Some((receipt.clone(), lock.stamp));
+    transaction.commit().await?;
     Ok(receipt)
+}
+
+/// Whether a transaction whose COMMIT was never answered is in the ledger. The fixture's lock is ours, so it has ended.
+async fn was_committed(client: &Client, job: &Job<'_>, stamp: &str) -> Result<bool, SeedError> {
+    match job.options.mode {
+        Mode::Reset => Ok(ledger::read(client, job.key).await?.is_none()),
+        Mode::Apply | Mode::Verify => ledger::is_stamped(client, job.key, stamp).await,
+    }
 }
 
 /// Lets the server notice within half a second that its client died, so that a killed seeder's statement ends.
@@ -117,14 +158,18 @@ async fn watch_client(client: &Client) {
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
 }
 
+/// Nobody should wait for ever behind a forgotten transaction; a limit that role, database or URL set stands.
+pub(crate) const LOCK_LIMIT: &str =
+    "SELECT set_config('lock_timeout', '60s', true) WHERE current_setting('lock_timeout') = '0'";
+
 /// Settings on which text output and endurance depend, for this transaction.
 async fn session(client: &Client) -> Result<(), SeedError> {
     client
-        .batch_execute(
+        .batch_execute(&format!(
             "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \
              SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0; \
-             SET LOCAL lock_timeout = 0; SET LOCAL client_min_messages = error",
-        )
+             SET LOCAL client_min_messages = error; {LOCK_LIMIT}",
+        ))
         .await?;
     Ok(())
 }
@@ -273,8 +318,9 @@ async fn write(
         whole_table: whole,
         foreign_rows: outcome.foreign,
         generator_version: GENERATOR_VERSION,
+        program: job.options.program.clone(),
     };
-    ledger::write(client, job.key, &entry, &job.options.who, &job.options.program).await
+    ledger::write(client, job.key, &entry, &job.options.who).await
 }
 
 /// Indices of earlier definitions that made rows in another table: reset must still find those.

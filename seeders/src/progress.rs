@@ -59,6 +59,11 @@ impl Meter {
         Meter { fixture: fixture.into(), total, before, started: Instant::now() }
     }
 
+    /// The fixture's name in the plan.
+    pub(crate) fn fixture(&self) -> &str {
+        &self.fixture
+    }
+
     /// So many rows are done.
     pub(crate) fn at(&self, done: u64) -> Progress {
         Progress {

@@ -1,22 +1,73 @@
 //! Deleting what a fixture made, and nothing else.
 
-use crate::error::SeedError;
-use crate::ledger;
+use crate::error::{ErrorKind, SeedError};
+use crate::ledger::{self, Entry, Past};
 use crate::merge::old_identities;
 use crate::names::{ident, same};
 use crate::postgres::Job;
 use crate::receipt::{Action, Receipt};
+use crate::rows::GENERATOR_VERSION;
 use crate::schema::{self, ForeignKey, LiveTable};
 use planc::graph::FixtureKind;
 use tokio_postgres::Client;
 
-/// Deletes the rows that the ledger says are the fixture's, and its entry. Runs in the caller's transaction.
+/// Rows that one definition made and that are there.
+struct Doomed<'a> {
+    past: &'a Past,
+    live: LiveTable,
+    /// Quoted name of the temporary table with their identities.
+    old: String,
+    identity: Vec<String>,
+    rows: i64,
+}
+
+/// Something that stands in the way.
+#[derive(PartialEq)]
+struct Blocker {
+    kind: ErrorKind,
+    what: String,
+    help: String,
+}
+
+/// Deletes the rows that the ledger says are the fixture's, and its entry. Runs in the caller's transaction. What stands
+/// in the way is told all at once, before the first row goes.
 pub(crate) async fn reset(client: &Client, job: &Job<'_>, receipt: &mut Receipt) -> Result<(), SeedError> {
     let Some(entry) = ledger::read(client, job.key).await? else {
         receipt.notes.push("the ledger knows no rows of this fixture: nothing was deleted".into());
         return Ok(());
     };
-    for (index, past) in entry.pasts().iter().enumerate() {
+    let pasts = entry.pasts();
+    let doomed = doomed(client, job, &pasts, receipt).await?;
+    let mut blockers = Vec::new();
+    for rows in &doomed {
+        for blocker in rows.blockers(client, &entry, receipt).await? {
+            if !blockers.contains(&blocker) {
+                blockers.push(blocker);
+            }
+        }
+    }
+    if !blockers.is_empty() {
+        return Err(refused(job, blockers));
+    }
+    for rows in &doomed {
+        let same = same("t", "o", &rows.identity);
+        let sql = format!("DELETE FROM {} t USING {} o WHERE {same}", rows.live.quoted(), rows.old);
+        receipt.deleted += client.execute(&sql, &[]).await?;
+    }
+    ledger::delete(client, job.key).await?;
+    receipt.action = Action::Reset;
+    Ok(())
+}
+
+/// What the definitions in the ledger made and what of it is there.
+async fn doomed<'a>(
+    client: &Client,
+    job: &Job<'_>,
+    pasts: &'a [Past],
+    receipt: &mut Receipt,
+) -> Result<Vec<Doomed<'a>>, SeedError> {
+    let mut found = Vec::new();
+    for (index, past) in pasts.iter().enumerate() {
         let Some(FixtureKind::Table(table)) = past.fixture().map(|fixture| &fixture.kind) else {
             continue;
         };
@@ -32,70 +83,125 @@ pub(crate) async fn reset(client: &Client, job: &Job<'_>, receipt: &mut Receipt)
             continue;
         };
         let old = format!("pg_temp.{}", ident(&name));
-        blockers(client, &live, &old, &identity, receipt).await?;
         let sql =
-            format!("DELETE FROM {} t USING {old} o WHERE {}", live.quoted(), same("t", "o", &identity));
-        receipt.deleted += client.execute(&sql, &[]).await?;
+            format!("SELECT count(*) FROM {} t JOIN {old} o ON {}", live.quoted(), same("t", "o", &identity));
+        let rows = client.query_one(&sql, &[]).await?.get(0);
         if !past.foreign_rows.is_empty() {
             receipt.notes.push(format!(
                 "{} rows that were there before the fixture were left",
                 past.foreign_rows.len()
             ));
         }
+        found.push(Doomed { past, live, old, identity, rows });
     }
-    ledger::delete(client, job.key).await?;
-    receipt.action = Action::Reset;
-    Ok(())
+    Ok(found)
 }
 
-/// Refuses when rows of other tables hold on to ours; tells what a cascade will take along.
-async fn blockers(
-    client: &Client,
-    live: &LiveTable,
-    old: &str,
-    identity: &[String],
-    receipt: &mut Receipt,
-) -> Result<(), SeedError> {
-    let mut holding = Vec::new();
-    for key in live.children.iter().filter(|key| key.child_oid != live.oid) {
-        let count = referring(client, live, key, old, identity).await?;
-        if count == 0 {
-            continue;
+impl Doomed<'_> {
+    /// Everything that keeps these rows from being deleted alone; tells what a cascade will take along.
+    async fn blockers(
+        &self,
+        client: &Client,
+        entry: &Entry,
+        receipt: &mut Receipt,
+    ) -> Result<Vec<Blocker>, SeedError> {
+        let mut found: Vec<Blocker> = self.unknown(entry).into_iter().collect();
+        if self.rows == 0 {
+            return Ok(found);
         }
-        match key.on_delete.as_str() {
-            "a" | "r" => holding.push(format!("{count} rows of `{}` (`{}`)", key.child, key.name)),
-            "c" => receipt
-                .notes
-                .push(format!("{count} rows of `{}` went with them (ON DELETE CASCADE)", key.child)),
-            _ => receipt.notes.push(format!("{count} rows of `{}` no longer refer to them", key.child)),
+        let name = &self.live.name;
+        for trigger in &self.live.triggers {
+            if let Some(how) = trigger.on_delete {
+                found.push(Blocker {
+                    kind: ErrorKind::Conflict,
+                    what: format!("{} of `{name}` {how}", trigger.shown),
+                    help: "keep what it protects: seed into a database that goes with the run".into(),
+                });
+            }
         }
+        if self.live.lacking.iter().any(|lack| lack == "DELETE") {
+            found.push(Blocker {
+                kind: ErrorKind::Privilege,
+                what: format!("the role lacks DELETE on `{name}`"),
+                help: format!("GRANT DELETE ON {} TO <the role of database.url>", self.live.quoted()),
+            });
+        }
+        for key in &self.live.children {
+            let count = self.referring(client, key).await?;
+            if count == 0 {
+                continue;
+            }
+            let rows = if count == 1 { "row" } else { "rows" };
+            match key.on_delete.as_str() {
+                "a" | "r" => found.push(Blocker {
+                    kind: ErrorKind::Conflict,
+                    what: format!("{count} {rows} of `{}` refer to them (`{}`)", key.child, key.name),
+                    help: "reset the fixtures of those tables first, or delete those rows".into(),
+                }),
+                "c" => receipt
+                    .notes
+                    .push(format!("{count} {rows} of `{}` went with them (ON DELETE CASCADE)", key.child)),
+                _ => receipt.notes.push(format!("{count} {rows} of `{}` no longer refer to them", key.child)),
+            }
+        }
+        Ok(found)
     }
-    if holding.is_empty() {
-        return Ok(());
+
+    /// Rows that only the generators of another version would find again.
+    fn unknown(&self, entry: &Entry) -> Option<Blocker> {
+        let version = self.past.generator_version;
+        let made = self.past.ours().count() as i64;
+        (version != GENERATOR_VERSION && self.rows < made).then(|| Blocker {
+            kind: ErrorKind::Conflict,
+            what: format!(
+                "of {made} rows that generators of version {version} made in `{}`, those of this program \
+                 (version {GENERATOR_VERSION}) find {}",
+                self.live.name, self.rows
+            ),
+            help: format!("reset with the version that made them ({}), or seed again first", entry.program),
+        })
     }
-    Err(SeedError::conflict(format!(
-        "rows of `{}` are referred to by {}; nothing was deleted",
-        live.name,
-        holding.join(", ")
-    ))
-    .help("reset the fixtures of those tables first, or delete those rows"))
+
+    /// Rows that refer to these by a key, and are not of these themselves.
+    async fn referring(&self, client: &Client, key: &ForeignKey) -> Result<i64, SeedError> {
+        let pair = |(parent, child): (&String, &String)| format!("t.{} = c.{}", ident(parent), ident(child));
+        let pairs: Vec<String> = key.parent_columns.iter().zip(&key.child_columns).map(pair).collect();
+        let theirs = match key.child_oid == self.live.oid {
+            true => format!(
+                " AND NOT EXISTS (SELECT 1 FROM {} m WHERE {})",
+                self.old,
+                same("c", "m", &self.identity)
+            ),
+            false => String::new(),
+        };
+        let sql = format!(
+            "SELECT count(*) FROM {} c WHERE EXISTS (SELECT 1 FROM {} t JOIN {} o ON {} WHERE {}){theirs}",
+            key.child,
+            self.live.quoted(),
+            self.old,
+            same("t", "o", &self.identity),
+            pairs.join(" AND "),
+        );
+        Ok(client.query_one(&sql, &[]).await?.get(0))
+    }
 }
 
-async fn referring(
-    client: &Client,
-    live: &LiveTable,
-    key: &ForeignKey,
-    old: &str,
-    identity: &[String],
-) -> Result<i64, SeedError> {
-    let pair = |(parent, child): (&String, &String)| format!("t.{} = c.{}", ident(parent), ident(child));
-    let pairs: Vec<String> = key.parent_columns.iter().zip(&key.child_columns).map(pair).collect();
-    let sql = format!(
-        "SELECT count(*) FROM {} c WHERE EXISTS (SELECT 1 FROM {} t JOIN {old} o ON {} WHERE {})",
-        key.child,
-        live.quoted(),
-        same("t", "o", identity),
-        pairs.join(" AND "),
+fn refused(job: &Job<'_>, blockers: Vec<Blocker>) -> SeedError {
+    let kind = match blockers.iter().all(|blocker| blocker.kind == ErrorKind::Privilege) {
+        true => ErrorKind::Privilege,
+        false => ErrorKind::Conflict,
+    };
+    let (mut whats, mut helps) = (Vec::new(), Vec::new());
+    for Blocker { what, help, .. } in blockers {
+        whats.push(what);
+        if !helps.contains(&help) {
+            helps.push(help);
+        }
+    }
+    let message = format!(
+        "a reset of `{}` is refused, and nothing was deleted: {}",
+        job.fixture.name,
+        whats.join("; ")
     );
-    Ok(client.query_one(&sql, &[]).await?.get(0))
+    SeedError::new(kind, message).help(helps.join("; "))
 }

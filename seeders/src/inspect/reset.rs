@@ -22,7 +22,7 @@ impl Finder<'_> {
         };
         let mut found = Vec::new();
         for trigger in &live.triggers {
-            if let Some(how) = trigger.refuses_delete {
+            if let Some(how) = trigger.on_delete {
                 let help = "keep what it protects: seed into a database that goes with the run".to_string();
                 found.push(refused(&format!("{} {how}", trigger.shown)).help(help));
             }

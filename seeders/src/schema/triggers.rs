@@ -10,8 +10,8 @@ pub(crate) struct Trigger {
     pub(crate) shown: String,
     /// Runs before a row is inserted: it may fill in what was not supplied.
     pub(crate) before_insert: bool,
-    /// Runs on DELETE, and its text says how it can refuse.
-    pub(crate) refuses_delete: Option<&'static str>,
+    /// Runs on DELETE, or in its place: what it would do there.
+    pub(crate) on_delete: Option<&'static str>,
 }
 
 /// All that are on, by name.
@@ -30,19 +30,23 @@ pub(crate) async fn load(client: &Client, oid: u32) -> Result<Vec<Trigger>, Seed
             let (name, function): (String, String) = (row.get(0), row.get(2));
             let (kind, language, source): (i32, String, String) = (row.get(1), row.get(3), row.get(4));
             let (each_row, before) = (kind & 1 != 0, kind & 2 != 0);
-            let refuses =
-                (kind & 8 != 0 && language == "plpgsql").then(|| refusal(&source, each_row && before));
+            let refuses = || match language.as_str() {
+                "plpgsql" => refusal(&source, each_row && before),
+                _ => None,
+            };
+            let fires = "fires on DELETE, and what it does is more than this fixture's rows";
+            let on_delete = (kind & 8 != 0).then(|| refuses().unwrap_or(fires));
             Trigger {
                 shown: format!("the trigger `{name}` (function `{function}`)"),
                 before_insert: each_row && before && kind & 4 != 0,
-                refuses_delete: refuses.flatten(),
+                on_delete,
             }
         })
         .collect();
     let rules = client
         .query(
-            "SELECT rulename::text FROM pg_rewrite \
-             WHERE ev_class = $1 AND ev_type = '4' AND is_instead AND ev_enabled IN ('O', 'A') ORDER BY rulename",
+            "SELECT rulename::text, is_instead FROM pg_rewrite \
+             WHERE ev_class = $1 AND ev_type = '4' AND ev_enabled IN ('O', 'A') ORDER BY rulename",
             &[&oid],
         )
         .await?;
@@ -54,7 +58,10 @@ fn rows_of_rules(rules: &[tokio_postgres::Row]) -> impl Iterator<Item = Trigger>
     rules.iter().map(|row| Trigger {
         shown: format!("the rule `{}`", row.get::<_, String>(0)),
         before_insert: false,
-        refuses_delete: Some("takes the place of every DELETE"),
+        on_delete: Some(match row.get(1) {
+            true => "takes the place of every DELETE",
+            false => "runs beside every DELETE, and what it does is more than this fixture's rows",
+        }),
     })
 }
 

@@ -173,7 +173,7 @@ async fn reset_is_refused_while_rows_hold_on() {
     seed(&mut client, &graph).await;
     client.batch_execute("INSERT INTO jobs VALUES (1, 'ag-00001'), (2, 'ag-00001'); INSERT INTO logs VALUES (1, 'ag-00002')").await.unwrap();
     let error = seed_with(&mut client, &graph, &mode(Mode::Reset)).await.unwrap_err();
-    assert!(error.message.contains("2 rows of `jobs`"), "{error}");
+    assert!(error.message.contains("2 rows of `jobs` refer to them (`jobs_agent_fkey`)"), "{error}");
     assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 5);
     client
         .batch_execute("DELETE FROM jobs; INSERT INTO agents VALUES ('mine', 'x', 'x', 'x')")
@@ -182,7 +182,7 @@ async fn reset_is_refused_while_rows_hold_on() {
     let reset = seed_with(&mut client, &graph, &mode(Mode::Reset)).await.unwrap();
     assert_eq!(reset.deleted, 5);
     assert!(
-        reset.notes.iter().any(|note| note.contains("1 rows of `logs` went with them")),
+        reset.notes.iter().any(|note| note.contains("1 row of `logs` went with them")),
         "{:?}",
         reset.notes
     );

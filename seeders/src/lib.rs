@@ -10,6 +10,7 @@
 //! - `copy` turns values into the bytes of Postgres types, or says why they are not one.
 //! - [`schema`] reads the live tables and [`inspect`] tells every misfit before anything is written.
 //! - `ledger` remembers in the database what was seeded; [`postgres`] seeds, mends, verifies and resets by it.
+//! - `sql` runs a team's own scripts under the same ledger.
 //! - `body` makes the bytes of a request, for whoever measures nothing.
 //! - [`http`] makes accounts that only the service can make.
 //! - [`fixtures`] reads fixture files for programs that are no runner, and [`apply`] seeds them in order.
@@ -42,6 +43,8 @@ mod receipt;
 mod reset;
 pub mod rows;
 pub mod schema;
+mod script;
+mod sql;
 mod stage;
 mod unique;
 
@@ -59,3 +62,4 @@ pub use postgres::seed_table;
 pub use progress::Progress;
 pub use receipt::{Action, Receipt};
 pub use rows::{GENERATOR_VERSION, Inputs, RowError, RowSource};
+pub use sql::seed_sql;

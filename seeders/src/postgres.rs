@@ -112,13 +112,13 @@ async fn run(
 }
 
 /// Lets the server notice within half a second that its client died, so that a killed seeder's statement ends.
-async fn watch_client(client: &Client) {
+pub(crate) async fn watch_client(client: &Client) {
     // Since Postgres 14, and not on every platform; seeding works without.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
 }
 
 /// Settings on which text output and endurance depend, for this transaction.
-async fn session(client: &Client) -> Result<(), SeedError> {
+pub(crate) async fn session(client: &Client) -> Result<(), SeedError> {
     client
         .batch_execute(
             "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \

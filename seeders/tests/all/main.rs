@@ -15,4 +15,5 @@ mod relations;
 mod rerun;
 mod review;
 mod rows;
+mod scripts;
 mod types;

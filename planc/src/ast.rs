@@ -523,6 +523,7 @@ pub(crate) enum FixtureKind {
         adopt: Option<Typed<bool>>,
     },
     Http(Box<HttpFixture>),
+    Sql(Box<SqlFixture>),
     /// Reported already.
     Broken,
 }
@@ -541,6 +542,18 @@ pub(crate) struct HttpFixture {
     /// Objects of `rows_from`, in order; `None` when there is none or it could not be read.
     pub(crate) records: Option<Vec<Json>>,
     pub(crate) export: Option<Typed<String>>,
+}
+
+/// `sql:` and what belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct SqlFixture {
+    pub(crate) files: Vec<Word>,
+    /// Texts of `files`, in order; fewer when one could not be read.
+    pub(crate) scripts: Vec<graph::Script>,
+    pub(crate) reset: Option<Word>,
+    pub(crate) reset_script: Option<graph::Script>,
+    /// Table and identity of the declared rows.
+    pub(crate) declared: Option<(Word, Vec<Word>)>,
 }
 
 /// One column.

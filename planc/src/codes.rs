@@ -29,6 +29,7 @@ codes! {
     BAD_THRESHOLD = "P0111" "bad-threshold",
     BAD_WEIGHTS = "P0112" "bad-weights",
     BAD_JSON = "P0113" "bad-json",
+    SCRIPT_STATEMENT = "P0117" "script-statement",
     UNDEFINED_NAME = "P0210" "undefined-name",
     UNKNOWN_REFERENCE = "P0211" "unknown-reference",
     UNSET_CAPTURE = "P0212" "unset-capture",

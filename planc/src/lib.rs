@@ -26,6 +26,7 @@ pub mod rows;
 pub mod schema;
 pub mod show;
 pub mod source;
+pub mod sql;
 pub mod suite;
 pub mod units;
 pub mod workflow;

@@ -480,6 +480,14 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
         ("create", described("The request that makes one account.", object(&[], &create))),
         ("rows_from", text("JSON file with a list of objects, one a row.")),
         ("export", text("File to write all rows to.")),
+        (
+            "sql",
+            one_or_many(
+                "SQL scripts, run in order in one transaction; relative to this file.",
+                json!({ "type": "string" }),
+            ),
+        ),
+        ("reset", text("SQL script that takes away what `sql` made, for `--reset`.")),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::check;
+use support::check_with;
 
 /// Pages that no plan alone can show.
 const WITHOUT_EXAMPLES: [&str; 3] = ["bad-json", "unknown-profile", "too-large"];
@@ -21,17 +21,20 @@ fn wrong_examples_give_their_code_and_right_ones_nothing() {
         if of_change || of_reading || of_the_world || WITHOUT_EXAMPLES.contains(&page.name) {
             continue;
         }
-        let examples: Vec<&str> =
-            page.text.split("```yaml\n").skip(1).map(|e| e.split("```").next().unwrap_or("")).collect();
-        let [wrong, right] = examples.as_slice() else {
+        let text = |part: &'static str| part.split("```").next().unwrap_or("");
+        let parts = page.text.split("```yaml\n").skip(1);
+        // The file that an example names `seed.sql` stands below it.
+        let examples: Vec<(&str, &str)> =
+            parts.map(|e| (text(e), e.split("```sql\n").nth(1).map_or("", text))).collect();
+        let [(wrong, wrong_sql), (right, right_sql)] = *examples.as_slice() else {
             panic!("{} needs a wrong and a right example", page.name)
         };
-        let told = check(wrong);
+        let told = check_with(wrong, wrong_sql);
         let codes: Vec<&str> = told.lines().filter_map(|line| line.split(' ').nth(2)).collect();
         if codes.is_empty() || codes.iter().any(|code| *code != page.code) {
             problems.push(format!("{} wrong:\n{wrong}{told}", page.name));
         }
-        let told = check(right);
+        let told = check_with(right, right_sql);
         if !told.is_empty() {
             problems.push(format!("{} right:\n{right}{told}", page.name));
         }

@@ -6,7 +6,7 @@ use crate::client::{host_allowed, host_of};
 use crate::database;
 use crate::evidence::{NodeOutcome, NodeRecord, Override};
 use planc::expr::{Expr, Segment, Template};
-use planc::graph::{Check, ExecutionGraph, FixtureKind, Probe};
+use planc::graph::{Check, ExecutionGraph, Fixture, Probe};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -94,7 +94,7 @@ pub fn database_address(graph: &ExecutionGraph, url: &str, given: Option<&str>) 
     }
     // The plan's own guard on the name takes the place of the default one.
     let own: Vec<&str> = graph.guards.iter().filter_map(name_pattern).collect();
-    let seeds = graph.fixtures.iter().any(|fixture| matches!(fixture.kind, FixtureKind::Table(_)));
+    let seeds = graph.fixtures.iter().any(Fixture::in_database);
     let patterns: Vec<&str> = match given {
         Some(pattern) => own.into_iter().chain([pattern]).collect(),
         None if own.is_empty() && seeds => vec![DATABASE_GUARD],

@@ -81,9 +81,9 @@ pub fn readable(path: &str) -> Result<(), String> {
     Disk.read(path).map(drop).map_err(|e| format!("cannot read `{path}`: {e}"))
 }
 
-/// Whether a graph seeds tables.
+/// Whether a graph seeds a database.
 pub fn has_tables(graph: &ExecutionGraph) -> bool {
-    graph.fixtures.iter().any(|fixture| matches!(fixture.kind, planc::graph::FixtureKind::Table(_)))
+    graph.fixtures.iter().any(planc::graph::Fixture::in_database)
 }
 
 /// What a file is, by its first key.

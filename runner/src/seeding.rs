@@ -45,6 +45,12 @@ pub async fn seed(
             };
             seeders::seed_table_over(&connect, &ground.graph, fixture, inputs, options, progress).await
         }
+        FixtureKind::Sql(_) => {
+            let url =
+                ground.database.as_deref().ok_or_else(|| failed("the plan has no `database`".into()))?;
+            let mut client = database::connect(url).await.map_err(failed)?;
+            seeders::seed_sql(&mut client, &ground.graph, fixture, inputs, options, progress).await
+        }
         FixtureKind::Http(_) => {
             let Some(web) = &ground.web else { return Err(failed("the plan has no `target`".into())) };
             let sender = Sender { web, base: ground.base.as_deref() };
@@ -115,7 +121,12 @@ pub fn told(receipt: &Receipt) -> String {
         Action::Drift => parts.push("differs from the fixture".into()),
         _ => {}
     }
-    let mut text = format!("{} rows: {}", grouped(receipt.rows), parts.join(", "));
+    let rows = match receipt.rows {
+        // A script that declares no rows.
+        0 => String::new(),
+        rows => format!("{} rows: ", grouped(rows)),
+    };
+    let mut text = format!("{rows}{}", parts.join(", "));
     for note in &receipt.notes {
         text.push_str("; ");
         text.push_str(note);
@@ -156,10 +167,10 @@ pub async fn foreign_rows(
         client.query_one(&count, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))?;
     let mut ours = 0;
     for fixture in &graph.fixtures {
-        if let FixtureKind::Table(made) = &fixture.kind
-            && quoted(&made.table) == relation
+        if let Some((table, identity)) = fixture.rows_in()
+            && quoted(table) == relation
         {
-            ours += own_rows(client, graph, values, fixture, &made.identity, &relation).await?;
+            ours += own_rows(client, graph, values, fixture, identity, &relation).await?;
         }
     }
     Ok(u64::try_from(all - ours).unwrap_or(0))

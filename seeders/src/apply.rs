@@ -8,6 +8,7 @@ use crate::options::{Mode, SeedOptions};
 use crate::postgres::seed_table;
 use crate::progress::Progress;
 use crate::receipt::Receipt;
+use crate::sql::seed_sql;
 use planc::graph::{Fixture, FixtureKind};
 use tokio_postgres::Client;
 
@@ -49,7 +50,10 @@ pub async fn apply_with(
     }
     let mut receipts = Vec::with_capacity(order.len());
     for fixture in order {
-        receipts.push(seed_table(client, graph, fixture, inputs, options, progress).await?);
+        receipts.push(match fixture.kind {
+            FixtureKind::Sql(_) => seed_sql(client, graph, fixture, inputs, options, progress).await?,
+            _ => seed_table(client, graph, fixture, inputs, options, progress).await?,
+        });
     }
     Ok(receipts)
 }
@@ -57,7 +61,7 @@ pub async fn apply_with(
 /// Told before the first row is written.
 fn of_a_table(fixture: &Fixture) -> Result<(), SeedError> {
     match &fixture.kind {
-        FixtureKind::Table(_) => Ok(()),
+        FixtureKind::Table(_) | FixtureKind::Sql(_) => Ok(()),
         FixtureKind::Http(_) => {
             let message = format!("fixture `{}` makes accounts over HTTP, not rows of a table", fixture.name);
             Err(SeedError::new(ErrorKind::Other, message)

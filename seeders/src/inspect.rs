@@ -64,8 +64,14 @@ async fn look_at_all(
     let mut misfits = Vec::new();
     let mut first = purpose.seeds;
     for fixture in &graph.fixtures {
-        let FixtureKind::Table(table) = &fixture.kind else {
-            continue;
+        let scripted;
+        let table = match &fixture.kind {
+            FixtureKind::Table(table) => table,
+            FixtureKind::Sql(scripts) => {
+                scripted = crate::sql::declared(scripts);
+                &scripted
+            }
+            FixtureKind::Http(_) => continue,
         };
         client.batch_execute(&format!("BEGIN READ ONLY; {LOCK_LIMIT}")).await?;
         let found =
@@ -108,6 +114,10 @@ async fn look_at(
         finder.writable().await?;
     }
     finder.twins();
+    // What a script's rows are is known only when it has run.
+    if matches!(fixture.kind, FixtureKind::Sql(_)) {
+        return Ok(finder.misfits);
+    }
     if let Some((live, source)) = finder.look().await? {
         finder.domains(&live, &source).await?;
         if purpose.resets {
@@ -133,6 +143,14 @@ pub(crate) async fn fitting(
     }
     receipt.notes.extend(warnings.into_iter().map(|warning| warning.message));
     live.map(|(live, _)| live).ok_or_else(|| SeedError::misfits(Vec::new()))
+}
+
+/// What stands in the way of writing at all: a standby, a role that may not keep the ledger.
+pub(crate) async fn writable(client: &Client, job: &Job<'_>) -> Result<Vec<Misfit>, SeedError> {
+    let mut finder =
+        Finder::new(client, job.graph, job.fixture, job.table, job.inputs, job.options.base_micros);
+    finder.writable().await?;
+    Ok(finder.misfits)
 }
 
 struct Finder<'a> {
@@ -335,9 +353,9 @@ impl<'a> Finder<'a> {
                 passed = true;
                 continue;
             }
-            let FixtureKind::Table(made) = &other.kind else { continue };
+            let Some((table_name, _)) = other.rows_in() else { continue };
             let sql = "SELECT coalesce(to_regclass($1)::oid = $2, false)";
-            let quoted = schema::quoted_name(&made.table);
+            let quoted = schema::quoted_name(table_name);
             let same =
                 known.contains(&quoted) || self.client.query_one(sql, &[&quoted, &table]).await?.get(0);
             if same {

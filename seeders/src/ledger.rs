@@ -146,11 +146,7 @@ fn rename(fixture: &mut Fixture, names: &BTreeMap<String, String>) {
     {
         children.of = name.clone();
     }
-    let columns = match &mut fixture.kind {
-        FixtureKind::Table(table) => &mut table.columns,
-        FixtureKind::Http(http) => &mut http.columns,
-    };
-    for column in columns.values_mut() {
+    for column in fixture.columns_mut().values_mut() {
         if let Generator::Fixture { fixture: other, .. } = &mut column.generator
             && let Some(name) = names.get(other)
         {

@@ -10,6 +10,7 @@
 //! - `copy` turns values into the bytes of Postgres types, or says why they are not one.
 //! - [`schema`] reads the live tables and [`inspect`] tells every misfit before anything is written.
 //! - `ledger` remembers in the database what was seeded; [`postgres`] seeds, mends, verifies and resets by it.
+//! - `sql` runs a team's own scripts under the same ledger.
 //! - `body` makes the bytes of a request, for whoever measures nothing.
 //! - [`http`] makes accounts that only the service can make.
 //! - [`fixtures`] reads fixture files for programs that are no runner, and [`apply`] seeds them in order.
@@ -43,6 +44,8 @@ mod reset;
 mod retry;
 pub mod rows;
 pub mod schema;
+mod script;
+mod sql;
 mod stage;
 mod unique;
 
@@ -61,3 +64,4 @@ pub use progress::Progress;
 pub use receipt::{Action, Receipt};
 pub use retry::{Connect, seed_table_over};
 pub use rows::{GENERATOR_VERSION, Inputs, RowError, RowSource};
+pub use sql::seed_sql;

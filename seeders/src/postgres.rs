@@ -153,7 +153,7 @@ async fn was_committed(client: &Client, job: &Job<'_>, stamp: &str) -> Result<bo
 }
 
 /// Lets the server notice within half a second that its client died, so that a killed seeder's statement ends.
-async fn watch_client(client: &Client) {
+pub(crate) async fn watch_client(client: &Client) {
     // Since Postgres 14, and not on every platform; seeding works without.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
 }
@@ -163,7 +163,7 @@ pub(crate) const LOCK_LIMIT: &str =
     "SELECT set_config('lock_timeout', '60s', true) WHERE current_setting('lock_timeout') = '0'";
 
 /// Settings on which text output and endurance depend, for this transaction.
-async fn session(client: &Client) -> Result<(), SeedError> {
+pub(crate) async fn session(client: &Client) -> Result<(), SeedError> {
     client
         .batch_execute(&format!(
             "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \

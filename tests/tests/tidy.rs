@@ -109,7 +109,7 @@ fn planc_points_down() {
             &["eval"],
             &["graph", "expr"],
             &["units"],
-            &["globs"],
+            &["globs", "sql"],
             &["draw"],
             &["yaml"],
             &["codes", "near", "placeholder"],

@@ -6,7 +6,9 @@ use super::codes;
 use super::leaves;
 use super::pairs::{Pairs, json};
 use super::strength::{Strength, statuses};
-use crate::graph::{Fixture, FixtureKind, Generator, HttpFixture, OnConflict, TableFixture};
+use crate::graph::{
+    Fixture, FixtureKind, Generator, HttpFixture, OnConflict, Script, SqlFixture, TableFixture,
+};
 use crate::lints::thousands;
 use crate::source::Span;
 use crate::units::count;
@@ -58,6 +60,7 @@ fn one(pairs: &Pairs<'_>, old: &Fixture, new: &Fixture, out: &mut Vec<Change>) {
     match (&old.kind, &new.kind) {
         (FixtureKind::Table(o), FixtureKind::Table(n)) => table(&subject, o, n, span, out),
         (FixtureKind::Http(o), FixtureKind::Http(n)) => http(&subject, o, n, span, out),
+        (FixtureKind::Sql(o), FixtureKind::Sql(n)) => scripts(&subject, o, n, span, out),
         _ => out.push(Change::neutral(&subject, "is made in another way").at(span)),
     }
     for (name, column) in new.columns() {
@@ -111,6 +114,42 @@ fn http(subject: &str, old: &HttpFixture, new: &HttpFixture, span: Option<Span>,
     if statuses(&old.created, &new.created) == Strength::Weaker {
         let message = "more statuses count as made";
         out.push(Change::weaker(codes::SEED_REDUCED, subject, message).at(span));
+    }
+}
+
+fn scripts(subject: &str, old: &SqlFixture, new: &SqlFixture, span: Option<Span>, out: &mut Vec<Change>) {
+    let had = |script: &Script| old.scripts.iter().find(|other| other.file == script.file);
+    for script in &new.scripts {
+        match had(script) {
+            Some(before) if before.text != script.text => {
+                let message = format!("{} has another text", quoted(&script.file));
+                out.push(
+                    Change::neutral(subject, message).note("it runs again where the old one ran").at(span),
+                );
+            }
+            Some(_) => {}
+            None => out.push(Change::stronger(subject, format!("runs {}", quoted(&script.file))).at(span)),
+        }
+    }
+    for gone in old.scripts.iter().filter(|gone| new.scripts.iter().all(|script| script.file != gone.file)) {
+        let message = format!("no longer runs {}", quoted(&gone.file));
+        out.push(Change::weaker(codes::SEED_REDUCED, subject, message).at(span));
+    }
+    match (&old.reset, &new.reset) {
+        (Some(_), None) => out.push(
+            Change::weaker(codes::SEED_REDUCED, subject, "can no longer be taken away: it has no `reset`")
+                .at(span),
+        ),
+        (o, n) if o != n => out.push(Change::neutral(subject, "is taken away in another way").at(span)),
+        _ => {}
+    }
+    let files = |fixture: &SqlFixture| -> Vec<String> {
+        fixture.scripts.iter().map(|script| script.file.clone()).collect()
+    };
+    let (o, n) = (files(old), files(new));
+    let same = |file: &String| n.contains(file);
+    if o != n && o.len() == n.len() && o.iter().all(same) {
+        out.push(Change::neutral(subject, "runs its scripts in another order").at(span));
     }
 }
 
@@ -224,6 +263,12 @@ fn others(
                 &mut table.columns
             }
             FixtureKind::Http(http) => &mut http.columns,
+            FixtureKind::Sql(sql) => {
+                // Compared by `scripts`.
+                sql.scripts.clear();
+                sql.reset = None;
+                &mut sql.columns
+            }
         };
         // Columns on both sides were compared one by one; of others the name says enough.
         columns.retain(|name, _| !(old.columns().contains_key(name) && new.columns().contains_key(name)));

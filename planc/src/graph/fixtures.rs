@@ -16,7 +16,7 @@ pub struct Fixture {
     pub fixture: String,
     /// For people.
     pub about: String,
-    /// Number of rows; row numbers run from 1 to this.
+    /// Number of rows; row numbers run from 1 to this. 0 for scripts that declare no rows: nothing can draw from those.
     pub rows: u64,
     /// The rows belong to those of another fixture; `rows` is then the sum over all parents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +73,8 @@ pub enum FixtureKind {
     Table(TableFixture),
     /// Accounts made through the service's own API.
     Http(HttpFixture),
+    /// What a team's own SQL script makes.
+    Sql(SqlFixture),
 }
 
 /// Rows of a Postgres table.
@@ -89,6 +91,40 @@ pub struct TableFixture {
     pub adopt: bool,
     /// Row source.
     pub columns: Columns,
+}
+
+/// What a team's own SQL scripts make, run in one transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlFixture {
+    /// In the order in which they run.
+    pub scripts: Vec<Script>,
+    /// Takes away what they made.
+    pub reset: Option<Script>,
+    /// Where the rows lie that scenarios may draw; none when none are declared, and then `columns` is empty.
+    pub declared: Option<Declared>,
+    /// What the declared rows have in them.
+    pub columns: Columns,
+}
+
+/// An SQL script, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Its file, as the fixture names it.
+    pub file: String,
+    /// Its text. No template: nothing is put into it.
+    pub text: String,
+}
+
+/// Where to find the rows that a script is said to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// `schema.table` or `table`.
+    pub table: String,
+    /// Columns by which a row is known.
+    pub identity: Vec<String>,
 }
 
 /// What to do with rows that are there already.
@@ -253,6 +289,32 @@ impl Fixture {
         match &self.kind {
             FixtureKind::Table(table) => &table.columns,
             FixtureKind::Http(http) => &http.columns,
+            FixtureKind::Sql(sql) => &sql.columns,
+        }
+    }
+
+    /// The named columns, to be changed.
+    pub fn columns_mut(&mut self) -> &mut Columns {
+        match &mut self.kind {
+            FixtureKind::Table(table) => &mut table.columns,
+            FixtureKind::Http(http) => &mut http.columns,
+            FixtureKind::Sql(sql) => &mut sql.columns,
+        }
+    }
+
+    /// Whether seeding it writes into the plan's database.
+    pub fn in_database(&self) -> bool {
+        matches!(self.kind, FixtureKind::Table(_) | FixtureKind::Sql(_))
+    }
+
+    /// Table and identity of its rows, where they lie in one that is known.
+    pub fn rows_in(&self) -> Option<(&str, &[String])> {
+        match &self.kind {
+            FixtureKind::Table(table) => Some((&table.table, &table.identity)),
+            FixtureKind::Sql(sql) => {
+                sql.declared.as_ref().map(|rows| (rows.table.as_str(), rows.identity.as_slice()))
+            }
+            FixtureKind::Http(_) => None,
         }
     }
 }

@@ -208,6 +208,7 @@ impl Document<'_> {
     /// A fixture file's table and columns.
     fn own_columns(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.slice(&self.tree, "about").into_iter().collect();
+        lines.extend(self.slice(&self.tree, "sql").map(|script| format!("- script: `{script}`")));
         lines.extend(self.slice(&self.tree, "table").map(|table| format!("- table: `{table}`")));
         lines.extend(self.slice(&self.tree, "rows").map(|rows| format!("- rows in the file: {rows}")));
         lines.extend(self.columns(&self.tree));

@@ -68,7 +68,7 @@ pub(super) fn sort(tree: &Node) -> Option<Sort> {
         return Some(Sort::Plan);
     }
     let rows = has("rows") || has("rows_from") || has("columns");
-    (has("fixture") || rows && (has("table") || has("create"))).then_some(Sort::Fixture)
+    (has("fixture") || has("sql") || rows && (has("table") || has("create"))).then_some(Sort::Fixture)
 }
 
 /// All names of a file, in no order. `own` is what a fixture file's columns belong to.

@@ -69,7 +69,7 @@ fn looks_at_target(plan: &ResolvedPlan, probe: &Probe) -> bool {
 
 /// The first fixture that writes rows.
 fn database_write(plan: &ResolvedPlan) -> Option<Span> {
-    plan.fixtures.iter().find(|f| matches!(f.fixture.kind, FixtureKind::Table(_))).map(|fixture| fixture.span)
+    plan.fixtures.iter().find(|fixture| fixture.fixture.in_database()).map(|fixture| fixture.span)
 }
 
 /// The first fixture or step that changes something on the target.

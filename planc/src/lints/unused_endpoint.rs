@@ -30,6 +30,6 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 fn makes_accounts(plan: &ResolvedPlan, endpoint: &Endpoint) -> bool {
     plan.fixtures.iter().any(|fixture| match &fixture.fixture.kind {
         FixtureKind::Http(http) => endpoint.is_asked_by(&http.create),
-        FixtureKind::Table(_) => false,
+        FixtureKind::Table(_) | FixtureKind::Sql(_) => false,
     })
 }

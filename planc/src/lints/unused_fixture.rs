@@ -33,6 +33,8 @@ fn serves_otherwise(plan: &ResolvedPlan, fixture: &Fixture) -> bool {
     }
     match &fixture.fixture.kind {
         FixtureKind::Http(http) => http.export.is_some(),
+        // What else a script does than to make rows nobody knows.
+        FixtureKind::Sql(_) => true,
         FixtureKind::Table(table) => plan.fixtures.iter().flat_map(|other| other.fixture.columns().values()).any(
             |column| matches!(&column.generator, crate::graph::Generator::References { table: parent, .. } if *parent == table.table),
         ),

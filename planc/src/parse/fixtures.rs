@@ -37,9 +37,6 @@ impl Parser<'_> {
     /// A definition, inline or a whole file.
     pub(super) fn fixture(&mut self, node: &Node, at: Option<Span>) -> Option<Fixture> {
         let mut map = self.map(node, "a fixture", at)?;
-        if self.not_yet(&mut map, "sql", "a fixture from an SQL file") {
-            return None;
-        }
         let span = map.at;
         let name = self.word_key(&mut map, "fixture");
         let about = self.word_key(&mut map, "about");
@@ -50,6 +47,7 @@ impl Parser<'_> {
             .take("verify")
             .map_or(Vec::new(), |node| self.checks(node, "a `verify` check", Purpose::Inner));
         let kind = match (map.has("create"), map.has("table")) {
+            _ if map.has("sql") => self.sql_fixture(&mut map, rows.as_ref(), &columns)?,
             (true, true) => {
                 let create = map.entry("create").map_or(span, |entry| entry.key.span);
                 let message = "a fixture is made by `create` or kept in a `table`, not both";
@@ -59,8 +57,11 @@ impl Parser<'_> {
             (true, false) => self.http_fixture(&mut map),
             (false, _) => self.table_fixture(&mut map),
         };
-        let told =
-            children.is_some() || map.has("rows_from") || map.has_near("rows") || map.has_near("children");
+        let told = children.is_some()
+            || map.has("rows_from")
+            || map.has("sql")
+            || map.has_near("rows")
+            || map.has_near("children");
         if rows.is_none() && !told {
             self.error(codes::MISSING_KEY, span, "a fixture needs `rows`");
         }
@@ -76,7 +77,7 @@ impl Parser<'_> {
         let on_conflict = map.take("on_conflict").and_then(|node| self.choice(node, "policy", &ON_CONFLICT));
         let adopt = self.typed_key(map, "adopt");
         if table.is_none() && !map.has_near("table") {
-            map.known.push("create");
+            map.known.extend(["create", "sql"]);
         }
         match (table, identity) {
             (Some(table), Some(identity)) => FixtureKind::Table { table, identity, on_conflict, adopt },

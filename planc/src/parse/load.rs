@@ -259,7 +259,7 @@ impl<'a> Loader<'a> {
             }
             None => {
                 if let Some(definition) = &mut fixture.definition {
-                    self.records(definition, plan_path);
+                    self.texts(definition, plan_path);
                 }
             }
         }
@@ -285,8 +285,16 @@ impl<'a> Loader<'a> {
         if definition.name.is_none() {
             definition.name = Some(file_stem(path, start));
         }
-        self.records(&mut definition, path);
+        self.texts(&mut definition, path);
         Some(definition)
+    }
+
+    /// Reads what a definition names beside itself.
+    fn texts(&mut self, definition: &mut Fixture, base: &str) {
+        match &mut definition.kind {
+            FixtureKind::Sql(sql) => self.scripts(sql, base),
+            _ => self.records(definition, base),
+        }
     }
 
     /// Reads the rows of `rows_from`, relative to the file that names it.

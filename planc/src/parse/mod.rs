@@ -15,6 +15,7 @@ mod plan;
 mod requests;
 mod scenarios;
 mod scrapes;
+mod scripts;
 mod sql_gates;
 mod steps;
 mod suite;

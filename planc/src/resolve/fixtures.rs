@@ -118,6 +118,7 @@ impl Resolver<'_> {
                 }
                 graph::FixtureKind::Http(self.http(http, definition, columns))
             }
+            FixtureKind::Sql(sql) => graph::FixtureKind::Sql(self.script(sql, written, definition, columns)?),
         };
         Some(Fixture {
             span: written.name.span,
@@ -136,6 +137,10 @@ impl Resolver<'_> {
 
     /// The number of rows: what the plan asks for, what the definition has, what the file holds.
     fn rows(&mut self, written: &ast::FixtureUse, definition: &ast::Fixture) -> u64 {
+        // What is wrong with a number beside a script that declares nothing is told elsewhere.
+        if matches!(&definition.kind, FixtureKind::Sql(sql) if sql.declared.is_none()) {
+            return 0;
+        }
         let asked = written.rows.as_ref().or(definition.rows.as_ref());
         let rows = asked.and_then(|rows| self.typed(rows));
         let held = match &definition.kind {
@@ -304,7 +309,7 @@ impl Resolver<'_> {
     }
 
     /// Identity columns exist, and at least one of them differs from row to row.
-    fn identity(&mut self, identity: &[ast::Word], definition: &ast::Fixture) {
+    pub(super) fn identity(&mut self, identity: &[ast::Word], definition: &ast::Fixture) {
         let mut all = true;
         let names = column_names(definition);
         for column in identity {
@@ -394,7 +399,7 @@ fn column_shape(definition: &ast::Fixture) -> Shape {
     let unread = match &definition.kind {
         FixtureKind::Http(http) => http.rows_from.is_some() && http.records.is_none(),
         FixtureKind::Broken => definition.columns.is_empty(),
-        FixtureKind::Table { .. } => false,
+        FixtureKind::Table { .. } | FixtureKind::Sql(_) => false,
     };
     if unread {
         return Shape::Any;
@@ -440,6 +445,10 @@ fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
     let Some(definition) = &fixture.definition else { return Vec::new() };
     let mut out = Vec::new();
     out.extend(definition.children.as_ref().map(|children| children.of.value.clone()));
+    // Rows may hang on what a script makes, and a script that declares nothing hangs on no fixture.
+    if matches!(definition.kind, FixtureKind::Table { .. }) {
+        out.extend(all.iter().filter(|other| scripts_only(other)).map(|other| other.name.value.clone()));
+    }
     for column in &definition.columns {
         match &column.generator {
             Generator::Fixture { fixture, .. } => out.push(fixture.value.clone()),
@@ -447,7 +456,7 @@ fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
                 let makes = |other: &&ast::FixtureUse| {
                     // A row may refer to a row of its own table: that is for the database to mind.
                     other.name.value != fixture.name.value
-                        && matches!(&other.definition, Some(ast::Fixture { kind: FixtureKind::Table { table: own, .. }, .. }) if own.value == *table)
+                        && other.definition.as_ref().and_then(table_of).is_some_and(|own| own.value == *table)
                 };
                 out.extend(all.iter().filter(makes).map(|other| other.name.value.clone()));
             }
@@ -455,4 +464,21 @@ fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
         }
     }
     out
+}
+
+/// The table that a fixture's rows lie in.
+fn table_of(definition: &ast::Fixture) -> Option<&ast::Word> {
+    match &definition.kind {
+        FixtureKind::Table { table, .. } => Some(table),
+        FixtureKind::Sql(sql) => sql.declared.as_ref().map(|(table, _)| table),
+        FixtureKind::Http(_) | FixtureKind::Broken => None,
+    }
+}
+
+/// Whether a fixture is a script of which no row is known.
+fn scripts_only(fixture: &ast::FixtureUse) -> bool {
+    matches!(
+        fixture.definition.as_ref().map(|definition| &definition.kind),
+        Some(FixtureKind::Sql(sql)) if sql.declared.is_none()
+    )
 }

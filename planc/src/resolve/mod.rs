@@ -18,6 +18,7 @@ mod report;
 mod scenarios;
 mod scope;
 mod scrapes;
+mod scripts;
 mod services;
 mod sql_gates;
 mod steps;

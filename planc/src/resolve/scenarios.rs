@@ -169,6 +169,14 @@ impl Resolver<'_> {
                 self.unknown("fixture", &draw.fixture, plan.fixtures.iter().map(|f| f.name.value.as_str()));
                 continue;
             }
+            if self.declares_nothing(&draw.fixture.value) {
+                let message = format!("the script of `{}` declares no rows to draw from", draw.fixture.value);
+                self.diagnostics.push(
+                    Diagnostic::error(codes::UNKNOWN_REFERENCE, draw.fixture.span, message)
+                        .help("say `table`, `identity`, `rows` and `columns` beside its `sql`"),
+                );
+                continue;
+            }
             out.push(Draw {
                 binding: draw.binding.value.clone(),
                 fixture: draw.fixture.value.clone(),

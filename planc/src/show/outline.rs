@@ -260,6 +260,14 @@ fn fixture(fixture: &Fixture) -> (String, String) {
             let pace = http.pace.map_or(String::new(), |pace| format!(" at {pace}"));
             format!("{rows} through {} {}{pace}", http.create.method, template(&http.create.url))
         }
+        FixtureKind::Sql(sql) => {
+            let files: Vec<&str> = sql.scripts.iter().map(|script| script.file.as_str()).collect();
+            let made = sql
+                .declared
+                .as_ref()
+                .map_or(String::new(), |d| format!(", makes {rows} of table {}", d.table));
+            format!("script {}{made}", files.join(", "))
+        }
     };
     (fixture.name.clone(), detail)
 }

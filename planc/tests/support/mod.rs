@@ -23,6 +23,18 @@ impl Files for Text<'_> {
     }
 }
 
+/// A text and the script that it names.
+struct WithScript<'a>(&'a str, &'a str);
+
+impl Files for WithScript<'_> {
+    fn read(&self, path: &str) -> Result<String, String> {
+        match path {
+            "seed.sql" => Ok(self.1.to_string()),
+            _ => Text(self.0).read(path),
+        }
+    }
+}
+
 /// As the command line checks, on a day that stays.
 pub(crate) fn options() -> planc::Options {
     planc::Options { today: Some(jiff::civil::date(2026, 11, 21)), ..planc::Options::default() }
@@ -67,7 +79,12 @@ pub(crate) fn told(compilation: &Compilation) -> Vec<Told> {
 
 /// `line:column level code message` of each diagnostic of a text.
 pub(crate) fn check(text: &str) -> String {
-    let compilation = planc::check(&Text(text), "plan.yaml", &options());
+    check_with(text, "")
+}
+
+/// The same with a `seed.sql` beside the text.
+pub(crate) fn check_with(text: &str, script: &str) -> String {
+    let compilation = planc::check(&WithScript(text, script), "plan.yaml", &options());
     let lines = told(&compilation);
     lines.iter().map(|t| format!("{}:{} {} {} {}\n", t.line, t.column, t.level, t.code, t.message)).collect()
 }

@@ -6,7 +6,7 @@ use crate::database;
 use crate::evidence::{End, NodeOutcome};
 use crate::guards::record;
 use crate::seeding;
-use planc::graph::FixtureKind;
+use planc::graph::Fixture;
 use seeders::{ErrorKind, Mode, Place, SeedOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ impl Run<'_> {
     /// Reads the live tables and tells every misfit before anything is written.
     pub fn inspect(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
-        let tables = graph.fixtures.iter().any(|fixture| matches!(fixture.kind, FixtureKind::Table(_)));
+        let tables = graph.fixtures.iter().any(Fixture::in_database);
         if self.options.skip_seed || !tables {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Run<'_> {
         }
         self.listener.part("fixtures");
         let (mut tables, accounts): (Vec<_>, Vec<_>) =
-            graph.fixtures.iter().partition(|fixture| matches!(fixture.kind, FixtureKind::Table(_)));
+            graph.fixtures.iter().partition(|fixture| fixture.in_database());
         if self.options.mode == Mode::Reset {
             // Children before parents, whose rows they hold on to.
             tables.reverse();

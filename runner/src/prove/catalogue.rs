@@ -7,7 +7,7 @@ use super::proxy::{Act, Decide};
 use super::short;
 use crate::judge::walk;
 use planc::graph::{
-    Bound, Comparison, Demand, ExecutionGraph, FixtureKind, Gate, GateLevel, HttpStep, Segment, ServiceKind,
+    Bound, Comparison, Demand, ExecutionGraph, Fixture, Gate, GateLevel, HttpStep, Segment, ServiceKind,
     Step, StepId, StepKind, Template,
 };
 use planc::units::show_duration;
@@ -350,10 +350,7 @@ fn own_tables(graph: &ExecutionGraph) -> Result<Vec<String>, String> {
     let own = slots.filter_map(named).any(|name| {
         graph.services.iter().any(|s| s.name == name && matches!(s.kind, ServiceKind::Postgres { .. }))
     });
-    let tables = graph.fixtures.iter().filter_map(|fixture| match &fixture.kind {
-        FixtureKind::Table(table) => Some(table.table.clone()),
-        FixtureKind::Http(_) => None,
-    });
+    let tables = graph.fixtures.iter().filter_map(Fixture::rows_in).map(|(table, _)| table.to_owned());
     let tables: Vec<String> = tables.collect();
     match (own, tables.is_empty()) {
         (false, _) => {

@@ -18,4 +18,5 @@ mod rerun;
 mod reset;
 mod review;
 mod rows;
+mod scripts;
 mod types;

@@ -1,0 +1,4 @@
+insert into teams (id) values ('a');
+commit;
+vacuum teams;
+\copy teams from teams.csv

@@ -1,0 +1,1 @@
+insert into teams (id, name) values ('t-platform', 'Platform');

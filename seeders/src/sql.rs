@@ -79,7 +79,7 @@ async fn run(
     let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
     let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
     let mut waiting = || progress(meter.waiting("another session is seeding this fixture: waiting for it"));
-    if ledger::lock(client, job.key, &mut waiting).await? {
+    if ledger::lock(client, job.key, &mut waiting).await?.waited {
         receipt.notes.push("waited for another session that was seeding this fixture".into());
     }
     let entry = ledger::read(client, job.key).await?;
@@ -158,7 +158,7 @@ async fn apply(
         receipt.notes.push("the script is not the one that ran before: it ran again".into());
     }
     receipt.action = if again { Action::Refreshed } else { Action::Inserted };
-    ledger::write(client, job.key, &record(job), &job.options.who, &job.options.program).await
+    ledger::write(client, job.key, &record(job), &job.options.who).await
 }
 
 /// What the ledger keeps: of the scripts' texts only their names, the hash is over all.
@@ -176,6 +176,7 @@ fn record(job: &Job<'_>) -> Entry {
         whole_table: false,
         foreign_rows: Vec::new(),
         generator_version: GENERATOR_VERSION,
+        program: job.options.program.clone(),
     }
 }
 

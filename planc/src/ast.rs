@@ -521,6 +521,8 @@ pub(crate) enum FixtureKind {
         identity: Vec<Word>,
         on_conflict: Option<Spanned<graph::OnConflict>>,
         adopt: Option<Typed<bool>>,
+        skip_foreign_key_triggers: Option<Typed<bool>>,
+        rebuild_indexes: Option<Typed<bool>>,
     },
     Http(Box<HttpFixture>),
     Sql(Box<SqlFixture>),

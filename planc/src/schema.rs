@@ -475,6 +475,20 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
         ("identity", one_or_many("Columns by which a row is known.", json!({ "type": "string" }))),
         ("on_conflict", word("What to do with rows that are there.", &["fail", "keep", "refresh", "exact"])),
         ("adopt", local("flag")),
+        (
+            "skip_foreign_key_triggers",
+            described(
+                "Foreign keys are verified by one query a key instead of a trigger a row, where the role may.",
+                local("flag"),
+            ),
+        ),
+        (
+            "rebuild_indexes",
+            described(
+                "Indexes without a constraint are made after the rows, where many come into an empty table.",
+                local("flag"),
+            ),
+        ),
         ("columns", named("Columns and where their values come from.", local("column"))),
         ("verify", one_or_many("Checks after seeding.", local("check"))),
         ("create", described("The request that makes one account.", object(&[], &create))),

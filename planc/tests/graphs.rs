@@ -151,6 +151,7 @@ fn everything_is_lowered() {
     assert_eq!(graph.fixture("accounts").unwrap().rows, 2);
     let FixtureKind::Table(users) = &graph.fixture("users").unwrap().kind else { panic!() };
     assert!(users.columns["seen_at"].volatile && users.adopt);
+    assert!(users.skip_foreign_key_triggers && users.rebuild_indexes);
     let services: Vec<&str> = graph.services.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(services, ["db", "worker"]);
     let arrivals = graph.scenarios.iter().find(|s| s.name == "arrivals").unwrap();

@@ -95,6 +95,10 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
             let main = found.name == fixture.name;
             let mut copy = (*found).clone();
             copy.about.clear();
+            if let FixtureKind::Table(table) = &mut copy.kind {
+                // How rows are brought, not which.
+                (table.skip_foreign_key_triggers, table.rebuild_indexes) = (false, false);
+            }
             copy.name = names[&found.name].clone();
             if !main {
                 copy.verify.clear();
@@ -104,6 +108,8 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
                     identity: Vec::new(),
                     on_conflict: OnConflict::Keep,
                     adopt: false,
+                    skip_foreign_key_triggers: false,
+                    rebuild_indexes: false,
                     columns,
                 });
             }

@@ -4,10 +4,12 @@
 use crate::copy::Kind;
 use crate::error::{ErrorKind, SeedError};
 use crate::fingerprint;
+use crate::foreign_keys;
+use crate::indexes::{self, Index};
 use crate::ledger::Past;
 use crate::names::{self, ident, same};
 use crate::postgres::Job;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
 use crate::rows::RowSource;
 use crate::schema::LiveTable;
 use crate::stage::{self, KEY_CHUNK, NUMBER, Target};
@@ -69,20 +71,89 @@ pub(crate) async fn any_there(
     Ok(false)
 }
 
-/// COPY of all rows straight into the table.
+/// COPY of all rows straight into the table; `empty` says that it held none.
 pub(crate) async fn direct(
     client: &Client,
     job: &Job<'_>,
     live: &LiveTable,
     source: &RowSource,
+    empty: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, SeedError> {
+    let mut notes = Vec::new();
+    let indexes = match job.table.rebuild_indexes {
+        true => drop_indexes(client, live, source.rows(), empty, &mut notes).await?,
+        false => Vec::new(),
+    };
+    let mut inserted = None;
+    if job.table.skip_foreign_key_triggers && !live.parents.is_empty() {
+        inserted = copy_unchecked(client, job, live, source, &mut notes, progress).await?;
+    }
+    let inserted = match inserted {
+        Some(inserted) => inserted,
+        None => copy(client, job, live, source, progress).await?,
+    };
+    if !indexes.is_empty() {
+        progress(Meter::new(&job.fixture.name, source.rows(), 0).doing("making indexes"));
+        indexes::make(client, &indexes).await?;
+        notes.push(format!("{} indexes were made after the rows", indexes.len()));
+    }
+    Ok(Outcome { inserted, notes, ..Outcome::default() })
+}
+
+async fn copy(
+    client: &Client,
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<u64, SeedError> {
     let lanes = stage::lanes(source, live, source.columns())?;
     let table = live.quoted();
     let target = Target { table: &table, numbered: false, fixture: &job.fixture.name };
-    let inserted =
-        stage::copy_rows(client, &target, source, &lanes, &mut (1..=source.rows()), progress).await?;
-    Ok(Outcome { inserted, ..Outcome::default() })
+    stage::copy_rows(client, &target, source, &lanes, &mut (1..=source.rows()), progress).await
+}
+
+/// COPY with foreign keys verified after it; `None` when that cannot be, and then no row is there.
+async fn copy_unchecked(
+    client: &Client,
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+    notes: &mut Vec<String>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<u64>, SeedError> {
+    let mut kept = |why: String| notes.push(format!("foreign-key triggers were not skipped: {why}"));
+    if let Some(why) = foreign_keys::skip(client, live).await? {
+        kept(why);
+        return Ok(None);
+    }
+    let inserted = copy(client, job, live, source, progress).await?;
+    progress(Meter::new(&job.fixture.name, source.rows(), 0).doing("verifying foreign keys"));
+    if let Some(why) = foreign_keys::unskip(client, live).await? {
+        kept(why);
+        return Ok(None);
+    }
+    notes.push(format!("{} foreign keys were verified at once, without their triggers", live.parents.len()));
+    Ok(Some(inserted))
+}
+
+/// Drops indexes where making them again costs less than keeping them.
+async fn drop_indexes(
+    client: &Client,
+    live: &LiveTable,
+    rows: u64,
+    empty: bool,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Index>, SeedError> {
+    if !empty || rows < indexes::WORTH_ROWS {
+        return Ok(Vec::new());
+    }
+    if !indexes::owned(client, live).await? {
+        notes.push(format!("indexes were kept: the role does not own `{}`", live.name));
+        return Ok(Vec::new());
+    }
+    indexes::drop(client, live).await
 }
 
 impl Merge<'_> {

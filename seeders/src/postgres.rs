@@ -265,7 +265,7 @@ async fn write(
     let pasts = entry.as_ref().map(Entry::pasts).unwrap_or_default();
     let straight = empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
     let (source, outcome) = if straight {
-        let mut outcome = merge::direct(client, job, &live, &newest, progress).await?;
+        let mut outcome = merge::direct(client, job, &live, &newest, empty, progress).await?;
         outcome.left = elsewhere(job, &pasts);
         if !outcome.left.is_empty() {
             outcome

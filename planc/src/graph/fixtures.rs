@@ -89,6 +89,14 @@ pub struct TableFixture {
     pub on_conflict: OnConflict,
     /// Whether `refresh` and `exact` may take over rows that we did not make.
     pub adopt: bool,
+    /// Whether COPY may leave the foreign keys' triggers out: the parents are then verified and locked by one query a
+    /// key instead. Changes how rows are brought and not which.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_foreign_key_triggers: bool,
+    /// Whether indexes that no constraint needs may be dropped before many rows come into an empty table, and made again
+    /// after. Changes how rows are brought and not which.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuild_indexes: bool,
     /// Row source.
     pub columns: Columns,
 }

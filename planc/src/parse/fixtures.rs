@@ -76,11 +76,20 @@ impl Parser<'_> {
         let identity = self.require(map, "identity").map(|node| self.words(node));
         let on_conflict = map.take("on_conflict").and_then(|node| self.choice(node, "policy", &ON_CONFLICT));
         let adopt = self.typed_key(map, "adopt");
+        let skip_foreign_key_triggers = self.typed_key(map, "skip_foreign_key_triggers");
+        let rebuild_indexes = self.typed_key(map, "rebuild_indexes");
         if table.is_none() && !map.has_near("table") {
             map.known.extend(["create", "sql"]);
         }
         match (table, identity) {
-            (Some(table), Some(identity)) => FixtureKind::Table { table, identity, on_conflict, adopt },
+            (Some(table), Some(identity)) => FixtureKind::Table {
+                table,
+                identity,
+                on_conflict,
+                adopt,
+                skip_foreign_key_triggers,
+                rebuild_indexes,
+            },
             _ => FixtureKind::Broken,
         }
     }

@@ -96,7 +96,14 @@ impl Resolver<'_> {
                 self.lost.fixtures = true;
                 return None;
             }
-            FixtureKind::Table { table, identity, on_conflict, adopt } => {
+            FixtureKind::Table {
+                table,
+                identity,
+                on_conflict,
+                adopt,
+                skip_foreign_key_triggers,
+                rebuild_indexes,
+            } => {
                 self.origins.insert(format!("{origin}.table"), table.span);
                 if let Some(first) = identity.first() {
                     self.origins.insert(format!("{origin}.identity"), first.span);
@@ -108,6 +115,11 @@ impl Resolver<'_> {
                     identity: identity.iter().map(|column| column.value.clone()).collect(),
                     on_conflict: on_conflict.map_or(OnConflict::Refresh, |policy| policy.value),
                     adopt: self.part("adopt", |it| it.typed_or(adopt.as_ref(), false)),
+                    skip_foreign_key_triggers: self.part("skip_foreign_key_triggers", |it| {
+                        it.typed_or(skip_foreign_key_triggers.as_ref(), false)
+                    }),
+                    rebuild_indexes: self
+                        .part("rebuild_indexes", |it| it.typed_or(rebuild_indexes.as_ref(), false)),
                     columns,
                 })
             }

@@ -254,7 +254,14 @@ fn fixture(fixture: &Fixture) -> (String, String) {
                 OnConflict::Refresh => "refresh",
                 OnConflict::Exact => "exactly these",
             };
-            format!("{rows} into table {} by {} ({policy})", table.table, table.identity.join(", "))
+            let shortcuts = [
+                (table.skip_foreign_key_triggers, ", foreign keys verified at once"),
+                (table.rebuild_indexes, ", indexes made after the rows"),
+            ];
+            let shortcuts: String =
+                shortcuts.iter().filter(|(wanted, _)| *wanted).map(|(_, words)| *words).collect();
+            let identity = table.identity.join(", ");
+            format!("{rows} into table {} by {identity} ({policy}{shortcuts})", table.table)
         }
         FixtureKind::Http(http) => {
             let pace = http.pace.map_or(String::new(), |pace| format!(" at {pace}"));

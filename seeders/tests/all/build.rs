@@ -62,6 +62,8 @@ pub(crate) fn fixture(name: &str, rows: u64, identity: &str, columns: Vec<(&str,
         identity: identity.split(' ').map(String::from).collect(),
         on_conflict: OnConflict::Refresh,
         adopt: false,
+        skip_foreign_key_triggers: false,
+        rebuild_indexes: false,
         columns: columns.into_iter().map(column).collect(),
     };
     Build {
@@ -90,6 +92,14 @@ impl Build {
 
     pub(crate) fn adopt(self) -> Build {
         self.change(|table| table.adopt = true)
+    }
+
+    pub(crate) fn skip_foreign_key_triggers(self) -> Build {
+        self.change(|table| table.skip_foreign_key_triggers = true)
+    }
+
+    pub(crate) fn rebuild_indexes(self) -> Build {
+        self.change(|table| table.rebuild_indexes = true)
     }
 
     pub(crate) fn fresh(self, name: &str, seconds: u64) -> Build {

@@ -19,4 +19,5 @@ mod reset;
 mod review;
 mod rows;
 mod scripts;
+mod shortcuts;
 mod types;

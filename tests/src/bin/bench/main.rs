@@ -5,6 +5,7 @@
 //! and ratios of medians; CPU is the kernel's own account (user and system) of the finished process.
 
 mod recorder;
+mod seed;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use nix::libc;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  cargo build --release --workspace --bins\n  target/release/bench --rounds 5 --seconds 10\n  \
-                  target/release/bench recorder"
+                  target/release/bench recorder\n  target/release/bench seed --parts cold,again"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -39,6 +40,8 @@ struct Arguments {
 enum Instead {
     /// Peak heap of the recorder: a minute of simulated samples beside an hour of them.
     Recorder,
+    /// Seeding Postgres, beside the SQL of a team and beside psql's `\copy`.
+    Seed(seed::Arguments),
 }
 
 /// One run of one contender.
@@ -52,8 +55,9 @@ struct Sample {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let measured = match arguments.instead {
+    let measured = match &arguments.instead {
         Some(Instead::Recorder) => recorder::measure(),
+        Some(Instead::Seed(arguments)) => seed::measure(arguments),
         None => measure(&arguments),
     };
     match measured {

@@ -13,6 +13,7 @@ mod library;
 mod policies;
 mod relations;
 mod lost;
+mod misfits;
 mod policies;
 mod refused;
 mod rerun;

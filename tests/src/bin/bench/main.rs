@@ -4,6 +4,7 @@
 //! turn, so that a drift of the machine hits all alike. What is printed are medians over the rounds
 //! and ratios of medians; CPU is the kernel's own account (user and system) of the finished process.
 
+mod kill;
 mod recorder;
 mod seed;
 
@@ -42,6 +43,8 @@ enum Instead {
     Recorder,
     /// Seeding Postgres, beside the SQL of a team and beside psql's `\copy`.
     Seed(seed::Arguments),
+    /// kill -9 at random moments of a large seed: all rows or none, and seeding again completes.
+    Kill(kill::Arguments),
 }
 
 /// One run of one contender.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let measured = match &arguments.instead {
         Some(Instead::Recorder) => recorder::measure(),
         Some(Instead::Seed(arguments)) => seed::measure(arguments),
+        Some(Instead::Kill(arguments)) => kill::measure(arguments),
         None => measure(&arguments),
     };
     match measured {

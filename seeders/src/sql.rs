@@ -61,6 +61,8 @@ pub(crate) fn declared(scripts: &SqlFixture) -> TableFixture {
         identity: rows.map_or(Vec::new(), |rows| rows.identity.clone()),
         on_conflict: OnConflict::Keep,
         adopt: false,
+        skip_foreign_key_triggers: false,
+        rebuild_indexes: false,
         columns: scripts.columns.clone(),
     }
 }

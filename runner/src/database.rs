@@ -237,6 +237,12 @@ pub async fn version(client: &Client) -> Option<String> {
     row.try_get(0).ok()
 }
 
+/// The role of the connection, when nothing is forbidden to it.
+pub async fn superuser(client: &Client) -> Option<String> {
+    let sql = "select current_user::text where current_setting('is_superuser') = 'on'";
+    client.query_opt(sql, &[]).await.ok()??.try_get(0).ok()
+}
+
 /// Whether a text falls under a pattern in which `*` stands for any run of characters.
 pub fn like(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');

@@ -6,7 +6,6 @@ use crate::report::terminal::grouped;
 use crate::values::Values;
 use planc::expr::Scope;
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
-use seeders::rows::RowSource;
 use seeders::{
     Action, Answer, BoxFuture, ErrorKind, HttpSender, PreparedRequest, Progress, Receipt, SeedError,
     SeedOptions, chain,
@@ -150,68 +149,15 @@ pub fn drift_lines(receipt: &Receipt) -> String {
     out
 }
 
-/// Rows of a table that no fixture of this plan made. A table that does not exist has none.
+/// Rows of a table that no fixture of this plan makes. A table that does not exist has none.
 pub async fn foreign_rows(
     client: &Client,
     graph: &ExecutionGraph,
     values: &Values,
     table: &str,
 ) -> Result<u64, String> {
-    let relation = quoted(table);
-    let known = client.query_one("select to_regclass($1) is not null", &[&relation]).await;
-    if !known.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))? {
-        return Ok(0);
-    }
-    let count = format!("select count(*) from {relation}");
-    let all: i64 =
-        client.query_one(&count, &[]).await.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))?;
-    let mut ours = 0;
-    for fixture in &graph.fixtures {
-        if let Some((table, identity)) = fixture.rows_in()
-            && quoted(table) == relation
-        {
-            ours += own_rows(client, graph, values, fixture, identity, &relation).await?;
-        }
-    }
-    Ok(u64::try_from(all - ours).unwrap_or(0))
-}
-
-/// Rows of a table whose identity is one that a fixture makes.
-async fn own_rows(
-    client: &Client,
-    graph: &ExecutionGraph,
-    values: &Values,
-    fixture: &Fixture,
-    identity: &[String],
-    relation: &str,
-) -> Result<i64, String> {
-    let source = RowSource::new(graph, &fixture.name, values.map(), values.now_micros());
-    let source = source.map_err(|error| error.to_string())?;
-    let mut columns: Vec<Vec<String>> = vec![Vec::with_capacity(fixture.rows as usize); identity.len()];
-    for n in 1..=fixture.rows {
-        for (column, name) in columns.iter_mut().zip(identity) {
-            let value = source.value(n, name).map_err(|error| error.to_string())?;
-            column.push(planc::eval::to_text(&value));
-        }
-    }
-    let names: Vec<String> = identity.iter().map(|name| format!("{}::text", quoted(name))).collect();
-    let slots: Vec<String> = (1..=identity.len()).map(|i| format!("${i}::text[]")).collect();
-    let statement = format!(
-        "select count(*) from {relation} where ({}) in (select * from unnest({}))",
-        names.join(", "),
-        slots.join(", ")
-    );
-    let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-        columns.iter().map(|column| column as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
-    let row = client.query_one(&statement, &parameters).await;
-    row.and_then(|row| row.try_get(0)).map_err(|e| chain(&e))
-}
-
-/// `schema.table` with each part quoted.
-fn quoted(name: &str) -> String {
-    let parts: Vec<String> =
-        name.split('.').map(|part| format!("\"{}\"", part.trim_matches('"').replace('"', "\"\""))).collect();
-    parts.join(".")
+    let counted = seeders::foreign_rows(client, graph, values.map(), table, values.now_micros()).await;
+    counted.map_err(|error| error.to_string())
 }
 
 fn failed(message: String) -> SeedError {

@@ -260,6 +260,9 @@ pub(super) struct Seed {
     /// Database to seed, in place of the plan's
     #[arg(long, value_name = "URL")]
     pub(super) database_url: Option<String>,
+    /// Refuse when a table holds more rows than these that no fixture given here makes
+    #[arg(long, value_name = "N")]
+    pub(super) max_foreign_rows: Option<u64>,
     /// Delete the fixtures' rows, and no others
     #[arg(long, conflicts_with = "verify")]
     pub(super) reset: bool,

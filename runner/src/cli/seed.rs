@@ -6,8 +6,8 @@ use crate::exit::Exit;
 use crate::orchestrate::{self, Options};
 use crate::plan::{self, Loaded};
 use crate::world::World;
-use planc::graph::{ExecutionGraph, Expr, Segment, Template};
-use std::collections::BTreeMap;
+use planc::graph::{Check, ExecutionGraph, Expr, ForeignRows, PostgresFacts, Probe, Segment, Template};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
     args.output.colour();
@@ -27,6 +27,9 @@ pub(super) fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
             let message = format!("error: `{path}` names no database: give --database-url URL\n");
             return Err(Stop(Exit::Usage, message));
         }
+        if let Some(most) = args.max_foreign_rows {
+            take_ceiling(&mut graph, most);
+        }
         let options = Options {
             set,
             database_guard: args.database.database_guard.clone(),
@@ -44,6 +47,28 @@ pub(super) fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
         }
     }
     Ok(Exit::Pass)
+}
+
+/// Guards every table against rows that are not ours, as `foreign_rows` of a plan's own guard does.
+fn take_ceiling(graph: &mut ExecutionGraph, at_most: u64) {
+    let tables: BTreeSet<String> = graph
+        .fixtures
+        .iter()
+        .filter_map(|fixture| fixture.rows_in().map(|(table, _)| table.to_owned()))
+        .collect();
+    for table in tables {
+        let foreign_rows = vec![ForeignRows { table: table.clone(), at_most }];
+        graph.guards.push(Check {
+            name: format!("rows of `{table}` that are not ours"),
+            probe: Probe::Postgres(PostgresFacts { database: None, foreign_rows, free_connections: None }),
+            expect: Vec::new(),
+            within: None,
+            fix: Some("give the URL of a test database, or raise `--max-foreign-rows`".into()),
+            override_env: None,
+            static_guard: false,
+            skipped: None,
+        });
+    }
 }
 
 /// Puts a database in the place of the plan's. As an input, so that its password stays out of the graph.

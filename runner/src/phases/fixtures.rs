@@ -4,12 +4,13 @@ use super::{Halt, Part, Run, interrupted, program};
 use crate::checks::Seen;
 use crate::database;
 use crate::evidence::{End, NodeOutcome};
-use crate::guards::record;
+use crate::guards::{self, record};
 use crate::seeding;
-use planc::graph::Fixture;
-use seeders::{ErrorKind, Mode, Place, SeedOptions};
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
+use seeders::{ErrorKind, Misfit, MisfitKind, Mode, Place, SeedOptions};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_postgres::Client;
 
 impl Run<'_> {
     /// Reads the live tables and tells every misfit before anything is written.
@@ -29,7 +30,8 @@ impl Run<'_> {
         let found = self.block(async {
             let client = database::connect(&url).await?;
             let version = database::version(&client).await;
-            let misfits = seeders::inspect(&client, &graph, &values).await.map_err(|e| e.to_string())?;
+            let mut misfits = seeders::inspect(&client, &graph, &values).await.map_err(|e| e.to_string())?;
+            misfits.extend(all_powerful(&client, &graph).await);
             Ok::<_, String>((misfits, version))
         })?;
         match found {
@@ -157,4 +159,24 @@ impl Run<'_> {
         }
         self.halt_if_failed("fixture", End::SeedingFailed)
     }
+}
+
+/// A warning where nothing that the database forbids would hold the seeding back. Not for a server of the run's own.
+async fn all_powerful(client: &Client, graph: &ExecutionGraph) -> Option<Misfit> {
+    let fixture = graph.fixtures.iter().find(|fixture| !matches!(fixture.kind, FixtureKind::Http(_)))?;
+    if graph.database.as_ref().is_some_and(|template| guards::is_started_here(graph, template)) {
+        return None;
+    }
+    let role = database::superuser(client).await?;
+    Some(Misfit {
+        kind: MisfitKind::Other,
+        fixture: fixture.name.clone(),
+        at: Place::Fixture,
+        message: format!(
+            "the role `{role}` is a superuser: no privilege and no row security would hold it back"
+        ),
+        notes: Vec::new(),
+        help: Some("seed with a role that may write what it seeds and nothing else".into()),
+        warning: true,
+    })
 }

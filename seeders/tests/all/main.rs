@@ -11,6 +11,7 @@ mod inspection;
 mod ledger;
 mod library;
 mod lost;
+mod misfits;
 mod policies;
 mod refused;
 mod relations;

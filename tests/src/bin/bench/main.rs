@@ -4,6 +4,7 @@
 //! turn, so that a drift of the machine hits all alike. What is printed are medians over the rounds
 //! and ratios of medians; CPU is the kernel's own account (user and system) of the finished process.
 
+mod kill;
 mod recorder;
 
 use std::os::unix::process::CommandExt;
@@ -39,6 +40,8 @@ struct Arguments {
 enum Instead {
     /// Peak heap of the recorder: a minute of simulated samples beside an hour of them.
     Recorder,
+    /// kill -9 at random moments of a large seed: all rows or none, and seeding again completes.
+    Kill(kill::Arguments),
 }
 
 /// One run of one contender.
@@ -52,8 +55,9 @@ struct Sample {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let measured = match arguments.instead {
+    let measured = match &arguments.instead {
         Some(Instead::Recorder) => recorder::measure(),
+        Some(Instead::Kill(arguments)) => kill::measure(arguments),
         None => measure(&arguments),
     };
     match measured {

@@ -521,6 +521,7 @@ pub(crate) enum FixtureKind {
         identity: Vec<Word>,
         on_conflict: Option<Spanned<graph::OnConflict>>,
         adopt: Option<Typed<bool>>,
+        append_only: Option<Typed<bool>>,
     },
     Http(Box<HttpFixture>),
     Sql(Box<SqlFixture>),

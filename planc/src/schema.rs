@@ -475,6 +475,7 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
         ("identity", one_or_many("Columns by which a row is known.", json!({ "type": "string" }))),
         ("on_conflict", word("What to do with rows that are there.", &["fail", "keep", "refresh", "exact"])),
         ("adopt", local("flag")),
+        ("append_only", described("Rows of the table are never changed or deleted.", local("flag"))),
         ("columns", named("Columns and where their values come from.", local("column"))),
         ("verify", one_or_many("Checks after seeding.", local("check"))),
         ("create", described("The request that makes one account.", object(&[], &create))),

@@ -104,6 +104,7 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
                     identity: Vec::new(),
                     on_conflict: OnConflict::Keep,
                     adopt: false,
+                    append_only: false,
                     columns,
                 });
             }

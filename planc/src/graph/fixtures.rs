@@ -89,6 +89,9 @@ pub struct TableFixture {
     pub on_conflict: OnConflict,
     /// Whether `refresh` and `exact` may take over rows that we did not make.
     pub adopt: bool,
+    /// Rows of the table are made and never changed or deleted: `keep` or `fail`, and no reset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub append_only: bool,
     /// Row source.
     pub columns: Columns,
 }

@@ -76,11 +76,14 @@ impl Parser<'_> {
         let identity = self.require(map, "identity").map(|node| self.words(node));
         let on_conflict = map.take("on_conflict").and_then(|node| self.choice(node, "policy", &ON_CONFLICT));
         let adopt = self.typed_key(map, "adopt");
+        let append_only = self.typed_key(map, "append_only");
         if table.is_none() && !map.has_near("table") {
             map.known.extend(["create", "sql"]);
         }
         match (table, identity) {
-            (Some(table), Some(identity)) => FixtureKind::Table { table, identity, on_conflict, adopt },
+            (Some(table), Some(identity)) => {
+                FixtureKind::Table { table, identity, on_conflict, adopt, append_only }
+            }
             _ => FixtureKind::Broken,
         }
     }

@@ -254,7 +254,8 @@ fn fixture(fixture: &Fixture) -> (String, String) {
                 OnConflict::Refresh => "refresh",
                 OnConflict::Exact => "exactly these",
             };
-            format!("{rows} into table {} by {} ({policy})", table.table, table.identity.join(", "))
+            let only = if table.append_only { "append-only table" } else { "table" };
+            format!("{rows} into {only} {} by {} ({policy})", table.table, table.identity.join(", "))
         }
         FixtureKind::Http(http) => {
             let pace = http.pace.map_or(String::new(), |pace| format!(" at {pace}"));

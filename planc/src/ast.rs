@@ -523,6 +523,7 @@ pub(crate) enum FixtureKind {
         adopt: Option<Typed<bool>>,
         skip_foreign_key_triggers: Option<Typed<bool>>,
         rebuild_indexes: Option<Typed<bool>>,
+        append_only: Option<Typed<bool>>,
     },
     Http(Box<HttpFixture>),
     Sql(Box<SqlFixture>),

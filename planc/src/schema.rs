@@ -489,6 +489,7 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
                 local("flag"),
             ),
         ),
+        ("append_only", described("Rows of the table are never changed or deleted.", local("flag"))),
         ("columns", named("Columns and where their values come from.", local("column"))),
         ("verify", one_or_many("Checks after seeding.", local("check"))),
         ("create", described("The request that makes one account.", object(&[], &create))),

@@ -110,6 +110,7 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
                     adopt: false,
                     skip_foreign_key_triggers: false,
                     rebuild_indexes: false,
+                    append_only: false,
                     columns,
                 });
             }

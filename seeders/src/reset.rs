@@ -38,7 +38,7 @@ pub(crate) async fn reset(client: &Client, job: &Job<'_>, receipt: &mut Receipt)
     };
     let pasts = entry.pasts();
     let doomed = doomed(client, job, &pasts, receipt).await?;
-    let mut blockers = Vec::new();
+    let mut blockers: Vec<Blocker> = declared(job).into_iter().collect();
     for rows in &doomed {
         for blocker in rows.blockers(client, &entry, receipt).await? {
             if !blockers.contains(&blocker) {
@@ -184,6 +184,15 @@ impl Doomed<'_> {
         );
         Ok(client.query_one(&sql, &[]).await?.get(0))
     }
+}
+
+/// The plan itself says that rows are never deleted.
+fn declared(job: &Job<'_>) -> Option<Blocker> {
+    job.table.append_only.then(|| Blocker {
+        kind: ErrorKind::Conflict,
+        what: format!("the fixture declares `{}` append-only", job.table.table),
+        help: "keep what it protects: seed into a database that goes with the run".into(),
+    })
 }
 
 fn refused(job: &Job<'_>, blockers: Vec<Blocker>) -> SeedError {

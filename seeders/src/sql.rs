@@ -63,6 +63,7 @@ pub(crate) fn declared(scripts: &SqlFixture) -> TableFixture {
         adopt: false,
         skip_foreign_key_triggers: false,
         rebuild_indexes: false,
+        append_only: false,
         columns: scripts.columns.clone(),
     }
 }

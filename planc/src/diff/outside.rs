@@ -106,7 +106,7 @@ fn checks(
 fn fixtures(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
     let code = |part: &str| match part {
         "rows" => Some(codes::SEED_REDUCED),
-        "adopt" => Some(codes::GUARD_WEAKENED),
+        "adopt" | "append_only" => Some(codes::GUARD_WEAKENED),
         _ => None,
     };
     let verify = |part: &str| (is_asked(part) || part == "probe").then_some(codes::SEED_REDUCED);

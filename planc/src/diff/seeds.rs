@@ -108,6 +108,18 @@ fn table(subject: &str, old: &TableFixture, new: &TableFixture, span: Option<Spa
         (true, false) => out.push(Change::stronger(subject, "leaves the rows of others alone").at(span)),
         _ => {}
     }
+    match (old.append_only, new.append_only) {
+        (true, false) => out.push(
+            Change::weaker(
+                codes::GUARD_WEAKENED,
+                subject,
+                "may change and delete rows of a table that was append-only",
+            )
+            .at(span),
+        ),
+        (false, true) => out.push(Change::stronger(subject, "its table is append-only").at(span)),
+        _ => {}
+    }
 }
 
 fn http(subject: &str, old: &HttpFixture, new: &HttpFixture, span: Option<Span>, out: &mut Vec<Change>) {
@@ -260,6 +272,7 @@ fn others(
             FixtureKind::Table(table) => {
                 table.on_conflict = OnConflict::Fail;
                 table.adopt = false;
+                table.append_only = false;
                 &mut table.columns
             }
             FixtureKind::Http(http) => &mut http.columns,

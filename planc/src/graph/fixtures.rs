@@ -97,6 +97,9 @@ pub struct TableFixture {
     /// after. Changes how rows are brought and not which.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rebuild_indexes: bool,
+    /// Rows of the table are made and never changed or deleted: `keep` or `fail`, and no reset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub append_only: bool,
     /// Row source.
     pub columns: Columns,
 }

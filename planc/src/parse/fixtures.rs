@@ -78,6 +78,7 @@ impl Parser<'_> {
         let adopt = self.typed_key(map, "adopt");
         let skip_foreign_key_triggers = self.typed_key(map, "skip_foreign_key_triggers");
         let rebuild_indexes = self.typed_key(map, "rebuild_indexes");
+        let append_only = self.typed_key(map, "append_only");
         if table.is_none() && !map.has_near("table") {
             map.known.extend(["create", "sql"]);
         }
@@ -89,6 +90,7 @@ impl Parser<'_> {
                 adopt,
                 skip_foreign_key_triggers,
                 rebuild_indexes,
+                append_only,
             },
             _ => FixtureKind::Broken,
         }

@@ -9,7 +9,7 @@ use crate::expr::NameUse;
 use crate::graph::{self, Column, Columns, Json, OnConflict, Retry, StatusPattern};
 use crate::near::{listed, nearest};
 use crate::resolved::Fixture;
-use crate::source::Span;
+use crate::source::{Span, Spanned};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests of an HTTP fixture in flight at once, unless the plan says otherwise.
@@ -103,6 +103,7 @@ impl Resolver<'_> {
                 adopt,
                 skip_foreign_key_triggers,
                 rebuild_indexes,
+                append_only,
             } => {
                 self.origins.insert(format!("{origin}.table"), table.span);
                 if let Some(first) = identity.first() {
@@ -110,16 +111,22 @@ impl Resolver<'_> {
                 }
                 self.identity(identity, definition);
                 let on_conflict = written.on_conflict.or(*on_conflict);
+                let append_only = self.part("append_only", |it| it.typed_or(append_only.as_ref(), false));
+                if append_only {
+                    self.never_changed(on_conflict.as_ref(), definition, &columns);
+                }
+                let policy = if append_only { OnConflict::Keep } else { OnConflict::Refresh };
                 graph::FixtureKind::Table(graph::TableFixture {
                     table: table.value.clone(),
                     identity: identity.iter().map(|column| column.value.clone()).collect(),
-                    on_conflict: on_conflict.map_or(OnConflict::Refresh, |policy| policy.value),
+                    on_conflict: on_conflict.map_or(policy, |policy| policy.value),
                     adopt: self.part("adopt", |it| it.typed_or(adopt.as_ref(), false)),
                     skip_foreign_key_triggers: self.part("skip_foreign_key_triggers", |it| {
                         it.typed_or(skip_foreign_key_triggers.as_ref(), false)
                     }),
                     rebuild_indexes: self
                         .part("rebuild_indexes", |it| it.typed_or(rebuild_indexes.as_ref(), false)),
+                    append_only,
                     columns,
                 })
             }
@@ -318,6 +325,35 @@ impl Resolver<'_> {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(column.span, near),
             None => diagnostic,
         });
+    }
+
+    /// What an append-only table does not take.
+    fn never_changed(
+        &mut self,
+        policy: Option<&Spanned<OnConflict>>,
+        definition: &ast::Fixture,
+        columns: &Columns,
+    ) {
+        if let Some(policy) =
+            policy.filter(|policy| matches!(policy.value, OnConflict::Refresh | OnConflict::Exact))
+        {
+            let message = "rows of an append-only table are neither changed nor deleted";
+            self.diagnostics.push(Diagnostic::error(codes::CONFLICTING_KEYS, policy.span, message).help(
+                "write `on_conflict: keep` or `on_conflict: fail`; `keep` is what it is without a word",
+            ));
+        }
+        for column in &definition.columns {
+            if columns.get(&column.name.value).is_some_and(|made| made.fresh_within.is_some()) {
+                let message = format!(
+                    "`{}` would be moved before a load, and rows of an append-only table are not changed",
+                    column.name.value
+                );
+                self.diagnostics.push(
+                    Diagnostic::error(codes::CONFLICTING_KEYS, column.name.span, message)
+                        .help("leave `fresh_within` out"),
+                );
+            }
+        }
     }
 
     /// Identity columns exist, and at least one of them differs from row to row.

@@ -260,8 +260,9 @@ fn fixture(fixture: &Fixture) -> (String, String) {
             ];
             let shortcuts: String =
                 shortcuts.iter().filter(|(wanted, _)| *wanted).map(|(_, words)| *words).collect();
+            let only = if table.append_only { "append-only table" } else { "table" };
             let identity = table.identity.join(", ");
-            format!("{rows} into table {} by {identity} ({policy}{shortcuts})", table.table)
+            format!("{rows} into {only} {} by {identity} ({policy}{shortcuts})", table.table)
         }
         FixtureKind::Http(http) => {
             let pace = http.pace.map_or(String::new(), |pace| format!(" at {pace}"));

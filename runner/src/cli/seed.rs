@@ -6,9 +6,7 @@ use crate::exit::Exit;
 use crate::orchestrate::{self, Options};
 use crate::plan::{self, Loaded};
 use crate::world::World;
-use planc::graph::{
-    Check, ExecutionGraph, Expr, FixtureKind, ForeignRows, PostgresFacts, Probe, Segment, Template,
-};
+use planc::graph::{Check, ExecutionGraph, Expr, ForeignRows, PostgresFacts, Probe, Segment, Template};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
@@ -56,10 +54,7 @@ fn take_ceiling(graph: &mut ExecutionGraph, at_most: u64) {
     let tables: BTreeSet<String> = graph
         .fixtures
         .iter()
-        .filter_map(|fixture| match &fixture.kind {
-            FixtureKind::Table(made) => Some(made.table.clone()),
-            _ => None,
-        })
+        .filter_map(|fixture| fixture.rows_in().map(|(table, _)| table.to_owned()))
         .collect();
     for table in tables {
         let foreign_rows = vec![ForeignRows { table: table.clone(), at_most }];

@@ -64,6 +64,7 @@ pub(crate) fn fixture(name: &str, rows: u64, identity: &str, columns: Vec<(&str,
         adopt: false,
         skip_foreign_key_triggers: false,
         rebuild_indexes: false,
+        append_only: false,
         columns: columns.into_iter().map(column).collect(),
     };
     Build {
@@ -88,6 +89,10 @@ impl Build {
 
     pub(crate) fn policy(self, policy: OnConflict) -> Build {
         self.change(|table| table.on_conflict = policy)
+    }
+
+    pub(crate) fn append_only(self) -> Build {
+        self.change(|table| table.append_only = true)
     }
 
     pub(crate) fn adopt(self) -> Build {

@@ -2,6 +2,7 @@
 
 use crate::build::*;
 use crate::harness::*;
+use planc::graph::OnConflict;
 use seeders::{Action, ErrorKind, GENERATOR_VERSION, Mode, SeedError};
 use tokio_postgres::Client;
 
@@ -68,6 +69,12 @@ async fn an_append_only_table_is_seeded_once_and_never_reset() {
     assert_eq!(seed(&mut client, &agents(5).alone()).await.action, Action::NothingToDo);
     let error = refused(&mut client).await;
     assert!(error.message.contains("the trigger `append_only`"), "{error}");
+    // Declared so, it needs no trigger to be refused.
+    client.batch_execute("DROP TRIGGER append_only ON agents").await.unwrap();
+    let declared = agents(5).policy(OnConflict::Keep).append_only().alone();
+    let error = seed_with(&mut client, &declared, &mode(Mode::Reset)).await.unwrap_err();
+    assert!(error.message.contains("the fixture declares `agents` append-only"), "{error}");
+    assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 5);
 }
 
 #[tokio::test]

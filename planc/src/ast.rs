@@ -489,6 +489,9 @@ pub(crate) struct Fixture {
     pub(crate) about: Option<Word>,
     pub(crate) rows: Option<Typed<u64>>,
     pub(crate) children: Option<Children>,
+    pub(crate) rows_from: Option<Word>,
+    /// Objects of `rows_from`, in order; `None` when there is none or it could not be read.
+    pub(crate) records: Option<Vec<Json>>,
     pub(crate) kind: FixtureKind,
     pub(crate) columns: Vec<Column>,
     pub(crate) verify: Vec<Check>,
@@ -541,9 +544,6 @@ pub(crate) struct HttpFixture {
     pub(crate) concurrency: Option<Typed<u32>>,
     pub(crate) retry_statuses: Option<Vec<u16>>,
     pub(crate) retry_attempts: Option<Typed<u32>>,
-    pub(crate) rows_from: Option<Word>,
-    /// Objects of `rows_from`, in order; `None` when there is none or it could not be read.
-    pub(crate) records: Option<Vec<Json>>,
     pub(crate) export: Option<Typed<String>>,
 }
 
@@ -584,6 +584,10 @@ pub(crate) enum Generator {
         past: bool,
     },
     Uuid,
+    UuidV7,
+    Fake(Spanned<graph::Fake>),
+    Sha256(Text, Option<Text>),
+    Password(Text, PasswordScheme),
     Hex(Typed<u32>),
     References {
         table: String,
@@ -597,6 +601,13 @@ pub(crate) enum Generator {
     },
     /// Reported already.
     Broken,
+}
+
+/// How a password is hashed, as far as it is told.
+#[derive(Debug, Clone)]
+pub(crate) enum PasswordScheme {
+    Bcrypt { cost: Option<Typed<u32>> },
+    Argon2id { memory: Option<Typed<Bytes>>, passes: Option<Typed<u32>> },
 }
 
 /// One entry of `tokens:`.

@@ -94,11 +94,14 @@ impl<'a> KnownRows<'a> {
                 let offset = (i128::from(from) + below(span(from, to) - 1)) as i64;
                 Json::from(if *past { -offset } else { offset })
             }
-            Generator::Uuid => {
-                let hex = format!("{:032x}", draw::uuid(key, n));
-                let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-                Json::String(parts.join("-"))
+            Generator::Uuid => hyphened(draw::uuid(key, n)),
+            Generator::UuidV7 => hyphened(draw::uuid_v7(key, n)),
+            Generator::Sha256 { text, key: None } => {
+                let text = eval::render(text, &row).ok().filter(|_| !row.timed.get())?;
+                let digest = <sha2::Sha256 as sha2::Digest>::digest(text);
+                Json::String(digest.iter().map(|byte| format!("{byte:02x}")).collect())
             }
+            Generator::Sha256 { .. } | Generator::Password { .. } | Generator::Fake { .. } => return None,
             Generator::Hex { length } => Json::String(draw::hex(key, n, *length as usize)),
             Generator::Fixture { fixture, column, random } => {
                 let other = self.others.get(fixture.as_str())?;
@@ -112,6 +115,12 @@ impl<'a> KnownRows<'a> {
             Generator::Record(values) => values.get(usize::try_from(n.checked_sub(1)?).ok()?)?.clone(),
         })
     }
+}
+
+/// A UUID as it is written.
+fn hyphened(bits: u128) -> Json {
+    let hex = format!("{bits:032x}");
+    Json::String([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
 fn weighted(branches: &[WeightedValue], below: &dyn Fn(u128) -> i128) -> Option<Json> {

@@ -493,7 +493,12 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
         ("columns", named("Columns and where their values come from.", local("column"))),
         ("verify", one_or_many("Checks after seeding.", local("check"))),
         ("create", described("The request that makes one account.", object(&[], &create))),
-        ("rows_from", text("JSON file with a list of objects, one a row.")),
+        (
+            "rows_from",
+            text(
+                "File of rows: a JSON list of objects, `.ndjson` with an object a line, or `.csv` with a header.",
+            ),
+        ),
         ("export", text("File to write all rows to.")),
         (
             "sql",
@@ -521,6 +526,7 @@ fn column() -> Json {
     });
     let within =
         object(&["to"], &[("from", local("duration")), ("to", local("duration")), ("past", local("flag"))]);
+    let fakes = crate::graph::Fake::NAMES.map(|(name, _)| name);
     let generator = object(
         &[],
         &[
@@ -532,7 +538,25 @@ fn column() -> Json {
             ("before_now", offset("The run's base time minus a duration.")),
             ("after_now", offset("The run's base time plus a duration.")),
             ("time_within", described("The run's base time plus an offset drawn uniformly.", within)),
-            ("uuid", json!({ "const": true, "description": "A UUID from the row's key." })),
+            (
+                "uuid",
+                json!({ "enum": ["v4", "v7", true], "description": "A UUID from the row's key; those of `v7` are in the order of the rows." }),
+            ),
+            (
+                "fake",
+                word(
+                    "A word of everyday life, drawn from lists; `unique: true` puts the row's number in.",
+                    &fakes,
+                ),
+            ),
+            ("sha256", text("SHA-256 of a text: hexadecimal, or bytes in a `bytea` column.")),
+            ("hmac_sha256", text("HMAC-SHA256 of a text, with `key`.")),
+            ("key", text("Key of `hmac_sha256`, as a rule a secret input.")),
+            ("bcrypt", text("A password, hashed once for all rows.")),
+            ("cost", whole("Logarithm of bcrypt's rounds; 10 unless given.")),
+            ("argon2id", text("A password, hashed once for all rows.")),
+            ("memory", text("Memory of Argon2id; 19MiB unless given.")),
+            ("passes", whole("Passes of Argon2id; 2 unless given.")),
             ("hex", whole("So many hexadecimal digits from the row's key.")),
             ("references", text("`table.column` of a parent that must exist, with `value`.")),
             ("fixture", text("Another fixture of the plan, with `column`.")),

@@ -2,7 +2,7 @@
 //!
 //! A value that is not one of the type is an error with the reason; the caller adds fixture, column and row.
 
-use crate::generators::{Cell, days_from_civil, rfc3339};
+use crate::generators::{Cell, days_from_civil, hex, rfc3339};
 use crate::names::array_element;
 use planc::graph::Json;
 use std::net::IpAddr;
@@ -123,6 +123,7 @@ pub(crate) fn shown(cell: &Cell) -> String {
         Cell::Micros(m) => ("the time", rfc3339(*m)),
         Cell::Fixed(_) => ("the number", plain(cell)),
         Cell::Uuid(_) => ("the UUID", plain(cell)),
+        Cell::Digest(_) => ("the hash", plain(cell)),
     };
     let cut: String = text.chars().take(60).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
@@ -312,6 +313,9 @@ fn json_text(cell: &Cell) -> Result<String, String> {
 }
 
 fn hex_bytes(cell: &Cell) -> Result<Vec<u8>, String> {
+    if let Cell::Digest(bytes) = cell {
+        return Ok(bytes.to_vec());
+    }
     let Cell::Json(Json::String(text)) = cell else {
         return wrong(cell, "bytes (`\\x` and hexadecimal digits)");
     };
@@ -381,6 +385,7 @@ fn plain(cell: &Cell) -> String {
         Cell::Json(other) => other.to_string(),
         Cell::Micros(micros) => rfc3339(*micros),
         Cell::Uuid(bits) => uuid::Uuid::from_u128(*bits).to_string(),
+        Cell::Digest(bytes) => hex(bytes),
         Cell::Fixed(millionths) => {
             let sign = if *millionths < 0 { "-" } else { "" };
             let value = millionths.unsigned_abs();
@@ -411,6 +416,7 @@ pub(crate) fn text(kind: &Kind, cell: &Cell) -> Option<String> {
             out.push('}');
             Some(out)
         }
+        (Kind::Bytea, Cell::Digest(bytes)) => Some(format!("\\x{}", hex(bytes))),
         _ => Some(plain(cell)),
     }
 }

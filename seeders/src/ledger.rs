@@ -4,7 +4,7 @@
 //! the inputs that it uses, so that old rows can be made again by the same code that made them.
 
 use crate::error::{ErrorKind, SeedError};
-use crate::generators::{uses_of_json, uses_of_template};
+use crate::generators::{uses_of, uses_of_template};
 use crate::rows::{GENERATOR_VERSION, Inputs};
 use planc::graph::*;
 use planc::units::PartsPerMillion;
@@ -166,11 +166,7 @@ fn rename(fixture: &mut Fixture, names: &BTreeMap<String, String>) {
 fn inputs_used(fixture: &Fixture, used: &mut BTreeSet<String>) {
     let mut uses = Default::default();
     for column in fixture.columns().values() {
-        match &column.generator {
-            Generator::Value(value) | Generator::References { value, .. } => uses_of_json(value, &mut uses),
-            Generator::BeforeNow(text) | Generator::AfterNow(text) => uses_of_template(text, &mut uses),
-            _ => {}
-        }
+        uses_of(&column.generator, &mut uses);
     }
     if let FixtureKind::Http(http) = &fixture.kind {
         uses_of_template(&http.create.url, &mut uses);

@@ -3,7 +3,7 @@
 //! A [`RowSource`] is compiled once from the graph: the order in which columns need each other, templates cut into
 //! pieces, the keys of the draws. Making a row reads nothing else, so any row can be made alone and in any order.
 
-use crate::generators::{Cell, Context, Maker, uses_of_json, uses_of_template};
+use crate::generators::{Cell, Context, Maker, Uses, uses_of};
 use crate::hash;
 use planc::expr::Scope;
 use planc::graph::{Children, Columns, ExecutionGraph, Fixture, Generator, Json};
@@ -414,17 +414,13 @@ fn dependencies(
     let mut needs = Vec::new();
     let mut moves = Vec::new();
     for (column, maker) in columns.values().zip(makers) {
-        let mut uses = Default::default();
+        let mut uses = Uses::default();
         let mut timed = false;
-        match &column.generator {
-            Generator::Value(value) | Generator::References { value, .. } => uses_of_json(value, &mut uses),
-            Generator::BeforeNow(offset) | Generator::AfterNow(offset) => {
-                timed = true;
-                uses_of_template(offset, &mut uses);
-            }
-            Generator::TimeWithin { .. } => timed = true,
-            _ => {}
-        }
+        uses_of(&column.generator, &mut uses);
+        timed |= matches!(
+            column.generator,
+            Generator::BeforeNow(_) | Generator::AfterNow(_) | Generator::TimeWithin { .. }
+        );
         if let crate::generators::How::Other(source, index, _) = &maker.how {
             timed |= source.moves[*index];
         }

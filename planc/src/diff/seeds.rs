@@ -219,6 +219,8 @@ fn less_variety(old: &Generator, new: &Generator) -> Option<String> {
             | Generator::Integer { .. }
             | Generator::Decimal { .. }
             | Generator::Uuid
+            | Generator::UuidV7
+            | Generator::Fake { .. }
             | Generator::Hex { .. }
             | Generator::TimeWithin { .. }
             | Generator::Record(_),

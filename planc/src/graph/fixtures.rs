@@ -215,6 +215,29 @@ pub enum Generator {
     },
     /// A version 4 shaped UUID from the row's key.
     Uuid,
+    /// A version 7 shaped UUID: its time counts up with `n`, the rest is from the row's key.
+    UuidV7,
+    /// A word of everyday life, drawn from lists.
+    Fake {
+        /// Of what kind.
+        kind: Fake,
+        /// With the row's number in it, so that no two are the same.
+        numbered: bool,
+    },
+    /// SHA-256 of a text: hexadecimal in text columns, bytes in others. With a key, HMAC-SHA256.
+    Sha256 {
+        /// What is hashed.
+        text: Template,
+        /// Key of the HMAC.
+        key: Option<Template>,
+    },
+    /// A password's hash, the same for every row, with a salt from the seed; `inputs` alone are in scope.
+    Password {
+        /// The password.
+        text: Template,
+        /// How it is hashed.
+        scheme: PasswordScheme,
+    },
     /// Lower-case hexadecimal of so many characters from the row's key.
     Hex {
         /// Number of characters.
@@ -238,8 +261,108 @@ pub enum Generator {
         /// Drawn at random (keyed by this column) rather than in turn.
         random: bool,
     },
-    /// The n-th record's field, from a JSON file read at compile time; records are held in [`Generator::Record`] as values.
+    /// The n-th record's field, from a file (JSON, NDJSON, CSV) read at compile time.
     Record(Vec<Json>),
+}
+
+/// How a password is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PasswordScheme {
+    /// bcrypt in its `$2b$` form.
+    Bcrypt {
+        /// Logarithm of the number of rounds, 4 to 31.
+        cost: u32,
+    },
+    /// Argon2id (RFC 9106), version 19, one lane, 32 bytes, as a PHC string.
+    Argon2id {
+        /// KiB of memory.
+        memory: u32,
+        /// Passes over the memory.
+        passes: u32,
+    },
+}
+
+/// Kinds of everyday words. Nothing that they give leads out of the test: names of hosts end in `example.test`, addresses
+/// are private, telephone numbers are of the range kept for fiction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fake {
+    /// First and last name.
+    Name,
+    /// A first name.
+    FirstName,
+    /// A last name.
+    LastName,
+    /// `ada.lovelace42`.
+    Username,
+    /// `ada.lovelace42@example.test`.
+    Email,
+    /// `lake-17.example.test`.
+    Host,
+    /// `quiet-lake.example.test`.
+    Domain,
+    /// A company.
+    Company,
+    /// A town.
+    City,
+    /// A country, in English.
+    Country,
+    /// Number and street.
+    Street,
+    /// `+1-415-555-0123`: numbers from 555-0100 to 555-0199 are kept for fiction.
+    Phone,
+    /// Of `10.0.0.0/8` (RFC 1918).
+    Ipv4,
+    /// Of a unique local network (RFC 4193).
+    Ipv6,
+    /// Locally administered, unicast.
+    Mac,
+    /// A browser's.
+    UserAgent,
+    /// A Latin word.
+    Word,
+    /// Four to ten of them.
+    Sentence,
+}
+
+impl Fake {
+    /// All of them, as they are written.
+    pub const NAMES: [(&str, Fake); 18] = [
+        ("name", Fake::Name),
+        ("first_name", Fake::FirstName),
+        ("last_name", Fake::LastName),
+        ("username", Fake::Username),
+        ("email", Fake::Email),
+        ("host", Fake::Host),
+        ("domain", Fake::Domain),
+        ("company", Fake::Company),
+        ("city", Fake::City),
+        ("country", Fake::Country),
+        ("street", Fake::Street),
+        ("phone", Fake::Phone),
+        ("ipv4", Fake::Ipv4),
+        ("ipv6", Fake::Ipv6),
+        ("mac", Fake::Mac),
+        ("user_agent", Fake::UserAgent),
+        ("word", Fake::Word),
+        ("sentence", Fake::Sentence),
+    ];
+
+    /// The most rows that a numbered one tells apart; `None` where a number has no place in it.
+    pub fn most(self) -> Option<u64> {
+        match self {
+            Fake::Username | Fake::Email | Fake::Host | Fake::Domain | Fake::Company | Fake::Ipv6 => {
+                Some(u64::MAX)
+            }
+            Fake::Street => Some(u64::MAX),
+            Fake::Mac => Some(1 << 40),
+            Fake::Ipv4 => Some(1 << 24),
+            // 800 area codes with 100 numbers each.
+            Fake::Phone => Some(80_000),
+            _ => None,
+        }
+    }
 }
 
 /// One branch of a weighted choice.

@@ -5,8 +5,7 @@ use super::requests::METHODS;
 use super::{Map, Parser};
 use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Word};
 use crate::codes;
-use crate::diagnostic::Diagnostic;
-use crate::graph::{Exists, Json, OnConflict};
+use crate::graph::{Exists, OnConflict};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Entry, Node, NodeKind};
 
@@ -42,6 +41,7 @@ impl Parser<'_> {
         let about = self.word_key(&mut map, "about");
         let rows = self.typed_key(&mut map, "rows");
         let children = self.children(&mut map);
+        let rows_from = self.word_key(&mut map, "rows_from");
         let columns = map.take("columns").map_or(Vec::new(), |node| self.columns(node));
         let verify = map
             .take("verify")
@@ -58,6 +58,7 @@ impl Parser<'_> {
             (false, _) => self.table_fixture(&mut map),
         };
         let told = children.is_some()
+            || rows_from.is_some()
             || map.has("rows_from")
             || map.has("sql")
             || map.has_near("rows")
@@ -68,7 +69,18 @@ impl Parser<'_> {
         // Of columns under a misspelt key nothing is known, so nothing more can be said about them.
         let lost = map.has_near("columns") && !map.has("columns");
         self.finish(map);
-        (!lost).then_some(Fixture { span, name, about, rows, children, kind, columns, verify })
+        (!lost).then_some(Fixture {
+            span,
+            name,
+            about,
+            rows,
+            children,
+            rows_from,
+            records: None,
+            kind,
+            columns,
+            verify,
+        })
     }
 
     fn table_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {
@@ -98,7 +110,6 @@ impl Parser<'_> {
 
     fn http_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {
         let create = map.entry("create");
-        let rows_from = self.word_key(map, "rows_from");
         let export = self.typed_key(map, "export");
         let Some(create) = create else { return FixtureKind::Broken };
         let Some(mut inner) = self.map(&create.value, "`create`", Some(create.key.span)) else {
@@ -128,8 +139,6 @@ impl Parser<'_> {
             concurrency,
             retry_statuses,
             retry_attempts,
-            rows_from,
-            records: None,
             export,
         }))
     }
@@ -194,28 +203,6 @@ impl Parser<'_> {
                 false
             }
         }
-    }
-
-    /// The records of a `rows_from` file.
-    pub(super) fn json_records(&mut self, word: &Word, text: &str) -> Option<Vec<Json>> {
-        let mut problem = |message: String| {
-            self.diagnostics.push(Diagnostic::error(codes::BAD_JSON, word.span, message));
-            None
-        };
-        let value: Json = match serde_json::from_str(text) {
-            Ok(value) => value,
-            Err(error) => return problem(format!("`{}` is not JSON: {error}", word.value)),
-        };
-        let Json::Array(items) = value else {
-            return problem(format!("`{}` is not a JSON list of objects", word.value));
-        };
-        if items.is_empty() {
-            return problem(format!("`{}` holds no row", word.value));
-        }
-        if let Some(at) = items.iter().position(|item| !item.is_object()) {
-            return problem(format!("entry {} of `{}` is not an object", at + 1, word.value));
-        }
-        Some(items)
     }
 }
 

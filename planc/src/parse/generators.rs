@@ -1,18 +1,21 @@
 //! Where a column's values come from.
 
 use super::{Map, Parser};
-use crate::ast::{Generator, Typed, Word};
+use crate::ast::{Generator, PasswordScheme, Typed, Word};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expr::Parsed;
-use crate::graph::{Json, JsonTemplate, WeightedValue};
+use crate::graph::{Fake, Json, JsonTemplate, WeightedValue};
 use crate::near::{listed, nearest};
 use crate::yaml::{Node, NodeKind};
 
 const ROW_ORDERS: [(&str, bool); 2] = [("round_robin", false), ("random", true)];
 
+/// Versions of `uuid`; true is the one that is in order.
+const UUIDS: [(&str, bool); 2] = [("v4", false), ("v7", true)];
+
 /// Keys of a column's map that say where its values come from.
-const GENERATORS: [&str; 12] = [
+const GENERATORS: [&str; 17] = [
     "value",
     "json",
     "weighted",
@@ -22,6 +25,11 @@ const GENERATORS: [&str; 12] = [
     "after_now",
     "time_within",
     "uuid",
+    "fake",
+    "sha256",
+    "hmac_sha256",
+    "bcrypt",
+    "argon2id",
     "hex",
     "references",
     "fixture",
@@ -95,13 +103,25 @@ impl Parser<'_> {
                 let from = from.unwrap_or(super::steps::given(std::time::Duration::ZERO, node.span));
                 Generator::TimeWithin { from, to, past }
             }
-            "uuid" => match node.kind {
-                NodeKind::Bool(true) => Generator::Uuid,
-                _ => {
-                    self.wrong_type(node, "`true`");
-                    return None;
-                }
+            "uuid" if matches!(node.kind, NodeKind::Bool(true)) => Generator::Uuid,
+            "uuid" => match self.choice(node, "version of UUID", &UUIDS)?.value {
+                true => Generator::UuidV7,
+                false => Generator::Uuid,
             },
+            "fake" => Generator::Fake(self.choice(node, "kind of words", &Fake::NAMES)?),
+            "sha256" => Generator::Sha256(self.text(node)?, None),
+            "hmac_sha256" => {
+                let key = self.require(map, "key").and_then(|node| self.text(node));
+                Generator::Sha256(self.text(node)?, Some(key?))
+            }
+            "bcrypt" => {
+                let cost = self.typed_key(map, "cost");
+                Generator::Password(self.text(node)?, PasswordScheme::Bcrypt { cost })
+            }
+            "argon2id" => {
+                let (memory, passes) = (self.typed_key(map, "memory"), self.typed_key(map, "passes"));
+                Generator::Password(self.text(node)?, PasswordScheme::Argon2id { memory, passes })
+            }
             "hex" => Generator::Hex(self.typed(node)),
             "references" => self.references(node, map)?,
             _ => {
@@ -135,6 +155,9 @@ impl Parser<'_> {
     }
 
     fn references(&mut self, node: &Node, map: &mut Map<'_>) -> Option<Generator> {
+        if self.not_yet(map, "sample", "a sample of the rows that are there") {
+            return None;
+        }
         let word = self.word(node);
         let value = self.require(map, "value").and_then(|node| self.json(node));
         let word = word?;

@@ -6,7 +6,7 @@ use super::plan::empty_plan;
 use super::suite::suite_span;
 use super::unit_tests::tests_span;
 use crate::Files;
-use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
+use crate::ast::{Allow, Fixture, FixtureUse, Lost, Plan};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span, Spanned};
@@ -299,17 +299,10 @@ impl<'a> Loader<'a> {
 
     /// Reads the rows of `rows_from`, relative to the file that names it.
     fn records(&mut self, definition: &mut Fixture, base: &str) {
-        let FixtureKind::Http(http) = &mut definition.kind else { return };
-        let Some(word) = &http.rows_from else { return };
+        let Some(word) = &definition.rows_from else { return };
         let path = join(base, &word.value);
-        match self.files.read(&path) {
-            Ok(text) => {
-                http.records = self.parser().json_records(word, &text);
-            }
-            Err(error) => {
-                let message = format!("cannot read `{path}`: {error}");
-                self.diagnostics.push(Diagnostic::error(codes::UNREADABLE_FILE, word.span, message));
-            }
+        if let Some(text) = self.read(&path, word.span) {
+            definition.records = self.records_of(word, &path, &text);
         }
     }
 }

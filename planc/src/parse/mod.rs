@@ -12,6 +12,7 @@ mod metric_refs;
 mod occasions;
 pub(crate) mod openapi;
 mod plan;
+mod records;
 mod requests;
 mod scenarios;
 mod scrapes;

@@ -7,7 +7,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expr::NameUse;
 use crate::graph::{self, Column, Columns, Json, OnConflict, Retry, StatusPattern};
-use crate::near::{listed, nearest};
+use crate::near::listed;
 use crate::resolved::Fixture;
 use crate::source::{Span, Spanned};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +79,7 @@ impl Resolver<'_> {
             Some((rows, children)) => (rows, Some(children)),
             None => (self.part("rows", |it| it.rows(written, definition)), None),
         };
-        let columns = self.columns_of(definition, &origin);
+        let columns = self.columns_of(definition, &origin, rows);
         let verify_scope = self.inputs_scope().plain(["rows", "seed"]);
         let verify = definition
             .verify
@@ -141,7 +141,7 @@ impl Resolver<'_> {
         };
         Some(Fixture {
             span: written.name.span,
-            columns: definition.columns.iter().map(|c| (c.name.value.clone(), c.name.span)).collect(),
+            columns: column_places(definition),
             fixture: graph::Fixture {
                 name,
                 fixture: own_name,
@@ -162,10 +162,7 @@ impl Resolver<'_> {
         }
         let asked = written.rows.as_ref().or(definition.rows.as_ref());
         let rows = asked.and_then(|rows| self.typed(rows));
-        let held = match &definition.kind {
-            FixtureKind::Http(http) => http.records.as_ref().map(|records| records.len() as u64),
-            _ => None,
-        };
+        let held = definition.records.as_ref().map(|records| records.len() as u64);
         if let (Some(asked), Some(rows)) = (asked, rows) {
             if rows == 0 {
                 self.error(codes::BAD_VALUE, asked.span(), "a fixture without rows seeds nothing");
@@ -203,16 +200,20 @@ impl Resolver<'_> {
         scope.plain(["n", "rows", "seed"])
     }
 
-    fn columns_of(&mut self, definition: &ast::Fixture, origin: &str) -> Columns {
+    fn columns_of(&mut self, definition: &ast::Fixture, origin: &str, rows: u64) -> Columns {
         let scope = self.row_scope(definition);
         let mut out = Columns::new();
-        if let FixtureKind::Http(http) = &definition.kind {
-            record_columns(http.records.as_deref().unwrap_or_default(), &mut out);
-        }
+        record_columns(definition.records.as_deref().unwrap_or_default(), &mut out);
         for column in &definition.columns {
             self.origins.insert(format!("{origin}.columns.{}", column.name.value), column.name.span);
             let fresh_within = column.fresh_within.as_ref().and_then(|within| self.typed(within));
-            let Some(generator) = self.generator(&column.generator, &scope) else { continue };
+            let Some(mut generator) = self.generator(&column.generator, &scope) else { continue };
+            if let (graph::Generator::Fake { kind, numbered }, ast::Generator::Fake(word), true) =
+                (&mut generator, &column.generator, column.unique)
+            {
+                *numbered = true;
+                self.countable(*kind, word.span, rows);
+            }
             let volatile = column.volatile || column.fresh_within.is_some();
             out.insert(
                 column.name.value.clone(),
@@ -251,82 +252,6 @@ impl Resolver<'_> {
         self.error(codes::CYCLE, first.name.span, message);
     }
 
-    fn generator(&mut self, generator: &Generator, scope: &Scope) -> Option<graph::Generator> {
-        Some(match generator {
-            Generator::Broken => return None,
-            Generator::Value(json) => graph::Generator::Value(self.json(json, scope)),
-            Generator::Weighted(values) => graph::Generator::Weighted(values.clone()),
-            Generator::Integer(from, to) => {
-                let (from, to) = (self.typed(from), self.typed(to).map(|value| (value, to.span())));
-                let (from, (to, span)) = (from?, to?);
-                self.ordered(from <= to, span)?;
-                graph::Generator::Integer { from, to }
-            }
-            Generator::Decimal(from, to) => {
-                let (from, to) = (self.typed(from), self.typed(to).map(|value| (value, to.span())));
-                let (from, (to, span)) = (from?, to?);
-                self.ordered(from <= to, span)?;
-                graph::Generator::Decimal { from, to }
-            }
-            Generator::BeforeNow(text) => graph::Generator::BeforeNow(self.text(text, scope)),
-            Generator::AfterNow(text) => graph::Generator::AfterNow(self.text(text, scope)),
-            Generator::TimeWithin { from, to, past } => {
-                let (from, to) = (self.typed(from), self.typed(to).map(|value| (value, to.span())));
-                let (from, (to, span)) = (from?, to?);
-                self.ordered(from < to, span)?;
-                graph::Generator::TimeWithin { from, to, past: *past }
-            }
-            Generator::Uuid => graph::Generator::Uuid,
-            Generator::Hex(length) => {
-                let (value, span) = (self.typed(length)?, length.span());
-                if !(1..=4096).contains(&value) {
-                    self.error(codes::BAD_VALUE, span, "the length is from 1 to 4096 characters");
-                    return None;
-                }
-                graph::Generator::Hex { length: value }
-            }
-            Generator::References { table, column, value } => graph::Generator::References {
-                table: table.clone(),
-                column: column.clone(),
-                value: self.json(value, scope),
-            },
-            Generator::Fixture { fixture, column, random } => {
-                self.used.fixtures.insert(fixture.value.clone());
-                self.parent_column(fixture, column);
-                graph::Generator::Fixture {
-                    fixture: fixture.value.clone(),
-                    column: column.value.clone(),
-                    random: *random,
-                }
-            }
-        })
-    }
-
-    pub(super) fn ordered(&mut self, ordered: bool, span: Span) -> Option<()> {
-        if !ordered {
-            self.error(codes::BAD_VALUE, span, "`to` lies before `from`");
-        }
-        ordered.then_some(())
-    }
-
-    fn parent_column(&mut self, fixture: &ast::Word, column: &ast::Word) {
-        let Some(shape) = self.columns.get(&fixture.value) else {
-            let names: Vec<String> = self.columns.keys().cloned().collect();
-            return self.unknown("fixture", fixture, names.iter().map(String::as_str));
-        };
-        let Shape::Fields(fields) = shape else { return };
-        if fields.contains_key(&column.value) {
-            return;
-        }
-        let message = format!("fixture `{}` has no column `{}`", fixture.value, column.value);
-        let diagnostic = Diagnostic::error(codes::UNKNOWN_REFERENCE, column.span, message);
-        let near = nearest(&column.value, fields.keys().map(String::as_str));
-        self.diagnostics.push(match near {
-            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(column.span, near),
-            None => diagnostic,
-        });
-    }
-
     /// What an append-only table does not take.
     fn never_changed(
         &mut self,
@@ -360,8 +285,12 @@ impl Resolver<'_> {
     pub(super) fn identity(&mut self, identity: &[ast::Word], definition: &ast::Fixture) {
         let mut all = true;
         let names = column_names(definition);
+        // Of a file that could not be read nobody knows the fields.
+        let unread = definition.rows_from.is_some() && definition.records.is_none();
         for column in identity {
-            if !names.contains(&column.value) {
+            if unread {
+                all = false;
+            } else if !names.contains(&column.value) {
                 self.unknown("column", column, names.iter().map(String::as_str));
                 all = false;
             }
@@ -432,22 +361,30 @@ fn record_columns(records: &[Json], out: &mut Columns) {
     }
 }
 
+/// Where each column is made: fields of a file where it is named.
+fn column_places(definition: &ast::Fixture) -> BTreeMap<String, Span> {
+    let mut out = BTreeMap::new();
+    if let Some(file) = &definition.rows_from {
+        out.extend(column_names(definition).into_iter().map(|name| (name, file.span)));
+    }
+    out.extend(definition.columns.iter().map(|column| (column.name.value.clone(), column.name.span)));
+    out
+}
+
 fn column_names(definition: &ast::Fixture) -> BTreeSet<String> {
     let mut out: BTreeSet<String> =
         definition.columns.iter().map(|column| column.name.value.clone()).collect();
-    if let FixtureKind::Http(http) = &definition.kind {
-        let records = http.records.iter().flatten().filter_map(Json::as_object);
-        out.extend(records.flat_map(|object| object.keys().cloned()));
-    }
+    let records = definition.records.iter().flatten().filter_map(Json::as_object);
+    out.extend(records.flat_map(|object| object.keys().cloned()));
     out
 }
 
 /// What a draw from the fixture has inside.
 fn column_shape(definition: &ast::Fixture) -> Shape {
     let unread = match &definition.kind {
-        FixtureKind::Http(http) => http.rows_from.is_some() && http.records.is_none(),
         FixtureKind::Broken => definition.columns.is_empty(),
-        FixtureKind::Table { .. } | FixtureKind::Sql(_) => false,
+        FixtureKind::Sql(_) => false,
+        _ => definition.rows_from.is_some() && definition.records.is_none(),
     };
     if unread {
         return Shape::Any;
@@ -459,7 +396,9 @@ fn column_shape(definition: &ast::Fixture) -> Shape {
 fn uses(generator: &Generator) -> &[NameUse] {
     match generator {
         Generator::Value(json) | Generator::References { value: json, .. } => &json.uses,
-        Generator::BeforeNow(text) | Generator::AfterNow(text) => &text.parsed.uses,
+        Generator::BeforeNow(text) | Generator::AfterNow(text) | Generator::Sha256(text, _) => {
+            &text.parsed.uses
+        }
         _ => &[],
     }
 }
@@ -470,10 +409,12 @@ fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>)
         return false;
     }
     let Some(found) = definition.columns.iter().find(|known| known.name.value == column) else {
-        return false;
+        // A field of the file: its values are tried.
+        return column_names(definition).contains(column);
     };
     match &found.generator {
-        Generator::Uuid | Generator::Fixture { random: false, .. } => true,
+        Generator::Uuid | Generator::UuidV7 | Generator::Fixture { random: false, .. } => true,
+        Generator::Fake(_) => found.unique,
         // 16 hexadecimal characters are 64 bits: two equal ones in a million rows are not to be expected.
         Generator::Hex(ast::Typed::Given(length)) => length.value >= 16,
         Generator::Hex(_) => true,

@@ -7,6 +7,7 @@ mod conditions;
 mod emits;
 mod fixtures;
 mod gates;
+mod generators;
 mod holds;
 mod index;
 mod inputs;

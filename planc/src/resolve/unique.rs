@@ -163,10 +163,11 @@ fn proved(generator: &Generator) -> bool {
     };
     match generator {
         // Two equal draws of so many bits are not to be expected.
-        Generator::Uuid => true,
+        Generator::Uuid | Generator::UuidV7 => true,
+        Generator::Fake { numbered, .. } => *numbered,
         Generator::Hex { length } => *length >= 16,
         Generator::Value(JsonTemplate::Value(expr)) => number(expr),
-        Generator::Value(JsonTemplate::Text(template)) => {
+        Generator::Value(JsonTemplate::Text(template)) | Generator::Sha256 { text: template, .. } => {
             let mut slots = template.segments.iter().filter_map(|segment| match segment {
                 Segment::Slot(expr) => Some(expr),
                 Segment::Literal(_) => None,

@@ -1,6 +1,8 @@
 //! One file per group of generators. A [`Maker`] is a column's generator, compiled once: templates are cut into
 //! pieces, weights summed up, keys hashed.
 
+mod fake;
+mod hashes;
 mod random;
 mod reference;
 mod text;
@@ -8,10 +10,10 @@ mod time;
 
 use crate::hash;
 use crate::rows::{RowScope, RowSource};
-use planc::graph::{Generator, Json, JsonTemplate};
+use planc::graph::{Fake, Generator, Json, JsonTemplate};
 use std::sync::Arc;
 
-pub(crate) use text::{Text, uses_of_json, uses_of_template};
+pub(crate) use text::{Text, Uses, uses_of, uses_of_json, uses_of_template};
 pub(crate) use time::{civil_from_days, days_from_civil, rfc3339};
 
 /// A generated value before it becomes JSON or the bytes of a Postgres type.
@@ -25,6 +27,8 @@ pub(crate) enum Cell {
     Fixed(i64),
     /// A UUID.
     Uuid(u128),
+    /// 32 bytes: hexadecimal unless the column holds bytes.
+    Digest([u8; 32]),
 }
 
 impl Cell {
@@ -38,8 +42,15 @@ impl Cell {
             Cell::Fixed(millionths) if millionths % 1_000_000 == 0 => Json::from(millionths / 1_000_000),
             Cell::Fixed(millionths) => Json::from(*millionths as f64 / 1_000_000.0),
             Cell::Uuid(bits) => Json::String(uuid::Uuid::from_u128(*bits).to_string()),
+            Cell::Digest(bytes) => Json::String(hex(bytes)),
         }
     }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A column's generator, ready to make values.
@@ -76,6 +87,14 @@ pub(crate) enum How {
     Within(i64, u128, bool),
     /// Version 4 shaped.
     Uuid,
+    /// Version 7 shaped, in the order of the rows.
+    UuidV7,
+    /// Words of a kind; true is with the row's number.
+    Fake(Fake, bool),
+    /// SHA-256 of a text, or its HMAC under a key.
+    Digest(Text, Option<Text>),
+    /// A password's hash, made once for all rows.
+    Password(Arc<hashes::Password>),
     /// So many hexadecimal digits.
     Hex(usize),
     /// Another fixture's column.
@@ -109,6 +128,14 @@ impl Maker {
             Generator::AfterNow(offset) => time::offset(offset, false, context)?,
             Generator::TimeWithin { from, to, past } => time::within(*from, *to, *past)?,
             Generator::Uuid => How::Uuid,
+            Generator::UuidV7 => How::UuidV7,
+            Generator::Fake { kind, numbered } => How::Fake(*kind, *numbered),
+            Generator::Sha256 { text, key } => {
+                How::Digest(Text::new(text, context), key.as_ref().map(|key| Text::new(key, context)))
+            }
+            Generator::Password { text, scheme } => {
+                How::Password(Arc::new(hashes::Password::new(Text::new(text, context), *scheme, key)))
+            }
             Generator::Hex { length } => How::Hex(*length as usize),
             Generator::Fixture { fixture, column, random } => {
                 reference::other(other(fixture)?, fixture, column, *random)?
@@ -133,7 +160,11 @@ impl Maker {
             How::Within(from, span, past) => {
                 time::drawn(base, *from, *span, *past, hash::draw(self.key, n, 0))
             }
-            How::Uuid => Ok(random::uuid(self.key, n)),
+            How::Uuid => Ok(Cell::Uuid(hash::uuid(self.key, n))),
+            How::UuidV7 => Ok(Cell::Uuid(hash::uuid_v7(self.key, n))),
+            How::Fake(kind, numbered) => fake::value(*kind, *numbered, self.key, n),
+            How::Digest(text, key) => hashes::digest(text, key.as_ref(), scope),
+            How::Password(password) => password.hash(scope),
             How::Hex(length) => Ok(random::hex(self.key, n, *length)),
             How::Other(source, column, random) => reference::value(source, *column, *random, self.key, n),
             How::Record(values) => reference::record(values, n),

@@ -46,10 +46,6 @@ pub(super) fn fixed(from: i64, span: u128, draw: u64) -> Cell {
     Cell::Fixed((i128::from(from) + hash::below(draw, span) as i128) as i64)
 }
 
-pub(super) fn uuid(key: u64, n: u64) -> Cell {
-    Cell::Uuid(hash::uuid(key, n))
-}
-
 pub(super) fn hex(key: u64, n: u64, length: usize) -> Cell {
     Cell::Json(Json::String(hash::hex(key, n, length)))
 }

@@ -5,7 +5,7 @@ use super::{Cell, Context};
 use crate::rows::{RowScope, RowSource};
 use planc::eval;
 use planc::expr::{Expr, Filter, Function, Segment, Template};
-use planc::graph::{Json, JsonTemplate};
+use planc::graph::{Generator, Json, JsonTemplate};
 use std::fmt::Write;
 
 /// A compiled template.
@@ -101,4 +101,28 @@ pub(crate) fn uses_of_template(template: &Template, uses: &mut Uses) {
 pub(crate) fn uses_of_json(template: &JsonTemplate, uses: &mut Uses) {
     template.paths(&mut |path| uses.paths.push(path.to_vec()));
     template.calls(&mut |function| uses.now |= matches!(function, Function::Now));
+}
+
+/// What a generator's templates look at.
+pub(crate) fn uses_of(generator: &Generator, uses: &mut Uses) {
+    match generator {
+        Generator::Value(value) | Generator::References { value, .. } => uses_of_json(value, uses),
+        Generator::BeforeNow(text) | Generator::AfterNow(text) | Generator::Password { text, .. } => {
+            uses_of_template(text, uses);
+        }
+        Generator::Sha256 { text, key } => {
+            uses_of_template(text, uses);
+            key.iter().for_each(|key| uses_of_template(key, uses));
+        }
+        Generator::Weighted(_)
+        | Generator::Integer { .. }
+        | Generator::Decimal { .. }
+        | Generator::TimeWithin { .. }
+        | Generator::Uuid
+        | Generator::UuidV7
+        | Generator::Fake { .. }
+        | Generator::Hex { .. }
+        | Generator::Fixture { .. }
+        | Generator::Record(_) => {}
+    }
 }

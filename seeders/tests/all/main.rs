@@ -6,6 +6,7 @@ mod build;
 mod clusters;
 mod crash;
 mod drift;
+mod generators;
 mod harness;
 mod inspection;
 mod ledger;

@@ -4,7 +4,7 @@
 //! order, so a row's parent is found from sums kept for every 64 parents: memory grows by 8 bytes for each 64 of them.
 
 use crate::draw;
-use crate::graph::{Children, Each};
+use crate::graph::{Children, Each, ExecutionGraph};
 
 /// Parents whose numbers of children are summed up once.
 const BLOCK: u64 = 64;
@@ -98,6 +98,20 @@ impl Relation {
             parent += 1;
         }
         None
+    }
+}
+
+/// Gives a graph another seed, and the rows of its relations the numbers that follow from it.
+pub fn reseed(graph: &mut ExecutionGraph, seed: u64) {
+    graph.seed = seed;
+    // Parents come first.
+    for at in 0..graph.fixtures.len() {
+        let Some(children) = graph.fixtures[at].children.clone() else { continue };
+        let parents = graph.fixture(&children.of).map_or(0, |parents| parents.rows);
+        let fixture = &mut graph.fixtures[at];
+        if let Some(relation) = Relation::new(seed, &fixture.fixture, &children, parents) {
+            fixture.rows = relation.rows();
+        }
     }
 }
 

@@ -356,6 +356,34 @@ fn names_are_proposed_where_they_belong() {
     assert!(filters.starts_with("pad upper lower trim"), "{filters}");
 }
 
+const RELATED: &str = r#"plan: related
+fixtures:
+  agents: { from: fixtures/agents.yaml }
+  jobs:
+    table: jobs
+    children: { of: agents, each: 3 }
+    identity: id
+    columns:
+      id: "{{ parent.id }}-{{ child }}"
+      os: { fake: word }
+"#;
+
+#[test]
+fn rows_by_parent_know_their_parents() {
+    let at = |piece: &str| {
+        let from = RELATED.find(&piece.replace('‸', "")).expect("a piece of the plan");
+        (Open(RELATED.to_string()), from + piece.find('‸').expect("a cursor"))
+    };
+    assert_eq!(complete(at("parent.‸id")), "id os name n");
+    assert!(complete(at("{{ ‸child }}")).contains("parent child"), "{}", complete(at("{{ ‸child }}")));
+    assert_eq!(complete(at("of: ‸agents")), "agents");
+    assert_eq!(complete(at("of: agents, ‸each")), "each");
+    assert!(complete(at("fake: ‸word")).starts_with("name first_name"));
+    assert_eq!(definition(at("of: ag‸ents")), "fixtures/agents.yaml:1 agents");
+    assert_eq!(definition(at("parent.i‸d")), "fixtures/agents.yaml:6 id");
+    assert_eq!(hover(at("chi‸ld }}")), "`child`\n\nWhich of its parent's children the row is, from 1.");
+}
+
 #[test]
 fn selectors_are_proposed_from_what_the_steps_emit() {
     let key = "http_req_duration{scenario:beats}";

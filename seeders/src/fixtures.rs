@@ -160,7 +160,9 @@ impl FixtureOptions {
             }
         };
         let Some(mut graph) = graph else { return Err(FixtureError::Rejected(warnings)) };
-        graph.seed = self.seed.unwrap_or(graph.seed);
+        if let Some(seed) = self.seed {
+            planc::relation::reseed(&mut graph, seed);
+        }
         Ok(Fixtures { graph, inputs, warnings })
     }
 }

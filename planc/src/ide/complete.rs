@@ -258,6 +258,9 @@ impl Document<'_> {
                 all(Kind::Scope)
             }
             ["fixtures", _, "columns", _, "fixture"] => all(Kind::Fixture),
+            ["fixtures", own, "children", "of"] => {
+                all(Kind::Fixture).into_iter().filter(|(_, name)| name != own).collect()
+            }
             ["identity"] | ["identity", "[]"] if self.sort == Some(Sort::Fixture) => all(Kind::Column),
             ["fixtures", own, "identity"] | ["fixtures", own, "identity", "[]"] => self.columns_of(own),
             _ => Vec::new(),

@@ -25,7 +25,7 @@ pub struct Hover {
 }
 
 /// Names of the language that every step can use.
-const NAMES: [(&str, &str); 9] = [
+const NAMES: [(&str, &str); 11] = [
     ("run_id", "This run's own id, new each time."),
     ("vu", "Number of the virtual user, from 1."),
     ("iteration", "Number of this virtual user's iteration, from 0."),
@@ -34,6 +34,8 @@ const NAMES: [(&str, &str); 9] = [
     ("response", "The answer to this step's request."),
     ("n", "Number of the row, from 1."),
     ("rows", "Number of the fixture's rows."),
+    ("parent", "The row of the parents' fixture that this row belongs to; `parent.n` is its number."),
+    ("child", "Which of its parent's children the row is, from 1."),
     ("token", "The token's value."),
 ];
 

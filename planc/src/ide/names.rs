@@ -73,7 +73,8 @@ pub(super) fn sort(tree: &Node) -> Option<Sort> {
 
 /// All names of a file, in no order. `own` is what a fixture file's columns belong to.
 pub(super) fn occurrences(text: &str, tree: &Node, own: &str) -> Vec<Occurrence> {
-    let mut walk = Walk { text, out: Vec::new(), scenario: None, draws: Vec::new(), columns: None };
+    let mut walk =
+        Walk { text, out: Vec::new(), scenario: None, draws: Vec::new(), columns: None, parents: None };
     match sort(tree) {
         Some(Sort::Fixture) => walk.fixture(own, tree),
         _ => walk.plan(tree),
@@ -88,6 +89,8 @@ struct Walk<'t> {
     scenario: Option<String>,
     /// Bindings of the scenario and the fixture that each draws from.
     draws: Vec<(String, String)>,
+    /// The parents of the fixture that is read.
+    parents: Option<String>,
     /// Columns of the fixture that is read, and its name.
     columns: Option<(String, Vec<String>)>,
 }
@@ -181,6 +184,11 @@ impl<'t> Walk<'t> {
     }
 
     fn fixture(&mut self, name: &str, node: &Node) {
+        let of = node.get("children").and_then(|children| children.get("of"));
+        if let Some(of) = of.filter(|of| of.kind == NodeKind::Scalar) {
+            self.uses(of, Kind::Fixture);
+            self.parents = self.word(Some(of)).map(String::from);
+        }
         let columns = node.get("columns").map_or(&[][..], Node::entries);
         for column in columns {
             self.push(column.key.clone(), Kind::Column, name, true);
@@ -198,6 +206,7 @@ impl<'t> Walk<'t> {
         self.columns = Some((name.to_string(), columns.iter().map(|column| column.name.clone()).collect()));
         self.texts(node);
         self.columns = None;
+        self.parents = None;
     }
 
     fn scenario(&mut self, named: &Entry) {
@@ -317,6 +326,10 @@ impl<'t> Walk<'t> {
             ("inputs", Some(field)) => self.push(field, Kind::Input, "", false),
             ("services", Some(field)) => self.push(field, Kind::Service, "", false),
             ("inputs" | "services" | "response", _) => {}
+            ("parent", Some(field)) if self.parents.is_some() && &self.text[field.clone()] != "n" => {
+                let parents = self.parents.clone().unwrap_or_default();
+                self.push(field, Kind::Column, &parents, false);
+            }
             (_, field) => {
                 if let Some((fixture, columns)) = &self.columns
                     && columns.iter().any(|column| column == name)

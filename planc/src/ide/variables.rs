@@ -60,6 +60,9 @@ impl Document<'_> {
         if !fixture.is_empty() {
             fixture.iter().for_each(|(kind, name)| out.word(CompletionKind::Name(*kind), name, None));
             names.extend(["n", "rows", "seed"]);
+            if self.children(cursor).is_some() {
+                names.extend(["parent", "child"]);
+            }
         }
         if keys.contains(&"record") {
             names.push("response");
@@ -120,7 +123,22 @@ impl Document<'_> {
         }
     }
 
+    /// `children` of the fixture that the cursor is in.
+    fn children(&self, cursor: &Cursor<'_>) -> Option<&Node> {
+        match cursor.spot.keys()[..] {
+            ["fixtures", own, ..] => self.declaration("fixtures", own)?.get("children"),
+            _ => self.tree.get("children"),
+        }
+    }
+
     fn row_fields(&self, cursor: &Cursor<'_>, binding: &str, out: &mut Proposals) {
+        if let ("parent", Some(children)) = (binding, self.children(cursor)) {
+            let parents = children.get("of").and_then(|of| of.text(&self.text)).unwrap_or("");
+            for (kind, name) in self.columns_of(parents) {
+                out.word(CompletionKind::Name(kind), &name, None);
+            }
+            return out.word(CompletionKind::Variable, "n", hover::about_word("n"));
+        }
         let ["scenarios", own, ..] = cursor.spot.keys()[..] else { return };
         let drawn = self.bindings(own, cursor.at).into_iter().find(|(name, _)| name == binding);
         let Some((_, Some(fixture))) = drawn else { return };

@@ -6,7 +6,7 @@ use super::plan::empty_plan;
 use super::suite::suite_span;
 use super::unit_tests::tests_span;
 use crate::Files;
-use crate::ast::{Allow, Fixture, FixtureUse, Lost, Plan};
+use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{FileId, SourceMap, Span, Spanned};

@@ -13,7 +13,7 @@ use crate::rows::{RowScope, RowSource};
 use planc::graph::{Fake, Generator, Json, JsonTemplate};
 use std::sync::Arc;
 
-pub(crate) use text::{Text, Uses, uses_of, uses_of_json, uses_of_template};
+pub(crate) use text::{Text, Uses, uses_of, uses_of_template};
 pub(crate) use time::{civil_from_days, days_from_civil, rfc3339};
 
 /// A generated value before it becomes JSON or the bytes of a Postgres type.

@@ -98,7 +98,7 @@ pub(crate) fn uses_of_template(template: &Template, uses: &mut Uses) {
 }
 
 /// Adds what a JSON template looks at.
-pub(crate) fn uses_of_json(template: &JsonTemplate, uses: &mut Uses) {
+fn uses_of_json(template: &JsonTemplate, uses: &mut Uses) {
     template.paths(&mut |path| uses.paths.push(path.to_vec()));
     template.calls(&mut |function| uses.now |= matches!(function, Function::Now));
 }

@@ -180,3 +180,63 @@ async fn fields_of_files_become_what_the_columns_are() {
         seed_with(&mut client, &records(&[["3", "dear", "true", "", ""]]), &options()).await.unwrap_err();
     assert!(error.to_string().contains("the text `dear` is not a plain decimal number"), "{error}");
 }
+
+const PEOPLE: &str = "email,age,team\nada@example.test,36,red\nbob@example.test,,blue\n";
+
+const MEMBERS: &str = r#"
+fixture: members
+table: members
+rows_from: data/people.csv
+identity: email
+columns:
+  id: { uuid: v7 }
+  greeting: "hello {{ email }} of {{ team | upper }}"
+  password: { bcrypt: secret, cost: 4 }
+"#;
+
+const VISITS: &str = r#"
+fixture: visits
+table: visits
+children: { of: members, each: { from: 1, to: 9 } }
+identity: [email, visit]
+columns:
+  email: "{{ parent.email }}"
+  visit: "{{ child }}"
+  ip: { fake: ipv4, unique: true }
+"#;
+
+/// From files to rows: what the compiler reads is what the database holds, with another seed too.
+#[tokio::test]
+async fn files_relations_and_words_from_yaml_to_table() {
+    let mut client = with(
+        "CREATE TABLE members (id uuid, email text PRIMARY KEY, age int, team text, greeting text, password text); \
+         CREATE TABLE visits (email text REFERENCES members, visit int, ip inet, PRIMARY KEY (email, visit))",
+    )
+    .await;
+    let texts = || [("m.yaml", MEMBERS), ("v.yaml", VISITS), ("data/people.csv", PEOPLE)];
+    let fixtures = seeders::Fixtures::compile(texts()).unwrap();
+    seeders::apply(&mut client, &fixtures).await.unwrap();
+    let told =
+        text(&client, "SELECT email, age, greeting, password LIKE '$2b$04$%' FROM members ORDER BY id").await;
+    assert_eq!(
+        told,
+        "(ada@example.test,36,\"hello ada@example.test of RED\",t); (bob@example.test,,\"hello bob@example.test of BLUE\",t)"
+    );
+    let visits = fixtures.graph().fixture("visits").unwrap().rows;
+    assert_eq!(number(&client, "SELECT count(*) FROM visits").await as u64, visits);
+    let counts: BTreeSet<u64> = (1..20)
+        .map(|seed| {
+            let other = seeders::FixtureOptions::default().seed(seed).compile(texts()).unwrap();
+            let rows = other.graph().fixture("visits").unwrap().rows;
+            assert!(other.rows("visits", BASE).unwrap().row(rows).is_ok());
+            rows
+        })
+        .collect();
+    assert!(counts.len() > 3, "{counts:?}");
+    let torn = [("m.yaml", MEMBERS), ("data/people.csv", "email,age\nada,1\nbob\n")];
+    let told = seeders::Fixtures::compile(torn).unwrap_err().to_string();
+    assert!(
+        told.contains("data/people.csv:3:1") && told.contains("1 field here, and the header names 2"),
+        "{told}"
+    );
+}

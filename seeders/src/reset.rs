@@ -131,11 +131,11 @@ impl Doomed<'_> {
             if count == 0 {
                 continue;
             }
-            let rows = if count == 1 { "row" } else { "rows" };
+            let (rows, refer) = if count == 1 { ("row", "refers") } else { ("rows", "refer") };
             match key.on_delete.as_str() {
                 "a" | "r" => found.push(Blocker {
                     kind: ErrorKind::Conflict,
-                    what: format!("{count} {rows} of `{}` refer to them (`{}`)", key.child, key.name),
+                    what: format!("{count} {rows} of `{}` {refer} to them (`{}`)", key.child, key.name),
                     help: "reset the fixtures of those tables first, or delete those rows".into(),
                 }),
                 "c" => receipt

@@ -6,7 +6,7 @@ use crate::database;
 use crate::evidence::{End, NodeOutcome};
 use crate::guards::{self, record};
 use crate::seeding;
-use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
+use planc::graph::{ExecutionGraph, Fixture};
 use seeders::{ErrorKind, Misfit, MisfitKind, Mode, Place, SeedOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -146,7 +146,9 @@ impl Run<'_> {
                 let drift = receipt.action == seeders::Action::Drift;
                 let outcome = if drift { NodeOutcome::Different } else { NodeOutcome::Passed };
                 let seen = Seen::new(outcome, seeding::told(&receipt));
-                self.note_quietly(record("fixture", &fixture.name, seen, None, start));
+                let mend = (drift && self.options.mode == Mode::Verify)
+                    .then(|| "seed without `--verify`: it mends what the policy allows".to_owned());
+                self.note_quietly(record("fixture", &fixture.name, seen, mend, start));
                 self.receipts.push(receipt);
             }
             Err(error) => {
@@ -163,7 +165,7 @@ impl Run<'_> {
 
 /// A warning where nothing that the database forbids would hold the seeding back. Not for a server of the run's own.
 async fn all_powerful(client: &Client, graph: &ExecutionGraph) -> Option<Misfit> {
-    let fixture = graph.fixtures.iter().find(|fixture| !matches!(fixture.kind, FixtureKind::Http(_)))?;
+    let fixture = graph.fixtures.iter().find(|fixture| fixture.in_database())?;
     if graph.database.as_ref().is_some_and(|template| guards::is_started_here(graph, template)) {
         return None;
     }

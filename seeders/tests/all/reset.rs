@@ -45,7 +45,7 @@ async fn everything_in_the_way_is_named_at_once() {
         "the rule `also` of `agents` runs beside every DELETE",
         "the role lacks DELETE on `agents`",
         "2 rows of `jobs` refer to them (`jobs_agent_fkey`)",
-        "1 row of `keys` refer to them (`keys_agent_fkey`)",
+        "1 row of `keys` refers to them (`keys_agent_fkey`)",
         "GRANT DELETE ON \"public\".\"agents\"",
     ] {
         assert!(error.to_string().contains(words), "`{words}` is not in\n{error}");
@@ -87,7 +87,7 @@ async fn rows_of_the_same_table_that_refer_to_ours() {
         .await
         .unwrap();
     let error = refused(&mut client).await;
-    assert!(error.message.contains("1 row of `agents` refer to them (`agents_boss_fkey`)"), "{error}");
+    assert!(error.message.contains("1 row of `agents` refers to them (`agents_boss_fkey`)"), "{error}");
     client.batch_execute("DELETE FROM agents WHERE id = 'theirs'").await.unwrap();
     let reset = seed_with(&mut client, &agents(5).alone(), &mode(Mode::Reset)).await.unwrap();
     assert_eq!(reset.deleted, 5);

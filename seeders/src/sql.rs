@@ -124,7 +124,8 @@ async fn apply(
             session(client).await?;
             let found = rows(client, job, scripts, receipt.base_micros, progress).await?;
             if !found.is_empty() {
-                let message = format!("the rows that the script made are no longer so: {}", listed(&found));
+                let message =
+                    format!("the rows that the script made are no longer so: {}", listed(job, found));
                 return Err(SeedError::new(ErrorKind::Verify, message).help(help));
             }
             job.checks(client, receipt.base_micros).await.map_err(|error| match error.help {
@@ -147,7 +148,7 @@ async fn apply(
     if !found.is_empty() {
         let message = format!(
             "the script does not make the rows that the fixture declares: {}; everything was rolled back",
-            listed(&found)
+            listed(job, found)
         );
         return Err(SeedError::new(ErrorKind::Verify, message)
             .help("say in `columns` what the script writes, or leave out what it does not"));
@@ -263,7 +264,8 @@ async fn rows(
 }
 
 /// How many rows differ, and the first few.
-fn listed(drift: &Drift) -> String {
+fn listed(job: &Job<'_>, mut drift: Drift) -> String {
+    drift.hide(&Mask::new(job.graph, job.inputs, &job.options.secrets));
     let rows: Vec<String> = drift.rows.iter().take(TOLD).map(ToString::to_string).collect();
     format!("{}: {}", drift.counts(), rows.join("; "))
 }

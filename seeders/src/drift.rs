@@ -195,7 +195,7 @@ pub(crate) async fn compare(
     receipt: &mut Receipt,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), SeedError> {
-    let live = inspect::fitting(client, job, base, receipt).await?;
+    let live = inspect::fitting(client, job, base, false, receipt).await?;
     let source = job.source(base)?;
     let compared = merge::compared(job, &live, &source, &BTreeSet::new());
     let merge = Merge { client, job, live: &live, source: &source, compared };

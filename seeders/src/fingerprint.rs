@@ -25,6 +25,14 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// Whether it is over no more rows than the one that was written down.
+    pub(crate) fn is_no_more_than(&self, written: &str) -> bool {
+        let rows = written.split_once(':').and_then(|(rows, _)| rows.parse::<i64>().ok());
+        rows.is_some_and(|rows| self.rows <= rows)
+    }
+}
+
 /// The columns inside the fingerprint, in order of name.
 pub(crate) fn stable_columns(columns: &Columns, source: &RowSource) -> Vec<String> {
     columns

@@ -127,14 +127,17 @@ async fn look_at(
     Ok(finder.misfits)
 }
 
-/// The live table, when the fixture fits; warnings become notes of the receipt.
+/// The live table, when the fixture fits; warnings become notes of the receipt. `seeded` says that the ledger knows these
+/// very rows: the table and their parents are looked at, and the rows are not.
 pub(crate) async fn fitting(
     client: &Client,
     job: &Job<'_>,
     base: i64,
+    seeded: bool,
     receipt: &mut Receipt,
 ) -> Result<LiveTable, SeedError> {
     let mut finder = Finder::new(client, job.graph, job.fixture, job.table, job.inputs, base);
+    finder.seeded = seeded;
     finder.writable().await?;
     let live = finder.look().await?;
     let (warnings, errors): (Vec<Misfit>, Vec<Misfit>) = finder.misfits.into_iter().partition(|m| m.warning);
@@ -164,6 +167,10 @@ struct Finder<'a> {
     zone: Option<(String, i32)>,
     /// Whether the role of this connection is the one that seeds.
     privileges: bool,
+    /// The ledger knows these very rows: they went into this table before.
+    seeded: bool,
+    /// Whether the table holds no row; `None` where nobody looked.
+    empty: Option<bool>,
     misfits: Vec<Misfit>,
 }
 
@@ -177,7 +184,19 @@ impl<'a> Finder<'a> {
         base: i64,
     ) -> Self {
         let misfits = Vec::new();
-        Finder { client, graph, fixture, table, inputs, base, zone: None, privileges: true, misfits }
+        Finder {
+            client,
+            graph,
+            fixture,
+            table,
+            inputs,
+            base,
+            zone: None,
+            privileges: true,
+            seeded: false,
+            empty: None,
+            misfits,
+        }
     }
 
     fn tell(&mut self, misfit: Misfit) {
@@ -310,6 +329,14 @@ impl<'a> Finder<'a> {
         self.identity(&live);
         self.fresh(&source);
         self.zones(&live, &source, &lanes);
+        if self.seeded {
+            // What is wrong with such a row by now the write will tell.
+            self.parents(&live, &source, &lanes).await?;
+            return Ok(Some((live, source)));
+        }
+        // A role that may not read the table is told so elsewhere.
+        let none = format!("SELECT NOT EXISTS (SELECT FROM {})", live.quoted());
+        self.empty = self.try_ask(&none, &[]).await?.ok().and_then(|rows| Some(rows.first()?.get(0)));
         if self.values(&live, &source, &lanes) && self.server_values(&live, &source, &lanes).await? {
             self.other_keys(&live, &source, &lanes).await?;
             self.parents(&live, &source, &lanes).await?;

@@ -2,6 +2,7 @@
 //! merge by the fixture's policy.
 
 use crate::copy::Kind;
+use crate::drift::Drift;
 use crate::error::{ErrorKind, SeedError};
 use crate::fingerprint;
 use crate::foreign_keys;
@@ -170,15 +171,17 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// Merges the staged rows by the fixture's policy; `pasts` are the definitions that made rows before.
-    pub(crate) async fn merge(&self, pasts: &[Past]) -> Result<Outcome, SeedError> {
+    /// Merges the staged rows by the fixture's policy; `pasts` are the definitions that made rows before, and `drift` is
+    /// what is known to differ.
+    pub(crate) async fn merge(&self, pasts: &[Past], drift: Option<&Drift>) -> Result<Outcome, SeedError> {
         let mut outcome = Outcome::default();
         let olds = self.stage_olds(pasts, &mut outcome).await?;
-        let keys = &self.job.table.identity;
-        let there = self
-            .count(&format!("{} t JOIN {STAGE} s ON {}", self.live.quoted(), same("t", "s", keys)))
-            .await?;
         let foreign = self.not_ours(&olds).await?;
+        let there = match (self.job.table.on_conflict, drift) {
+            (OnConflict::Refresh | OnConflict::Exact, _) => 0,
+            (_, Some(drift)) => self.source.rows() - drift.missing,
+            (_, None) => self.there().await?,
+        };
         match self.job.table.on_conflict {
             OnConflict::Fail if there > 0 => return Err(self.fail(there).await?),
             OnConflict::Fail => {}
@@ -198,12 +201,25 @@ impl Merge<'_> {
                     ));
                 }
                 self.leftovers(&olds, &mut outcome).await?;
-                outcome.updated = self.update().await?;
-                outcome.unchanged = there - outcome.updated.min(there);
+                if drift.is_none_or(|drift| drift.changed > 0) {
+                    outcome.updated = self.update().await?;
+                }
             }
         }
-        outcome.inserted = self.insert().await?;
+        if drift.is_none_or(|drift| drift.missing > 0) {
+            outcome.inserted = self.insert().await?;
+        }
+        if matches!(self.job.table.on_conflict, OnConflict::Refresh | OnConflict::Exact) {
+            // What was neither made nor changed was there and as it should be.
+            outcome.unchanged = self.source.rows().saturating_sub(outcome.inserted + outcome.updated);
+        }
         Ok(outcome)
+    }
+
+    /// How many of the rows are in the table.
+    async fn there(&self) -> Result<u64, SeedError> {
+        let same = same("t", "s", &self.job.table.identity);
+        self.count(&format!("{} t JOIN {STAGE} s ON {same}", self.live.quoted())).await
     }
 
     async fn count(&self, from: &str) -> Result<u64, SeedError> {
@@ -255,6 +271,13 @@ impl Merge<'_> {
     ) -> Result<Vec<Old>, SeedError> {
         let mut olds = Vec::new();
         for (index, past) in pasts.iter().enumerate() {
+            let same_base = past.base_micros == self.source.base_micros();
+            if same_base && past.foreign_rows.is_empty() && past.definition.id() == self.job.hash {
+                // The very rows that are staged.
+                let identity = self.job.table.identity.clone();
+                olds.push(Old { index, table: STAGE.into(), identity });
+                continue;
+            }
             let name = format!("planc_old_{index}");
             match old_identities(self.client, self.job, self.live, past, &name).await? {
                 Some(identity) => {
@@ -273,6 +296,9 @@ impl Merge<'_> {
 
     /// Row numbers whose row is there and was made by none of our definitions.
     async fn not_ours(&self, olds: &[Old]) -> Result<Vec<i64>, SeedError> {
+        if olds.iter().any(|old| old.table == STAGE) {
+            return Ok(Vec::new());
+        }
         let ours: String = olds
             .iter()
             .map(|old| {
@@ -295,7 +321,7 @@ impl Merge<'_> {
     /// Rows of ours that the fixture no longer has: deleted by `exact`, else counted.
     async fn leftovers(&self, olds: &[Old], outcome: &mut Outcome) -> Result<(), SeedError> {
         let mut left = 0;
-        for old in olds {
+        for old in olds.iter().filter(|old| old.table != STAGE) {
             let gone = format!(
                 "{} AND NOT EXISTS (SELECT 1 FROM {STAGE} s WHERE {})",
                 same("o", "t", &old.identity),

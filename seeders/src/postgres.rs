@@ -191,7 +191,7 @@ async fn apply(
             receipt.unchanged = job.fixture.rows;
             receipt.fingerprint = entry.fingerprint.clone();
             receipt.base_micros = entry.base_micros;
-            let whole = same == Some(true);
+            let whole = same == Some(true) || (job.options.trust_ledger && entry.whole_table);
             if freshen(client, job, &source, &entry.foreign_rows, whole, receipt).await? {
                 ledger::rebase(client, job.key, receipt.base_micros).await?;
                 receipt.action = Action::Rebased;
@@ -235,8 +235,13 @@ async fn compare_fingerprint(
     let columns = fingerprint::stable_columns(&job.table.columns, source);
     if entry.whole_table {
         let table = schema::quoted_name(&job.table.table);
-        if fingerprint::whole(client, &table, &columns).await?.to_string() == entry.fingerprint {
+        let there = fingerprint::whole(client, &table, &columns).await?;
+        if there.to_string() == entry.fingerprint {
             return Ok(Some(true));
+        }
+        // No more rows than ours, and not the same: ours are not as they were, whatever the others are.
+        if there.is_no_more_than(&entry.fingerprint) {
+            return Ok(None);
         }
     }
     let Some(live) = schema::load(client, &job.table.table).await? else {
@@ -257,7 +262,7 @@ async fn write(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), SeedError> {
     let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
-    let live = inspect::fitting(client, job, job.options.base_micros, receipt).await?;
+    let live = inspect::fitting(client, job, job.options.base_micros, known, receipt).await?;
     ledger::create(client).await?;
     let empty: bool =
         client.query_one(&format!("SELECT NOT EXISTS (SELECT 1 FROM {})", live.quoted()), &[]).await?.get(0);
@@ -289,7 +294,7 @@ async fn write(
         progress(meter.doing("merging"));
         // What the load or somebody else changed is told; what the fixture itself changed is no drift.
         let mut drift = if known { Some(merge.drift().await?) } else { None };
-        let outcome = merge.merge(&pasts).await?;
+        let outcome = merge.merge(&pasts, drift.as_ref()).await?;
         drift.iter_mut().for_each(|drift| drift.after(&outcome));
         receipt.drift = drift.filter(|drift| !drift.is_empty());
         (source, outcome)
@@ -392,14 +397,15 @@ async fn record_of(
     was_empty: bool,
 ) -> Result<(Fingerprint, bool), SeedError> {
     let columns = fingerprint::stable_columns(&job.table.columns, source);
-    if was_empty {
+    let rows = source.rows() as i64;
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) t", live.quoted(), rows + 1);
+    // All rows of the fixture are there by now, so that as many rows are these rows.
+    let alone = was_empty || client.query_one(&sql, &[]).await?.get::<_, i64>(0) == rows;
+    if alone {
         return Ok((fingerprint::whole(client, &live.quoted(), &columns).await?, true));
     }
     let lanes = stage::lanes(source, live, &job.table.identity)?;
-    let ours = fingerprint::ours(client, live, &lanes, &columns, source).await?;
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) t", live.quoted(), ours.rows + 1);
-    let there: i64 = client.query_one(&sql, &[]).await?.get(0);
-    Ok((ours, there == ours.rows))
+    Ok((fingerprint::ours(client, live, &lanes, &columns, source).await?, false))
 }
 
 /// Moves the times of a fixture to the present when one that must be fresh no longer is. True when it did.
@@ -420,12 +426,20 @@ async fn freshen(
     if fresh.is_empty() {
         return Ok(false);
     }
-    let Some(live) = schema::load(client, &job.table.table).await? else {
-        return Ok(false);
-    };
+    let mut live = None;
     let mut stale = Vec::new();
     for (name, column, within) in fresh {
-        let age = age(client, job, &live, source, (name, column), whole).await?;
+        let oldest = if whole { oldest_of_all(client, job, (name, column)).await? } else { None };
+        let age = match oldest {
+            Some(oldest) => job.options.base_micros - oldest,
+            None => {
+                if live.is_none() {
+                    live = schema::load(client, &job.table.table).await?;
+                }
+                let Some(live) = &live else { return Ok(false) };
+                age(client, job, live, source, (name, column), whole).await?
+            }
+        };
         if age > within.as_micros() as i64 {
             let shown = show_duration(Duration::from_secs(age.max(0) as u64 / 1_000_000));
             stale.push(format!("`{name}` is older than {} (by now {shown})", show_duration(within)));
@@ -438,6 +452,11 @@ async fn freshen(
         receipt.notes.push(format!("{}: left as it is, and moved before a load", stale.join(", ")));
         return Ok(false);
     }
+    let live = match live {
+        Some(live) => Some(live),
+        None => schema::load(client, &job.table.table).await?,
+    };
+    let Some(live) = live else { return Ok(false) };
     receipt.rebased = rebase(client, job, &live, foreign).await?;
     receipt.base_micros = job.options.base_micros;
     receipt.notes.push(format!(
@@ -446,6 +465,34 @@ async fn freshen(
         receipt.rebased
     ));
     Ok(true)
+}
+
+/// Whether a column's values lie before the base time.
+fn is_past(column: &Column) -> bool {
+    !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. })
+}
+
+/// The oldest value in the whole table of a column of times in the past; `None` where it is none that two short questions
+/// tell.
+async fn oldest_of_all(
+    client: &Client,
+    job: &Job<'_>,
+    (name, column): (&String, &Column),
+) -> Result<Option<i64>, SeedError> {
+    if !is_past(column) {
+        return Ok(None);
+    }
+    let table = schema::quoted_name(&job.table.table);
+    let timed = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 \
+        AND NOT attisdropped AND atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype))";
+    if !client.query_one(timed, &[&table, name]).await?.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT (extract(epoch FROM min(t.{})) * 1000000)::bigint FROM {table} t",
+        names::ident(name)
+    );
+    Ok(client.query_one(&sql, &[]).await?.get(0))
 }
 
 /// How old a column is in microseconds: its oldest value where values lie in the past, else the base time.
@@ -459,10 +506,8 @@ async fn age(
 ) -> Result<i64, SeedError> {
     use crate::copy::Kind;
     let now = job.options.base_micros;
-    let past =
-        !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. });
     let timed = live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
-    if !past || !timed {
+    if !is_past(column) || !timed {
         return Ok(now - source.base_micros());
     }
     let select = format!("SELECT (extract(epoch FROM min(t.{})) * 1000000)::bigint", names::ident(name));

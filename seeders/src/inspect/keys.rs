@@ -1,14 +1,16 @@
 //! Unique keys: one that rows are known by, and others that can fire first.
 
 use super::Finder;
-use super::sampled::{Given, is_known};
+use super::sampled::{Given, is_known, pick, sample};
+use crate::copy::{self, Kind};
 use crate::error::SeedError;
+use crate::generators::Cell;
 use crate::misfit::{Misfit, MisfitKind, Place};
 use crate::names::{self, ident};
 use crate::rows::RowSource;
 use crate::schema::{LiveTable, Unique};
 use crate::stage::{Lane, NUMBER};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 const KIND: MisfitKind = MisfitKind::ConflictTarget;
 
@@ -81,6 +83,13 @@ impl Finder<'_> {
             if self.table.identity.iter().all(|name| unique.columns.contains(name)) {
                 continue;
             }
+            if let Some(chosen) =
+                pick(lanes, &unique.columns).filter(|_| unique.plain() && self.empty == Some(true))
+                && chosen.iter().all(|lane| tells_apart(live, lane))
+            {
+                self.plain_key(unique, source, &chosen)?;
+                continue;
+            }
             let wanted: Vec<String> = match &unique.unusable {
                 None => self.table.identity.iter().chain(&unique.columns).cloned().collect(),
                 Some(_) => known.clone(),
@@ -95,6 +104,35 @@ impl Finder<'_> {
         Ok(())
     }
 
+    /// A key of which the bytes tell, over rows that are alone in the table.
+    fn plain_key(&mut self, unique: &Unique, source: &RowSource, chosen: &[&Lane]) -> Result<(), SeedError> {
+        let order = source.order_for(&chosen.iter().map(|lane| lane.index).collect::<Vec<_>>());
+        let (mut seen, mut cells) = (HashMap::new(), Vec::new());
+        for n in sample(source.rows()) {
+            source.make(n, &order, &mut cells)?;
+            let mut key = Vec::new();
+            // Of values that are none of the type it was told already.
+            let known = chosen.iter().all(|lane| {
+                let cell = &cells[lane.index];
+                *cell != Cell::NULL && copy::binary(&lane.kind, cell, &mut key).is_ok()
+            });
+            if known && let Some(before) = seen.insert(key, n) {
+                self.collision(unique, before, n);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn collision(&mut self, unique: &Unique, before: u64, n: u64) {
+        let shown = unique.parts.join(", ");
+        let place: Place =
+            if unique.columns.is_empty() { Place::Identity } else { unique.columns.as_slice().into() };
+        let message = format!("rows {before} and {n} collide in the unique key `{}` ({shown})", unique.name);
+        let help = "make that key's values differ from row to row, as the identity's do".to_string();
+        self.tell(Misfit::error(KIND, place, message).help(help));
+    }
+
     async fn other_key(&mut self, live: &LiveTable, unique: &Unique, given: &Given) -> Result<(), SeedError> {
         let shown = unique.parts.join(", ");
         let place: Place =
@@ -102,11 +140,7 @@ impl Finder<'_> {
         if let Ok(rows) = self.try_ask(&colliding(unique, given), &given.params).await?
             && let Some(row) = rows.first()
         {
-            let (before, n): (i64, i64) = (row.get(0), row.get(1));
-            let message =
-                format!("rows {before} and {n} collide in the unique key `{}` ({shown})", unique.name);
-            let help = "make that key's values differ from row to row, as the identity's do".to_string();
-            self.tell(Misfit::error(KIND, place, message).help(help));
+            self.collision(unique, row.get::<_, i64>(0) as u64, row.get::<_, i64>(1) as u64);
             return Ok(());
         }
         // Looked at, not guessed: a key that no foreign row holds is no cause for a warning.
@@ -127,6 +161,15 @@ impl Finder<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether two values of the column are the same to the database just when their bytes are.
+fn tells_apart(live: &LiveTable, lane: &Lane) -> bool {
+    let exact = match lane.kind {
+        Kind::Text(_) => live.column(&lane.name).is_some_and(|column| column.case_matters),
+        _ => matches!(lane.kind, Kind::Uuid | Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Enum(_)),
+    };
+    exact && live.column(&lane.name).is_some_and(|column| !column.type_name.starts_with("character("))
 }
 
 /// `(part) AS "e1", …`, and ` WHERE predicate`.

@@ -70,14 +70,21 @@ impl Finder<'_> {
         let keys: Vec<&Lane> = lanes.iter().filter(|lane| self.table.identity.contains(&lane.name)).collect();
         let mut longest = limited(lanes);
         let (mut cells, mut scratch) = (Vec::new(), Vec::new());
+        // What is the same in every row is looked at once.
+        let constants: Vec<Option<Result<(), String>>> = lanes
+            .iter()
+            .map(|lane| source.constant(lane.index).map(|cell| fits(live, lane, cell, &mut scratch)))
+            .collect();
         for n in sample(source.rows()) {
             if let Err(error) = source.fill(n, &mut cells) {
                 let message = format!("row {n}: {}", error.message);
                 self.tell(Misfit::error(MisfitKind::Other, blamed(&error.column), message));
                 return false;
             }
-            for lane in lanes {
-                if let Err(message) = fits(live, lane, &cells[lane.index], &mut scratch) {
+            for (lane, constant) in lanes.iter().zip(&constants) {
+                let fit =
+                    constant.clone().unwrap_or_else(|| fits(live, lane, &cells[lane.index], &mut scratch));
+                if let Err(message) = fit {
                     let entry = bad.entry(lane.name.clone()).or_insert((format!("row {n}: {message}"), 0));
                     entry.1 += 1;
                 }

@@ -21,4 +21,5 @@ mod review;
 mod rows;
 mod scripts;
 mod shortcuts;
+mod templates;
 mod types;

@@ -58,6 +58,7 @@ Examples:
   runner seed fixtures/teams.yaml fixtures/agents.yaml --dry-run              what would be done
   runner seed fixtures --database-url … --verify                              does it hold what the fixtures say?
   runner seed fixtures --database-url … --reset                               deletes these rows and no others
+  runner seed fixtures --database-url … --template                            as seeded, from a kept copy, in no time
   runner seed plans/storm.yaml                                                as the plan does before its load
 
 Fixture files are seeded together, whichever file or folder they come from, and may refer to each other; plans are
@@ -282,6 +283,12 @@ pub(super) struct Seed {
     /// Print which fixtures there are, and where
     #[arg(long)]
     pub(super) list: bool,
+    /// Keep the seeded database as a template; when one of these fixtures is kept, begin with a clone of it
+    #[arg(long, conflicts_with_all = ["reset", "verify"])]
+    pub(super) template: bool,
+    /// Drop templates of the database that are not of these fixtures
+    #[arg(long, requires = "template")]
+    pub(super) prune: bool,
     /// Delete the fixtures' rows, and no others
     #[arg(long, conflicts_with = "verify")]
     pub(super) reset: bool,

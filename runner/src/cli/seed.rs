@@ -60,6 +60,9 @@ pub(super) fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
             ));
         }
     }
+    if args.template {
+        parts.iter_mut().for_each(|part| part.loaded.graph.template = true);
+    }
     if args.dry_run {
         let mut exit = Exit::Pass;
         for part in &parts {
@@ -91,6 +94,7 @@ fn run(part: Part, args: &Seed, world: &World) -> Result<Exit, Stop> {
         trust_ledger: args.database.trust_ledger,
         keep_stale: !args.fresh,
         mode,
+        prune_templates: args.prune,
         out: args.output.folder(&graph, world),
         ..Options::default()
     };

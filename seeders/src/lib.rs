@@ -51,8 +51,8 @@ pub mod schema;
 mod script;
 mod sql;
 mod stage;
-mod unique;
 pub mod template;
+mod unique;
 
 pub use apply::{apply, apply_with};
 pub use body::body_bytes;

@@ -15,7 +15,7 @@ use crate::error::chain;
 use crate::fixtures::Fixtures;
 use crate::ledger::content_hash;
 use crate::names::ident;
-use crate::rows::Inputs;
+use crate::rows::{GENERATOR_VERSION, Inputs};
 use planc::graph::ExecutionGraph;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -165,9 +165,9 @@ pub async fn drop_clone(url: &str) -> Result<bool, TemplateError> {
     }
 }
 
-/// Identity of what fixtures make: of their definitions, the seed and this crate's version. No secret's value is in it.
+/// Identity of what fixtures make: of their definitions, the seed and the version of the generators. No secret's value is in it.
 pub fn key(graph: &ExecutionGraph, inputs: &Inputs) -> String {
-    let mut parts = vec![env!("CARGO_PKG_VERSION").to_string(), graph.seed.to_string()];
+    let mut parts = vec![GENERATOR_VERSION.to_string(), graph.seed.to_string()];
     parts.extend(graph.fixtures.iter().map(|fixture| content_hash(graph, fixture, inputs)));
     let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     hex(&parts)

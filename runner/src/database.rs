@@ -12,6 +12,8 @@ use tokio_postgres::config::Host;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
+/// What the runner's connections say that they are (`application_name`), unless the URL says it.
+pub const PROGRAM: &str = "planc runner";
 /// Time that a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Time by which an answer may be later than the limit that the server was told.
@@ -55,7 +57,7 @@ impl ToSql for AsText {
 pub async fn connect(url: &str) -> Result<Client, String> {
     let mut config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
     if config.get_application_name().is_none() {
-        config.application_name("planc runner");
+        config.application_name(PROGRAM);
     }
     let place = place(&config);
     let connecting = tokio::time::timeout(CONNECT_LIMIT, config.connect(NoTls));

@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
             let mut services = std::mem::take(&mut self.services);
             let masker = self.masker.clone();
             let outcome =
-                self.block(services.start(service, &self.ground(&graph, &web, &masker), &mut values));
+                self.block(services.start(service, &self.service_ground(&graph, &web, &masker), &mut values));
             self.services = services;
             self.values = values;
             let url = self.values.map().get(&format!("services.{}.url", service.name));
@@ -162,7 +162,12 @@ impl<'a> Run<'a> {
     }
 
     /// What starting a service needs to know.
-    fn ground<'g>(&'g self, graph: &'g ExecutionGraph, web: &'g Web, masker: &'g Masker) -> Ground<'g> {
+    fn service_ground<'g>(
+        &'g self,
+        graph: &'g ExecutionGraph,
+        web: &'g Web,
+        masker: &'g Masker,
+    ) -> Ground<'g> {
         Ground {
             graph,
             web,

@@ -53,7 +53,7 @@ pub(super) fn seed(args: &Seed, world: &World) -> Result<Exit, Stop> {
         if let Some(most) = args.max_foreign_rows {
             take_ceiling(&mut part.loaded.graph, most);
         }
-        if let [_, ..] = part.left_out.as_slice() {
+        if !part.left_out.is_empty() {
             let names = part.left_out.join("`, `");
             tell(&format!(
                 "left out: `{names}`, accounts that a service makes; `runner seed PLAN` seeds them by a plan with a `target`\n"
@@ -180,7 +180,10 @@ fn together(asked: &Asked, args: &Seed, world: &World) -> Result<Part, Stop> {
 fn leave_out(loaded: &mut Loaded, asked: &Asked) -> Vec<String> {
     let needed = |name: &str| {
         let names = |column: &planc::graph::Column| matches!(&column.generator, Generator::Fixture { fixture, .. } if fixture == name);
-        loaded.graph.fixtures.iter().any(|fixture| fixture.columns().values().any(names))
+        loaded.graph.fixtures.iter().any(|fixture| {
+            fixture.columns().values().any(names)
+                || fixture.children.as_ref().is_some_and(|children| children.of == name)
+        })
     };
     let named = |name: &str| loaded.file_of(name).is_none_or(|file| asked.named.contains(file));
     let is_out = |fixture: &Fixture| {

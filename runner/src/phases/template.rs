@@ -8,7 +8,7 @@ use crate::guards::{self, record};
 use planc::eval;
 use planc::graph::{ExecutionGraph, Expr, Probe, Segment, ServiceKind};
 use seeders::Mode;
-use seeders::template::{self, Server, Template, TemplateError, TemplateErrorKind};
+use seeders::template::{self, Server, Template, TemplateError};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +32,8 @@ enum Begun {
     Empty,
     /// The database as it was, and the template that is there.
     AsItWas(Option<Template>),
+    /// The same, since the template's clone could not take its place.
+    Refused(Template, TemplateError),
 }
 
 impl Run<'_> {
@@ -75,14 +77,13 @@ impl Run<'_> {
                 (None, Stage::Kept { schema: template.schema, cloned: false })
             }
             Ok(Begun::AsItWas(None)) => (None, Stage::Missing),
-            Err(error) => {
-                // A developer's own database can be kept all the same; one that runs load into may hold what they left.
-                let stage = match (alone, &error.kind) {
-                    (true, TemplateErrorKind::NotOurs | TemplateErrorKind::Busy(_)) => Stage::Missing,
-                    _ => Stage::Off,
-                };
+            Ok(Begun::Refused(template, error)) => {
+                // A database that runs load into may hold what they left: no template is made of it.
+                let kept = Stage::Kept { schema: template.schema, cloned: false };
+                let stage = if alone { kept } else { Stage::Off };
                 (Some(Seen::new(NodeOutcome::Skipped, told(error))), stage)
             }
+            Err(error) => (Some(Seen::new(NodeOutcome::Skipped, told(error))), Stage::Off),
         };
         self.template = stage;
         if let Some(seen) = seen {
@@ -111,12 +112,10 @@ impl Run<'_> {
         };
         self.listener.part("template");
         if !whole {
-            let mut kept = self.block(keep(&url, &key, &schema))?;
-            let busy = |kept: &Result<Template, TemplateError>| {
-                matches!(kept, Err(TemplateError { kind: TemplateErrorKind::Busy(_), .. }))
-            };
-            if busy(&kept) && self.services.stop_programs() {
-                kept = self.block(keep(&url, &key, &schema))?;
+            // The services' own connections stand in the way of a copy, and go with them for a moment.
+            let stopped = self.block(is_used(&url))? && self.services.stop_programs();
+            let kept = self.block(keep(&url, &key, &schema))?;
+            if stopped {
                 self.start_programs()?;
             }
             match kept {
@@ -174,7 +173,8 @@ impl Run<'_> {
         let web = self.web_of_services()?;
         let mut services = std::mem::take(&mut self.services);
         let (masker, values) = (self.masker.clone(), self.values.clone());
-        let started = self.block(services.start_programs(&self.ground(&graph, &web, &masker), &values));
+        let started =
+            self.block(services.start_programs(&self.service_ground(&graph, &web, &masker), &values));
         self.services = services;
         if let Err(error) = started? {
             let seen = Seen::new(NodeOutcome::Failed, error.message);
@@ -218,7 +218,10 @@ async fn begin(url: &str, key: &str, own: bool, alone: bool) -> Result<Begun, Te
     };
     match found {
         Some(found) if other_schema => Ok(Begun::AsItWas(Some(found))),
-        Some(found) => server.replace(Some(&found), own).await.map(|()| Begun::Cloned(found)),
+        Some(found) => match server.replace(Some(&found), own).await {
+            Ok(()) => Ok(Begun::Cloned(found)),
+            Err(error) => Ok(Begun::Refused(found, error)),
+        },
         None if alone => Ok(Begun::AsItWas(None)),
         None => server.replace(None, own).await.map(|()| Begun::Empty),
     }
@@ -226,6 +229,12 @@ async fn begin(url: &str, key: &str, own: bool, alone: bool) -> Result<Begun, Te
 
 async fn keep(url: &str, key: &str, schema: &str) -> Result<Template, TemplateError> {
     Server::of(url).await?.keep(key, schema).await
+}
+
+/// Whether anybody but the runner is connected.
+async fn is_used(url: &str) -> bool {
+    let asked = async { Server::of(url).await?.sessions().await };
+    asked.await.is_ok_and(|sessions| sessions.iter().any(|session| session.program != database::PROGRAM))
 }
 
 async fn schema(url: &str) -> Result<String, String> {

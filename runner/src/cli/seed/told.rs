@@ -6,7 +6,7 @@ use crate::evidence::NodeOutcome;
 use crate::guards;
 use crate::plan::Loaded;
 use crate::report::terminal::grouped;
-use planc::graph::{ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict};
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, SqlFixture};
 
 /// One line a fixture: its name, what it makes, where it is written, what it is about.
 pub(super) fn list<'a>(parts: impl Iterator<Item = &'a Loaded>) -> String {
@@ -76,7 +76,14 @@ fn made(fixture: &Fixture) -> String {
     match &fixture.kind {
         FixtureKind::Table(table) => format!("{} rows of `{}`", grouped(fixture.rows), table.table),
         FixtureKind::Http(_) => format!("{} accounts", grouped(fixture.rows)),
+        FixtureKind::Sql(sql) if fixture.rows == 0 => scripts(sql),
+        FixtureKind::Sql(sql) => format!("{} rows by {}", grouped(fixture.rows), scripts(sql)),
     }
+}
+
+fn scripts(sql: &SqlFixture) -> String {
+    let files: Vec<&str> = sql.scripts.iter().map(|script| script.file.as_str()).collect();
+    files.join(", ")
 }
 
 fn deed(fixture: &Fixture, args: &Seed) -> String {
@@ -87,6 +94,7 @@ fn deed(fixture: &Fixture, args: &Seed) -> String {
             let url = http.create.url.as_literal().unwrap_or("the service");
             format!("{} {url}, each account once", http.create.method)
         }
+        (FixtureKind::Sql(_), ..) => "run unless it is as it was run".into(),
         (FixtureKind::Table(table), ..) => {
             let known = table.identity.join("`, `");
             match table.on_conflict {
@@ -101,14 +109,13 @@ fn deed(fixture: &Fixture, args: &Seed) -> String {
 
 /// Fixtures whose rows this one's refer to.
 fn parents(graph: &ExecutionGraph, fixture: &Fixture) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
+    let mut out: Vec<String> = fixture.children.iter().map(|children| children.of.clone()).collect();
     for column in fixture.columns().values() {
         match &column.generator {
             Generator::Fixture { fixture, .. } => out.push(fixture.clone()),
             Generator::References { table, .. } => {
                 let makes = |other: &&Fixture| {
-                    other.name != fixture.name
-                        && matches!(&other.kind, FixtureKind::Table(made) if made.table == *table)
+                    other.name != fixture.name && other.rows_in().is_some_and(|(made, _)| made == table)
                 };
                 out.extend(graph.fixtures.iter().filter(makes).map(|other| other.name.clone()));
             }

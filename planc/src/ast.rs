@@ -167,6 +167,8 @@ pub(crate) struct Plan {
     pub(crate) target: Option<Target>,
     pub(crate) database: Option<Text>,
     pub(crate) pool: Option<Pool>,
+    /// `template` of `database:`.
+    pub(crate) template: Option<Typed<bool>>,
     pub(crate) guards: Vec<Check>,
     pub(crate) services: Vec<Service>,
     pub(crate) fixtures: Vec<FixtureUse>,

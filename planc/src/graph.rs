@@ -68,6 +68,9 @@ pub struct ExecutionGraph {
     /// Connections that the service opens to that database, when the plan says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// The database is replaced by a clone of a kept, seeded one before the services use it (`template: true`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub template: bool,
     /// Conditions that must hold before anything is written.
     pub guards: Vec<Check>,
     /// Processes that the run starts, in starting order.

@@ -19,6 +19,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
             InputValue::Broken => {}
         }
     }
+    let template = plan.database.as_ref().is_some_and(|database| database.template);
     let pool = plan.database.as_ref().and_then(|database| database.pool).map(|(pool, _)| pool);
     ExecutionGraph {
         schema: SCHEMA,
@@ -31,6 +32,7 @@ pub(crate) fn lower(plan: ResolvedPlan) -> ExecutionGraph {
         target: plan.target.map(|target| target.target),
         database: plan.database.map(|database| database.url),
         pool,
+        template,
         guards: plan.guards.into_iter().map(|guard| guard.check).collect(),
         services: plan.services,
         fixtures: plan.fixtures.into_iter().map(|fixture| fixture.fixture).collect(),

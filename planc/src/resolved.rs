@@ -106,6 +106,8 @@ pub(crate) struct Database {
     pub(crate) url: Template,
     /// What the service opens to it, and where that is said.
     pub(crate) pool: Option<(graph::Pool, Span)>,
+    /// It is replaced by a clone of a kept one.
+    pub(crate) template: bool,
     /// The plan's own service behind it.
     pub(crate) service: Option<String>,
 }

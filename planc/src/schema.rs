@@ -214,6 +214,13 @@ fn database() -> Json {
             ("url", text("Connection string of the database to seed and to check.")),
             ("pool", whole("Connections that each worker process of the service may open to it.")),
             ("workers", whole("Worker processes of the service; 1 unless given.")),
+            (
+                "template",
+                described(
+                    "Keep the seeded database as a template, and begin each run with a clone of it.",
+                    local("flag"),
+                ),
+            ),
         ],
     )
 }

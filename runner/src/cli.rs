@@ -111,7 +111,11 @@ fn load(path: &str, inputs: &Inputs, world: &World) -> Result<Loaded, Stop> {
         require_inputs: false,
         today: today(world),
     };
-    plan::load(&Disk, path, &options).map_err(|error| match error {
+    loaded(plan::load(&Disk, path, &options))
+}
+
+fn loaded(result: Result<Loaded, LoadError>) -> Result<Loaded, Stop> {
+    result.map_err(|error| match error {
         LoadError::Usage(why) => Stop(Exit::Usage, format!("error: {why}\n")),
         LoadError::Rejected(rendered) => Stop(Exit::PlanRejected, rendered),
     })

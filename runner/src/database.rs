@@ -12,6 +12,8 @@ use tokio_postgres::config::Host;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
+/// What the runner's connections say that they are (`application_name`), unless the URL says it.
+pub const PROGRAM: &str = "planc runner";
 /// Time that a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Time by which an answer may be later than the limit that the server was told.
@@ -55,7 +57,7 @@ impl ToSql for AsText {
 pub async fn connect(url: &str) -> Result<Client, String> {
     let mut config: Config = url.parse().map_err(|e| format!("the database URL cannot be read: {e}"))?;
     if config.get_application_name().is_none() {
-        config.application_name("planc runner");
+        config.application_name(PROGRAM);
     }
     let place = place(&config);
     let connecting = tokio::time::timeout(CONNECT_LIMIT, config.connect(NoTls));
@@ -71,6 +73,20 @@ pub async fn connect(url: &str) -> Result<Client, String> {
         let _ = connection.await;
     });
     Ok(client)
+}
+
+/// What to do about a database that could not be reached, by what was said of it.
+pub fn help(url: &str, said: &str) -> String {
+    let name = name_in_url(url).unwrap_or_default();
+    if said.contains("does not exist") && said.contains(&format!("database \"{name}\"")) {
+        return format!("make it and its tables (`createdb {name}`), or give the URL of one that is there");
+    }
+    if said.contains("authentication") || said.contains("password") {
+        return "check the user and the password in the URL".into();
+    }
+    let host =
+        hosts_in_url(url).first().map_or(String::new(), |(host, port)| format!(" -h {host} -p {port}"));
+    format!("is the server running, and is the URL right? `pg_isready{host}` asks it")
 }
 
 /// Name of the database in a URL.
@@ -324,6 +340,15 @@ mod tests {
         ] {
             assert_eq!(like(pattern, text), holds, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn what_to_do_about_a_database_that_is_away() {
+        let url = "postgres://u:pw@h:5433/shop_test";
+        let missing = help(url, "cannot be reached: database \"shop_test\" does not exist");
+        assert!(missing.contains("`createdb shop_test`"), "{missing}");
+        assert!(help(url, "password authentication failed for user \"u\"").contains("user and the password"));
+        assert!(help(url, "Connection refused").contains("`pg_isready -h h -p 5433`"));
     }
 
     #[test]

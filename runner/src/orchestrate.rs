@@ -31,6 +31,8 @@ pub struct Options {
     pub keep_stale: bool,
     /// What to do with fixtures.
     pub mode: seeders::Mode,
+    /// Templates of the database that are not of these fixtures are dropped.
+    pub prune_templates: bool,
     /// Remote writes go here, in place of the plan's `report.prometheus`.
     pub prometheus_rw: Option<String>,
     /// Folder of logs and exports.
@@ -123,9 +125,11 @@ fn until_load(run: &mut Run<'_>) -> Result<(), Halt> {
 }
 
 fn until_seeded(run: &mut Run<'_>) -> Result<(), Halt> {
+    run.use_template();
     run.static_guards()?;
     run.services()?;
     run.live_guards()?;
     run.inspect()?;
-    run.fixtures()
+    run.fixtures()?;
+    run.keep_template()
 }

@@ -6,6 +6,7 @@ mod guards;
 mod load;
 mod push;
 mod sql_gates;
+mod template;
 mod triage;
 
 use crate::body::Files;
@@ -62,6 +63,7 @@ pub struct Run<'a> {
     sql_gates: Vec<SqlGateRecord>,
     triage: Vec<TriageRecord>,
     began: bool,
+    template: template::Stage,
 }
 
 type Part = Result<(), Halt>;
@@ -108,6 +110,7 @@ impl<'a> Run<'a> {
             sql_gates: Vec::new(),
             triage: Vec::new(),
             began: false,
+            template: template::Stage::Off,
         })
     }
 
@@ -115,34 +118,18 @@ impl<'a> Run<'a> {
     pub fn services(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
         if graph.services.is_empty() {
-            return Ok(());
+            return self.begin_with_clone();
         }
-        self.listener.part("services");
-        let plain = planc::graph::Tls {
-            verify: true,
-            ca: None,
-            client_cert: None,
-            client_key: None,
-            server_name: None,
-        };
-        let web = match self.web.clone() {
-            Some(web) => web,
-            None => Web::new(&plain, &[], Duration::from_secs(10)).map_err(|_| Halt(End::ServiceNotReady))?,
-        };
+        let web = self.web_of_services()?;
         for service in &graph.services {
+            self.begin_with_clone()?;
+            self.listener.part("services");
             let start = Instant::now();
             let mut values = self.values.clone();
             let mut services = std::mem::take(&mut self.services);
             let masker = self.masker.clone();
-            let ground = Ground {
-                graph: &graph,
-                web: &web,
-                env: &self.world.env,
-                folder: &self.world.folder,
-                logs: self.options.out.join("logs"),
-                masker: &masker,
-            };
-            let outcome = self.block(services.start(service, &ground, &mut values));
+            let outcome =
+                self.block(services.start(service, &self.service_ground(&graph, &web, &masker), &mut values));
             self.services = services;
             self.values = values;
             let url = self.values.map().get(&format!("services.{}.url", service.name));
@@ -156,7 +143,39 @@ impl<'a> Run<'a> {
             self.note(record("service", &service.name, seen, fix, start));
             self.halt_if_failed("service", End::ServiceNotReady)?;
         }
-        Ok(())
+        self.begin_with_clone()
+    }
+
+    /// The client that asks services whether they are ready.
+    fn web_of_services(&self) -> Result<Web, Halt> {
+        let plain = planc::graph::Tls {
+            verify: true,
+            ca: None,
+            client_cert: None,
+            client_key: None,
+            server_name: None,
+        };
+        match self.web.clone() {
+            Some(web) => Ok(web),
+            None => Web::new(&plain, &[], Duration::from_secs(10)).map_err(|_| Halt(End::ServiceNotReady)),
+        }
+    }
+
+    /// What starting a service needs to know.
+    fn service_ground<'g>(
+        &'g self,
+        graph: &'g ExecutionGraph,
+        web: &'g Web,
+        masker: &'g Masker,
+    ) -> Ground<'g> {
+        Ground {
+            graph,
+            web,
+            env: &self.world.env,
+            folder: &self.world.folder,
+            logs: self.options.out.join("logs"),
+            masker,
+        }
     }
 
     /// Issues and verifies tokens; all are tried, so that all failures are told at once.

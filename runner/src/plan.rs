@@ -5,8 +5,9 @@ use planc::graph::ExecutionGraph;
 use planc::render::{self, Findings, View};
 use planc::source::{SourceMap, Span};
 use planc::{Allows, Compilation, Files, Options};
+pub use seeders::fixtures::Disk;
 use seeders::{Misfit, Place};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A graph and where its parts were written.
 pub struct Loaded {
@@ -44,17 +45,6 @@ pub enum Kind {
     Graph,
 }
 
-/// Files as the operating system has them.
-pub struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &str) -> Result<String, String> {
-        let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-        String::from_utf8(bytes)
-            .map_err(|e| format!("not UTF-8 text at byte {}", e.utf8_error().valid_up_to()))
-    }
-}
-
 /// Reads a plan or graph. `options` other than the environment are for plans and fixtures only.
 pub fn load(files: &dyn Files, path: &str, options: &Options) -> Result<Loaded, LoadError> {
     let text = files.read(path).map_err(|e| LoadError::Usage(format!("cannot read `{path}`: {e}")))?;
@@ -74,6 +64,17 @@ pub fn load(files: &dyn Files, path: &str, options: &Options) -> Result<Loaded, 
         Kind::Fixture => finish(path, planc::compile_fixture(files, path, options)),
         Kind::Plan => finish(path, planc::compile(files, path, options)),
     }
+}
+
+/// Reads fixture files as one graph. `secrets` are the names in `options.set` whose values stay out of it.
+pub fn load_fixtures(
+    files: &dyn Files,
+    paths: &[String],
+    secrets: &BTreeSet<String>,
+    options: &Options,
+) -> Result<Loaded, LoadError> {
+    let path = paths.first().map_or("", String::as_str);
+    finish(path, planc::compile_fixtures(files, paths, secrets, options))
 }
 
 /// Whether a file can be read; the error says why not.
@@ -96,6 +97,15 @@ pub fn kind_of(path: &str, text: &str) -> Kind {
     match first.into_iter().find(|key| ["plan", "fixture"].contains(key)) {
         Some("fixture") => Kind::Fixture,
         _ => Kind::Plan,
+    }
+}
+
+impl Loaded {
+    /// The file that a fixture is written in; none of a graph.
+    pub fn file_of(&self, fixture: &str) -> Option<&str> {
+        let written = self.written.as_ref()?;
+        let span = written.origins.get(&format!("fixtures.{fixture}"))?;
+        Some(&written.sources.file(span.file).name)
     }
 }
 

@@ -52,7 +52,7 @@ pub struct ServiceError {
 
 enum Running {
     Postgres(postgres::Server),
-    Command(Child),
+    Command { child: Child, name: String, order: command::Order },
 }
 
 impl Services {
@@ -94,22 +94,53 @@ impl Services {
                     Some(spawner) => spawner,
                     None => self.spawner.insert(Spawner::start()?),
                 };
-                let child = spawner.spawn(
-                    command::Order { argv, env: full, folder: ground.folder.into(), log },
-                    ground.masker,
-                )?;
+                let order =
+                    command::Order { argv, env: full, folder: ground.folder.into(), log, append: false };
+                let child = spawner.spawn(order.clone(), ground.masker)?;
                 // In the list before it is ready, so that it is stopped whatever happens while waiting.
-                self.running.push(Running::Command(child));
+                self.running.push(Running::Command { child, name: service.name.clone(), order });
                 let (host, _) = host_of(&url).unwrap_or_default();
                 set(values, "url", url.as_str().into());
                 set(values, "host", host.into());
                 set(values, "port", port.into());
                 if let Some(ready) = ready {
-                    self.wait_ready(ready, &url, ground, values).await?;
+                    self.wait_ready(self.running.len() - 1, ready, &url, ground, values).await?;
                 }
                 Ok(url)
             }
         }
+    }
+
+    /// Stops the programs, the last started first, and leaves Postgres as it is. False when there are none.
+    pub fn stop_programs(&mut self) -> bool {
+        let mut any = false;
+        for running in self.running.iter_mut().rev() {
+            if let Running::Command { child, .. } = running {
+                child.stop();
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Starts the programs again that were stopped, as they were started, and waits until each is ready.
+    pub async fn start_programs(&mut self, ground: &Ground<'_>, values: &Values) -> Result<(), ServiceError> {
+        for at in 0..self.running.len() {
+            let (Running::Command { child, name, order }, Some(spawner)) =
+                (&mut self.running[at], &self.spawner)
+            else {
+                continue;
+            };
+            *child = spawner.spawn(command::Order { append: true, ..order.clone() }, ground.masker)?;
+            let service = ground.graph.services.iter().find(|service| service.name == *name);
+            let url = values.map().get(&format!("services.{name}.url")).and_then(|url| url.as_str());
+            if let (Some(Service { kind: ServiceKind::Command { ready: Some(ready), .. }, .. }), Some(url)) =
+                (service, url)
+            {
+                self.wait_ready(at, ready, url, ground, values).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stops all, the last started first.
@@ -117,19 +148,20 @@ impl Services {
         while let Some(running) = self.running.pop() {
             match running {
                 Running::Postgres(server) => server.stop(),
-                Running::Command(mut child) => child.stop(),
+                Running::Command { mut child, .. } => child.stop(),
             }
         }
     }
 
     async fn wait_ready(
         &mut self,
+        at: usize,
         ready: &Check,
         url: &str,
         ground: &Ground<'_>,
         values: &Values,
     ) -> Result<(), ServiceError> {
-        let Some(Running::Command(child)) = self.running.last_mut() else { return Ok(()) };
+        let Some(Running::Command { child, .. }) = self.running.get_mut(at) else { return Ok(()) };
         let web = match host_of(url) {
             Some((host, Some(port))) => ground.web.allowing(&format!("{host}:{port}")),
             _ => ground.web.clone(),

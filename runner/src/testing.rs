@@ -47,6 +47,7 @@ pub(crate) fn graph(gates: Vec<Gate>) -> ExecutionGraph {
         }),
         database: None,
         pool: None,
+        template: false,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures: Vec::new(),

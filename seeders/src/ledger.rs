@@ -211,6 +211,7 @@ fn small_graph(
         target: None,
         database: None,
         pool: None,
+        template: false,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures,

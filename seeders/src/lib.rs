@@ -14,6 +14,7 @@
 //! - `body` makes the bytes of a request, for whoever measures nothing.
 //! - [`http`] makes accounts that only the service can make.
 //! - [`fixtures`] reads fixture files for programs that are no runner, and [`apply`] seeds them in order.
+//! - [`template`] keeps a seeded database and clones it.
 //! - [`cluster`] starts private Postgres servers from the machine's own binaries (services and tests).
 //!
 //! Clock, seed, connection and secrets come in as arguments. Only [`cluster`] looks at the environment (where the
@@ -50,6 +51,7 @@ pub mod schema;
 mod script;
 mod sql;
 mod stage;
+pub mod template;
 mod unique;
 
 pub use apply::{apply, apply_with};

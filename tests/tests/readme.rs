@@ -25,6 +25,8 @@ fn every_command_of_the_readme_works() {
     let commands = commands();
     assert!(commands.len() >= 7, "{commands:?}");
     let folder = binary("runner").parent().expect("a folder").to_owned();
+    let shop = tests::Database::start("shop_test");
+    shop.execute(&std::fs::read_to_string(root().join("fixtures/shop/schema.sql")).expect("a schema"));
     for line in commands {
         // This very process is a part of `bin/test`; .ci/run calls it.
         if line == "bin/test" {
@@ -50,6 +52,9 @@ fn every_command_of_the_readme_works() {
             if let Some(value) = value {
                 command.env(key, value);
             }
+        }
+        if text.contains("$DATABASE_URL") {
+            command.env("DATABASE_URL", &shop.url);
         }
         for name in ["CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"] {
             if let Some(value) = std::env::var_os(name) {

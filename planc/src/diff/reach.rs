@@ -25,6 +25,13 @@ pub(super) fn compare(pairs: &Pairs<'_>, out: &mut Vec<Change>) {
         let message = format!("is {}, it was {}", said(&pairs.new.graph), said(&pairs.old.graph));
         out.push(Change::neutral("database", message).at(pairs.new.origin("database")));
     }
+    if pairs.old.graph.template != pairs.new.graph.template {
+        let message = match pairs.new.graph.template {
+            true => "is a clone of a kept, seeded one from now on",
+            false => "is no longer a clone of a kept one: what earlier runs left stays in it",
+        };
+        out.push(Change::neutral("database", message).at(pairs.new.origin("database.template")));
+    }
     tokens(pairs, out);
     endpoints(pairs, out);
 }

@@ -124,7 +124,11 @@ pub(crate) fn load_fixtures(files: &dyn Files, paths: &[String]) -> Loaded {
             Some(known) => {
                 let message = format!("two fixtures are named `{}`", name.value);
                 let diagnostic = Diagnostic::error(codes::DUPLICATE_NAME, name.span, message);
-                loader.diagnostics.push(diagnostic.also(known.name.span, "the other one"));
+                loader.diagnostics.push(
+                    diagnostic
+                        .also(known.name.span, "the other one")
+                        .help("give one of them another name under `fixture:`, or seed them one by one"),
+                );
             }
             None => fixtures.push(FixtureUse {
                 name,

@@ -51,9 +51,9 @@ impl Parser<'_> {
         plan.inputs = self.each(&mut map, "inputs", Self::input);
         plan.profiles = self.each(&mut map, "profiles", Self::profile);
         plan.target = map.entry("target").and_then(|entry| self.target(&entry.value, entry.key.span));
-        (plan.database, plan.pool) = match map.entry("database") {
+        (plan.database, plan.pool, plan.template) = match map.entry("database") {
             Some(entry) => self.database(&entry.value, entry.key.span),
-            None => (None, None),
+            None => (None, None, None),
         };
         plan.guards =
             map.take("guards").map_or(Vec::new(), |node| self.checks(node, "a guard", Purpose::Guard));
@@ -229,12 +229,12 @@ impl Parser<'_> {
         tls
     }
 
-    /// The database's URL and the pool that the service keeps to it.
-    fn database(&mut self, node: &Node, at: Span) -> (Option<Text>, Option<Pool>) {
+    /// The database's URL, the pool that the service keeps to it, and whether it is a clone.
+    fn database(&mut self, node: &Node, at: Span) -> (Option<Text>, Option<Pool>, Option<Typed<bool>>) {
         if !matches!(node.kind, NodeKind::Mapping(_)) {
-            return (self.text(node), None);
+            return (self.text(node), None, None);
         }
-        let Some(mut map) = self.map(node, "`database`", Some(at)) else { return (None, None) };
+        let Some(mut map) = self.map(node, "`database`", Some(at)) else { return (None, None, None) };
         let url = self.require(&mut map, "url").and_then(|node| self.text(node));
         let per_worker = self.typed_key(&mut map, "pool");
         let workers: Option<Typed<u32>> = self.typed_key(&mut map, "workers");
@@ -248,8 +248,9 @@ impl Parser<'_> {
                 .help("write `pool: 20`, the connections that each worker may open"),
             );
         }
+        let template = self.typed_key(&mut map, "template");
         self.finish(map);
-        (url, per_worker.map(|per_worker| Pool { per_worker, workers }))
+        (url, per_worker.map(|per_worker| Pool { per_worker, workers }), template)
     }
 
     fn service(&mut self, entry: &Entry) -> Option<Service> {
@@ -525,6 +526,7 @@ pub(crate) fn empty_plan(span: Span) -> Plan {
         target: None,
         database: None,
         pool: None,
+        template: None,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures: Vec::new(),

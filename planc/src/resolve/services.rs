@@ -161,7 +161,30 @@ impl Resolver<'_> {
         self.origins.insert("database".into(), text.span);
         let pool = self.pool();
         let service = service_in(&url);
-        Some(Database { url, pool, service })
+        let template = self.kept_database(service.as_deref());
+        Some(Database { url, pool, template, service })
+    }
+
+    /// Whether the database is a clone of a kept one. The Postgres of a service keeps none unless it is kept itself.
+    fn kept_database(&mut self, service: Option<&str>) -> bool {
+        let plan = self.plan;
+        let Some(typed) = &plan.template else { return false };
+        let template = self.typed(typed).unwrap_or(false);
+        self.origins.insert("database.template".into(), typed.span());
+        let own = plan.services.iter().find(|own| Some(own.name.value.as_str()) == service);
+        if let Some(own) = own.filter(|_| template)
+            && matches!(own.kind, ast::ServiceKind::Postgres { keep: None, .. })
+        {
+            let name = &own.name.value;
+            let message =
+                format!("no template outlives the run: the Postgres of service `{name}` goes with it");
+            self.diagnostics.push(
+                Diagnostic::error(codes::CONFLICTING_KEYS, typed.span(), message)
+                    .also(own.name.span, "it is not kept")
+                    .help("write `keep: NAME` beside `ephemeral: postgres`, or leave `template` out"),
+            );
+        }
+        template
     }
 
     fn pool(&mut self) -> Option<(graph::Pool, Span)> {

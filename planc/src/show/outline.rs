@@ -146,6 +146,7 @@ fn phases(graph: &ExecutionGraph) -> Vec<Phase> {
     let setup = graph.setup.iter().map(|step| (step.name.clone(), String::new())).collect();
     let phases = [
         ("static guards", checks(&mut graph.guards.iter().filter(|g| g.static_guard))),
+        ("database", kept_database(graph)),
         ("services", graph.services.iter().map(service).collect()),
         ("live guards", checks(&mut graph.guards.iter().filter(|g| !g.static_guard))),
         ("fixtures", graph.fixtures.iter().map(fixture).collect()),
@@ -157,6 +158,14 @@ fn phases(graph: &ExecutionGraph) -> Vec<Phase> {
     ];
     let phases = phases.into_iter().filter(|(_, items)| !items.is_empty());
     phases.map(|(name, items)| Phase { name, items }).collect()
+}
+
+/// What becomes of the run's database before the services use it.
+fn kept_database(graph: &ExecutionGraph) -> Vec<(String, String)> {
+    let detail =
+        "a clone of the kept, seeded one where there is one for these fixtures; kept after seeding where not";
+    let item = ("template".to_string(), detail.to_string());
+    graph.template.then_some(item).into_iter().collect()
 }
 
 fn triage(entry: &Triage) -> (String, String) {

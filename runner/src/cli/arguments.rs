@@ -50,12 +50,23 @@ suite.json, suite.xml (JUnit) and suite.md stand beside them. --set is for those
 
 Every run adds a small file to the history, which `runner history` shows.")]
     Apply(Apply),
-    /// Seeds the fixtures of plans, or fixtures alone
+    /// Seeds a database: fixture files, folders of them, or the fixtures that plans use
     #[command(after_help = "\
 Examples:
-  runner seed plans/storm.yaml
-  runner seed fixtures/agents.yaml --database-url postgres://localhost/fleet_test
-  runner seed plans/storm.yaml --verify")]
+  runner seed fixtures --list                                                 what there is
+  runner seed fixtures --database-url postgresql://localhost/fleet_test       all of it, parents first
+  runner seed fixtures/teams.yaml fixtures/agents.yaml --dry-run              what would be done
+  runner seed fixtures --database-url … --verify                              does it hold what the fixtures say?
+  runner seed fixtures --database-url … --reset                               deletes these rows and no others
+  runner seed fixtures --database-url … --template                            as seeded, from a kept copy, in no time
+  runner seed plans/storm.yaml                                                as the plan does before its load
+
+Fixture files are seeded together, whichever file or folder they come from, and may refer to each other; plans are
+seeded one after the other, each in its own database. A database that no plan starts must be local and be named
+`*_test` (--database-guard states another name). Run it again: what is there is compared, and nothing is written twice.
+
+Exit codes: 0 done, 2 nothing to seed or no database, 104 a fixture has errors, 113 a guard refused, 114 seeding failed
+or --verify found a difference.")]
     Seed(Seed),
     /// Guards, tokens and preflight checks alone: is everything ready for a run?
     #[command(after_help = "Examples:\n  runner preflight plans/storm.yaml --profile stress")]
@@ -248,8 +259,8 @@ pub(super) struct Apply {
 
 #[derive(Args)]
 pub(super) struct Seed {
-    /// Plans or fixtures (YAML), or graphs (JSON)
-    #[arg(required = true, value_name = "PLAN|FIXTURE")]
+    /// Fixtures (YAML), folders of them, plans (YAML), or graphs (JSON)
+    #[arg(required = true, value_name = "FIXTURE|DIR|PLAN")]
     pub(super) plans: Vec<String>,
     #[command(flatten)]
     pub(super) inputs: Inputs,
@@ -263,6 +274,21 @@ pub(super) struct Seed {
     /// Refuse when a table holds more rows than these that no fixture given here makes
     #[arg(long, value_name = "N")]
     pub(super) max_foreign_rows: Option<u64>,
+    /// Secret input of fixture files, its value in an environment variable; may be given several times
+    #[arg(long, value_name = "NAME=VARIABLE", value_parser = pair)]
+    pub(super) secret: Vec<(String, String)>,
+    /// Print what would be done, touch nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Print which fixtures there are, and where
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Keep the seeded database as a template; when one of these fixtures is kept, begin with a clone of it
+    #[arg(long, conflicts_with_all = ["reset", "verify"])]
+    pub(super) template: bool,
+    /// Drop templates of the database that are not of these fixtures
+    #[arg(long, requires = "template")]
+    pub(super) prune: bool,
     /// Delete the fixtures' rows, and no others
     #[arg(long, conflicts_with = "verify")]
     pub(super) reset: bool,

@@ -18,6 +18,7 @@ const TAIL: usize = 20;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What to start.
+#[derive(Clone)]
 pub struct Order {
     /// Program and arguments.
     pub argv: Vec<String>,
@@ -27,6 +28,8 @@ pub struct Order {
     pub folder: PathBuf,
     /// Where its output goes.
     pub log: PathBuf,
+    /// The log has what an earlier start of it wrote.
+    pub append: bool,
 }
 
 /// The one thread that starts programs. The death signal of a child belongs to the thread that spawned
@@ -81,7 +84,7 @@ impl Spawner {
                 format!("build or install `{name}`; the path is relative to {}", order.folder.display())
             }),
         };
-        let file = log_file(&order.log).map_err(failed)?;
+        let file = log_file(&order.log, order.append).map_err(failed)?;
         let (output, input) = std::io::pipe().map_err(failed)?;
         let mut command = Command::new(&name);
         command.args(&order.argv[1..]).env_clear().envs(&order.env).current_dir(&order.folder);
@@ -162,10 +165,12 @@ impl Drop for Child {
 }
 
 /// The log, or nowhere: that outputs cannot be written is told at the end, beside the verdict.
-fn log_file(path: &Path) -> std::io::Result<File> {
+fn log_file(path: &Path, append: bool) -> std::io::Result<File> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    let mut options = File::options();
+    options.write(true).create(true).append(append).truncate(!append);
     std::fs::create_dir_all(folder)
-        .and_then(|()| File::create(path))
+        .and_then(|()| options.open(path))
         .or_else(|_| File::options().write(true).open("/dev/null"))
 }
 
@@ -196,6 +201,7 @@ mod tests {
             env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
             folder: folder.into(),
             log: folder.join("logs/it.log"),
+            append: false,
         };
         let spawner = Spawner::start().map_err(|e| e.message).expect("a thread");
         spawner.spawn(order, masker).map_err(|e| e.message).expect("a shell")

@@ -149,6 +149,7 @@ pub(crate) fn graph(fixtures: Vec<Fixture>) -> ExecutionGraph {
         target: None,
         database: None,
         pool: None,
+        template: false,
         guards: Vec::new(),
         services: Vec::new(),
         fixtures,

@@ -22,4 +22,5 @@ mod review;
 mod rows;
 mod scripts;
 mod shortcuts;
+mod templates;
 mod types;

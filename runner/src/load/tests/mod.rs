@@ -128,6 +128,7 @@ fn graph(scenarios: Vec<Scenario>) -> ExecutionGraph {
         }),
         database: None,
         pool: None,
+        template: false,
         guards: vec![],
         services: vec![],
         fixtures: vec![],

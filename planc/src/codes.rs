@@ -30,6 +30,7 @@ codes! {
     BAD_WEIGHTS = "P0112" "bad-weights",
     BAD_JSON = "P0113" "bad-json",
     SCRIPT_STATEMENT = "P0117" "script-statement",
+    NOT_IMPORTED = "P0118" "not-imported",
     UNDEFINED_NAME = "P0210" "undefined-name",
     UNKNOWN_REFERENCE = "P0211" "unknown-reference",
     UNSET_CAPTURE = "P0212" "unset-capture",

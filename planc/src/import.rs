@@ -1,4 +1,9 @@
-//! A plan to start from, written from what a service says of itself.
+//! A plan to start from, written from what a service says of itself; fixtures to start from, read out of SQL.
+
+mod sql;
+mod values;
+
+pub use sql::{ImportedFixture, ImportedSql, sql};
 
 use crate::Files;
 use crate::ast::Quantity;

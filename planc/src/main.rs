@@ -93,14 +93,18 @@ Examples:
 The order of keys, quotes, comments and single empty lines stay as they are, and so does the meaning:
 the graph's id is the same before and after. A file with mistakes in its YAML is left alone.")]
     Fmt(Fmt),
-    /// Writes a plan to start from, from what a service says of itself
+    /// Writes a plan to start from an OpenAPI file, or fixtures to start from hand-written SQL
     #[command(after_help = "\
 Examples:
   planc import openapi openapi.yaml > plans/shop.yaml
   planc import openapi api/openapi.json -o plans/shop.yaml
+  planc import sql seed/*.sql -o fixtures
 
 Every operation that reads becomes a step, with an example for what it cannot do without; those that write stand beside
 them as comments. The plan names the file (`endpoints: { from: … }`), so that paths, scopes and limits stay its own.
+
+Every INSERT of rows from generate_series or VALUES becomes a fixture. What it cannot say is told with its line and
+stands in the file as a comment; files that are there are never written over.
 
 Exit codes: 0 written, 1 the file has errors, 2 usage or unreadable file.")]
     Import(Import),
@@ -252,16 +256,20 @@ struct Import {
     /// What the file is
     #[arg(value_enum)]
     kind: ImportOf,
-    /// OpenAPI 3.0 or 3.1, YAML or JSON
-    file: String,
-    /// File to write; standard output without it
-    #[arg(short, long, value_name = "PLAN")]
+    /// OpenAPI 3.0 or 3.1, YAML or JSON; or SQL scripts with `INSERT`s
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// Plan to write, or folder for the fixtures of SQL; standard output without it
+    #[arg(short, long, value_name = "PLAN|DIR")]
     output: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ImportOf {
+    /// A plan from an OpenAPI file
     Openapi,
+    /// Fixtures from hand-written SQL seeds
+    Sql,
 }
 
 #[derive(clap::Args)]
@@ -522,19 +530,57 @@ fn difference(plan: &str, old: &str, new: &str, all: bool) -> String {
 }
 
 fn import(args: &Import) -> Result<bool, Unusable> {
-    let ImportOf::Openapi = args.kind;
-    readable(&args.file)?;
-    let from = match &args.output {
-        Some(plan) => relative(plan, &args.file),
-        None => args.file.clone(),
+    args.files.iter().try_for_each(|file| readable(file))?;
+    let file = match (args.kind, args.files.as_slice()) {
+        (ImportOf::Sql, files) => return import_sql(files, args.output.as_deref()),
+        (ImportOf::Openapi, [file]) => file,
+        (ImportOf::Openapi, _) => return Err(Unusable("one OpenAPI file makes one plan: name one".into())),
     };
-    let done = planc::import::openapi(&Disk, &args.file, &from);
+    let from = match &args.output {
+        Some(plan) => relative(plan, file),
+        None => file.clone(),
+    };
+    let done = planc::import::openapi(&Disk, file, &from);
     if done.diagnostics.iter().next().is_some() {
         let findings = Findings::from_diagnostics(done.sources, done.diagnostics);
         tell(&render::terminal(&findings, View { color: true, coverage: false }));
     }
     let Some(text) = done.plan else { return Ok(false) };
     deliver(args.output.as_deref(), &text)?;
+    Ok(true)
+}
+
+/// Fixtures into a folder, one file each, or one below the other on standard output.
+fn import_sql(files: &[String], folder: Option<&str>) -> Result<bool, Unusable> {
+    let done = planc::import::sql(&Disk, files);
+    if done.diagnostics.iter().next().is_some() {
+        let findings = Findings::from_diagnostics(done.sources, done.diagnostics);
+        tell(&render::terminal(&findings, View { color: true, coverage: false }));
+    }
+    if done.fixtures.is_empty() {
+        tell(
+            "error: no statement of it could become a fixture; `sql: FILE` in a fixture runs the script as it is\n",
+        );
+        return Ok(false);
+    }
+    let Some(folder) = folder else {
+        let texts = done.fixtures.iter().map(|one| format!("# ---- {}.yaml\n{}", one.name, one.text));
+        deliver(None, &texts.collect::<Vec<_>>().join("\n"))?;
+        return Ok(true);
+    };
+    let cannot = |error: std::io::Error| Unusable(format!("cannot write to `{folder}`: {error}"));
+    std::fs::create_dir_all(folder).map_err(cannot)?;
+    let paths: Vec<String> = done
+        .fixtures
+        .iter()
+        .map(|one| format!("{}/{}.yaml", folder.trim_end_matches('/'), one.name))
+        .collect();
+    if let Some(there) = paths.iter().find(|path| std::path::Path::new(path).exists()) {
+        return Err(Unusable(format!("`{there}` is there already: name another folder")));
+    }
+    for (path, one) in paths.iter().zip(&done.fixtures) {
+        deliver(Some(path), &one.text)?;
+    }
     Ok(true)
 }
 

@@ -5,7 +5,7 @@ mod support;
 use support::check_with;
 
 /// Pages that no plan alone can show.
-const WITHOUT_EXAMPLES: [&str; 3] = ["bad-json", "unknown-profile", "too-large"];
+const WITHOUT_EXAMPLES: [&str; 4] = ["bad-json", "unknown-profile", "too-large", "not-imported"];
 
 #[test]
 fn wrong_examples_give_their_code_and_right_ones_nothing() {

@@ -4,6 +4,7 @@ use crate::build::*;
 use crate::harness::*;
 use seeders::cluster::{Cluster, ClusterOptions, DataDir};
 use seeders::{ErrorKind, SeedError};
+use std::os::unix::fs::MetadataExt;
 
 fn says(error: &SeedError, kind: ErrorKind, words: &[&str]) {
     assert_eq!(error.kind, kind, "{error}");
@@ -79,6 +80,46 @@ async fn a_standby_is_told_before_anything_is_tried() {
     for words in ["the database is a standby: it takes no writes", "give the URL of the primary"] {
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+/// A file system of a few megabytes, gone with the value. Only root may mount one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Option<Small> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=3m,mode=0777", "planc-test"]).arg(folder.path());
+        let done = mount.stderr(std::process::Stdio::null()).status();
+        done.is_ok_and(|status| status.success()).then_some(Small(folder))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_really_is_full() {
+    let Some(small) = Small::mount() else {
+        println!("not root: the state that a full disk has is tried by `a_full_disk` alone");
+        return;
+    };
+    let start = || Cluster::start(ClusterOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let cluster = tokio::task::spawn_blocking(start).await.unwrap();
+    let owner = std::fs::metadata(cluster.socket_dir()).unwrap();
+    let space = small.0.path().join("space");
+    std::fs::create_dir(&space).unwrap();
+    std::os::unix::fs::chown(&space, Some(owner.uid()), Some(owner.gid())).unwrap();
+    let mut client = connect(&cluster.url("postgres")).await;
+    client.batch_execute(&format!("CREATE TABLESPACE small LOCATION '{}'", space.display())).await.unwrap();
+    client.batch_execute(&format!("{AGENTS} TABLESPACE small")).await.unwrap();
+    let error = seed_with(&mut client, &agents(60_000).alone(), &options()).await.unwrap_err();
+    says(&error, ErrorKind::DiskFull, &["the database server's disk is full", "No space left on device"]);
+    assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 0);
+    assert_eq!(seed(&mut client, &agents(500).alone()).await.inserted, 500);
 }
 
 #[tokio::test]

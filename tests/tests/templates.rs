@@ -34,14 +34,16 @@ fn a_developers_database_is_kept_and_comes_back_as_it_was_seeded() {
 
     // A migration since then: the older clone would be a step back, so a new template is made.
     database.execute("alter table orders add note text");
-    seed(&database, &["fixtures/shop"]).expect_without("a clone of").expect("kept as `shop_test_planc_");
+    seed(&database, &["fixtures/shop"])
+        .expect_without("the database is a clone")
+        .expect("kept as `shop_test_planc_");
     seed(&database, &["fixtures/shop"]).expect("a clone of `shop_test_planc_");
     database.execute("select note from orders limit 1");
 
     // Somebody is connected: named, and seeded in place.
     let console = database.hold(&database.url);
     let said = seed(&database, &["fixtures/shop"]).expect("is in use by").expect("as postgres (process ");
-    said.expect("nothing to do").expect_without("a clone of");
+    said.expect("nothing to do").expect_without("the database is a clone");
     drop(console);
 
     let swept = seed(&database, &["fixtures/shop/customers.yaml", "--prune"]);

@@ -332,7 +332,7 @@ impl Names {
         let (Made::Const(width), Made::Const(fill)) = (width, fill) else {
             return Err("`lpad` by this".into());
         };
-        if fill != Json::from("0") {
+        if fill != "0" {
             return Err("`lpad` with something else than zeros".into());
         }
         let width = width.as_i64().ok_or("`lpad` by this")?;

@@ -29,7 +29,7 @@ async fn a_template_is_made_once_and_clones_are_apart() {
     let (first, second) = tokio::join!(ensure(&wanted, SCHEMA, &FIFTY), ensure(&wanted, SCHEMA, &FIFTY));
     let (template, same) = (first.unwrap(), second.unwrap());
     assert_eq!(template, same);
-    assert_eq!(databases("clones_test").await, [template.name.clone()]);
+    assert_eq!(databases("clones_test").await, std::slice::from_ref(&template.name));
 
     let (one, two) = (url("clones_test_1").await, url("clones_test_2").await);
     clone_to(&one, &template).await.unwrap();

@@ -544,10 +544,15 @@ pub(crate) struct HttpFixture {
     pub(crate) created: Option<Vec<graph::StatusPattern>>,
     pub(crate) exists: Option<graph::Exists>,
     pub(crate) pace: Option<Typed<Rate>>,
+    pub(crate) limit: Option<Typed<Rate>>,
     pub(crate) concurrency: Option<Typed<u32>>,
     pub(crate) retry_statuses: Option<Vec<u16>>,
     pub(crate) retry_attempts: Option<Typed<u32>>,
     pub(crate) export: Option<Typed<String>>,
+    pub(crate) capture: Vec<(Word, graph::CaptureFrom)>,
+    /// The request and the statuses of an account that is alive.
+    pub(crate) probe: Option<(Request, Option<Vec<graph::StatusPattern>>)>,
+    pub(crate) reissue: Option<Request>,
 }
 
 /// `sql:` and what belongs to it.

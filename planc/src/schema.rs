@@ -469,10 +469,18 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
     create.extend([
         ("created", status()),
         ("exists", described("How an account that is there already answers.", exists)),
-        ("pace", local("rate")),
+        ("pace", described("Highest rate of requests.", local("rate"))),
+        (
+            "limit",
+            described("What the service declares to take: the requests are fitted to it.", local("rate")),
+        ),
         ("concurrency", whole("Requests in flight at once.")),
         ("retry", described("When to try again.", retry)),
+        ("capture", named("Values that the service tells once, kept in a store of your own.", capture())),
     ]);
+    let mut probe = request_keys();
+    probe.push(("expect", object(&["status"], &[("status", status())])));
+    let reissue = object(&[], &request_keys());
     vec![
         ("fixture", text("Name of the fixture: key of its ledger and its rows.")),
         ("about", text("What it is.")),
@@ -515,6 +523,8 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
             ),
         ),
         ("reset", text("SQL script that takes away what `sql` made, for `--reset`.")),
+        ("probe", described("Asks whether an account of an earlier run is alive.", object(&[], &probe))),
+        ("reissue", described("Has captured values made anew for an account that is there.", reissue)),
     ]
 }
 
@@ -708,10 +718,8 @@ fn pause() -> Json {
     json!({ "description": "Think time.", "anyOf": [{ "type": ["string", "number"] }, drawn] })
 }
 
-fn step() -> Json {
-    let expression =
-        |what: &str| json!({ "type": ["string", "integer", "boolean", "array"], "description": what });
-    let capture = object(
+fn capture() -> Json {
+    let place = object(
         &[],
         &[
             ("json", text("JSONPath; the first hit.")),
@@ -721,6 +729,12 @@ fn step() -> Json {
             ("body", any("The whole body.")),
         ],
     );
+    json!({ "anyOf": [{ "const": "body" }, place] })
+}
+
+fn step() -> Json {
+    let expression =
+        |what: &str| json!({ "type": ["string", "integer", "boolean", "array"], "description": what });
     let record = object(&[], &[("when", expression("Only if true.")), ("value", expression("The value."))]);
     let branch = allowing(object(
         &["weight"],
@@ -734,10 +748,7 @@ fn step() -> Json {
         ("token", text("Token whose header is sent.")),
         ("cookies", local("flag")),
         ("expect", local("expect")),
-        (
-            "capture",
-            named("Values kept for later steps.", json!({ "anyOf": [{ "const": "body" }, capture] })),
-        ),
+        ("capture", named("Values kept for later steps.", capture())),
         (
             "record",
             named(

@@ -120,7 +120,9 @@ impl Prober<'_> {
         };
         match web.send(request).await {
             Ok(reply) => compare_reply(&reply, expect, &self.values),
-            Err(WebError::Unreachable(why)) => Seen::new(NodeOutcome::Unreachable, why),
+            Err(WebError::Unreachable(why) | WebError::Unconnected(why)) => {
+                Seen::new(NodeOutcome::Unreachable, why)
+            }
             Err(error) => Seen::new(NodeOutcome::Failed, error.to_string()),
         }
     }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of an answer that are read at most.
 const BODY_LIMIT: usize = 16 << 20;
+/// Shorter than servers keep a connection, so that no request meets one that is being closed.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// A client bound to hosts that may be spoken to.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Web {
     timeout: Duration,
     /// The name to verify in place of a URL's host.
     server_name: Option<String>,
+    /// It makes accounts.
+    accounts: bool,
 }
 
 /// A request with all slots filled in.
@@ -59,8 +63,10 @@ pub struct Reply {
 pub enum WebError {
     /// The host is not in `allow_hosts`; nothing was sent there.
     Forbidden(String),
-    /// No answer.
+    /// No answer to a request that may have arrived.
     Unreachable(String),
+    /// Nobody takes connections there: the request never left.
+    Unconnected(String),
     /// The request cannot be made.
     Malformed(String),
 }
@@ -69,7 +75,9 @@ impl fmt::Display for WebError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WebError::Forbidden(host) => write!(f, "host `{host}` is not in `allow_hosts`"),
-            WebError::Unreachable(why) | WebError::Malformed(why) => f.write_str(why),
+            WebError::Unreachable(why) | WebError::Unconnected(why) | WebError::Malformed(why) => {
+                f.write_str(why)
+            }
         }
     }
 }
@@ -92,14 +100,25 @@ impl Web {
             allow_hosts: allow_hosts.to_vec(),
             timeout,
             server_name,
+            accounts: false,
         }
+    }
+
+    /// The same for making accounts: connections are kept, since there are many requests, and cookies are not, since
+    /// each is somebody else's.
+    pub fn for_accounts(&self) -> Web {
+        Web { client: Arc::default(), accounts: true, ..self.clone() }
     }
 
     fn client(&self) -> Result<&reqwest::Client, String> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let builder = plain_client(&self.tls)?.pool_max_idle_per_host(0).cookie_store(true);
+        let builder = plain_client(&self.tls)?;
+        let builder = match self.accounts {
+            true => builder.pool_idle_timeout(IDLE),
+            false => builder.pool_max_idle_per_host(0).cookie_store(true),
+        };
         let client = builder.build().map_err(|e| format!("cannot set up HTTP: {}", seeders::chain(&e)))?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -310,7 +329,8 @@ fn unreachable(url: &Url, error: &reqwest::Error, limit: Duration) -> WebError {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    WebError::Unreachable(format!("{place}: {innermost}"))
+    let why = format!("{place}: {innermost}");
+    if error.is_connect() { WebError::Unconnected(why) } else { WebError::Unreachable(why) }
 }
 
 fn encode(text: &str) -> String {

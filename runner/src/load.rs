@@ -9,7 +9,7 @@ use crate::clock::Watch;
 use crate::coordinator::{Asked, Coordinator};
 use crate::evidence::{LoadRecord, StageOutcome, StageRecord, Tick};
 use crate::prepare::Program;
-use crate::rows::RowSources;
+use crate::rows::{Accounts, RowSources};
 use crate::shared::Shared;
 use crate::worker::Message;
 use crate::{health, rehearse, worker};
@@ -49,6 +49,8 @@ pub struct LoadInput {
     pub token_headers: BTreeMap<String, String>,
     /// Base time of each fixture's rows, microseconds since 1970, from its receipt.
     pub base_micros: BTreeMap<String, i64>,
+    /// What services told once of the accounts of fixtures, by fixture.
+    pub secrets: BTreeMap<String, Arc<seeders::Secrets>>,
     /// Files that bodies are made of.
     pub files: Arc<Files>,
     /// Names of the scenarios to run, those with `needs` included in order.
@@ -209,7 +211,12 @@ fn row_sources(input: &LoadInput) -> Result<RowSources, LoadError> {
         // Without a receipt (a fixture that was not seeded by this run) times count from now.
         let base = input.base_micros.get(name).copied().unwrap_or_else(input.clock);
         let source = seeders::RowSource::new(&input.graph, name, &input.values, base);
-        sources.insert(name.clone(), Arc::new(source.map_err(|e| no_rows(e.to_string()))?));
+        let source = source.map_err(|e| no_rows(e.to_string()))?;
+        let rows: Arc<dyn crate::rows::Rows> = match input.secrets.get(name) {
+            Some(secrets) => Arc::new(Accounts::new(source, secrets.clone(), &input.graph, name)),
+            None => Arc::new(source),
+        };
+        sources.insert(name.clone(), rows);
     }
     Ok(sources)
 }

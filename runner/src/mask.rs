@@ -2,6 +2,8 @@
 
 use crate::evidence::{End, Evidence, Population};
 use planc::graph::Json;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// What is written in a secret's place.
 pub const HIDDEN: &str = "•••";
@@ -11,6 +13,13 @@ pub const HIDDEN: &str = "•••";
 pub struct Masker {
     /// Longest first, so that a secret inside a longer one leaves no rest of it.
     secrets: Vec<String>,
+    /// Values of which there are thousands, found as whole words.
+    many: Arc<HashSet<String>>,
+}
+
+/// Many values are looked for as runs of these.
+fn in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.~+/=".contains(c)
 }
 
 impl std::fmt::Debug for Masker {
@@ -36,6 +45,31 @@ impl Masker {
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
+    /// Takes in values of which there may be thousands, such as a key for each account.
+    pub fn add_many(&mut self, secrets: impl Iterator<Item = String>) {
+        let plain = |secret: &String| secret.len() >= 8 && secret.chars().all(in_word);
+        let (words, others): (Vec<String>, Vec<String>) = secrets.partition(plain);
+        Arc::make_mut(&mut self.many).extend(words);
+        others.iter().for_each(|secret| self.add(secret));
+    }
+
+    /// The text with each word in it that is one of many secrets hidden.
+    fn hide_many(&self, text: &str) -> Option<String> {
+        let is_secret = |word: &str| self.many.contains(word);
+        // A secret at the end of a sentence, or behind `key=` or `/keys/`, is one all the same.
+        let found = |word: &str| {
+            let starts = word.match_indices(['=', '/']).map(|(at, mark)| at + mark.len());
+            let mut rests = std::iter::once(0).chain(starts).map(|at| &word[at..]);
+            let bare = |rest: &str| {
+                [rest, rest.trim_end_matches('.')].into_iter().find(|it| is_secret(it)).map(str::to_owned)
+            };
+            rests.find_map(bare)
+        };
+        let secrets: Vec<String> = text.split(|c| !in_word(c)).filter_map(found).collect();
+        let hide = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
+        (!secrets.is_empty()).then(|| secrets.iter().fold(text.to_owned(), hide))
+    }
+
     /// The secrets, for those who mask by themselves.
     pub fn values(&self) -> Vec<String> {
         self.secrets.clone()
@@ -43,7 +77,8 @@ impl Masker {
 
     /// The text with every secret in it hidden.
     pub fn hide(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| {
+        let many = if self.many.is_empty() { None } else { self.hide_many(text) };
+        self.secrets.iter().fold(many.unwrap_or_else(|| text.to_owned()), |text, secret| {
             if secret.chars().count() >= 4 {
                 return if text.contains(secret.as_str()) {
                     text.replace(secret.as_str(), HIDDEN)
@@ -164,6 +199,24 @@ mod tests {
             assert_eq!(masker.hide(text), want);
         }
         assert!(!format!("{masker:?}").contains("s3cr"));
+    }
+
+    #[test]
+    fn of_thousands_of_secrets_each_is_hidden_as_a_word() {
+        let mut masker = Masker::default();
+        let keys =
+            (0..10_000).map(|n| format!("key-{n:05}/Z=")).chain(["two words".to_owned(), "ab".to_owned()]);
+        masker.add_many(keys);
+        for (text, want) in [
+            ("Bearer key-00007/Z=!", "Bearer •••!"),
+            ("key-09999/Z=", "•••"),
+            (r#"{"key":"key-00000/Z=","n":1}"#, r#"{"key":"•••","n":1}"#),
+            ("/me?key=key-00000/Z=&b", "/me?key=•••&b"),
+            ("two words, ab", "•••, •••"),
+            ("key-10000/Z=", "key-10000/Z="),
+        ] {
+            assert_eq!(masker.hide(text), want, "{text}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Options {
     pub database_guard: Option<String>,
     /// Believe the ledger of fixtures.
     pub trust_ledger: bool,
+    /// Folder for what services tell once of accounts, in place of one in the user's state folder.
+    pub secrets: Option<PathBuf>,
     /// Leave times that are older than their `fresh_within` as they are: no load follows.
     pub keep_stale: bool,
     /// What to do with fixtures.

@@ -174,6 +174,7 @@ impl LoadInput {
             known_as: self.known_as.clone(),
             token_headers: self.token_headers.clone(),
             base_micros: self.base_micros.clone(),
+            secrets: self.secrets.clone(),
             files: self.files.clone(),
             scenarios: self.scenarios.clone(),
             run_id: run_id.to_owned(),

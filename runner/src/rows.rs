@@ -2,7 +2,7 @@
 
 use crate::evidence::Coverage;
 use crate::text::{Row, key_of, mix};
-use planc::graph::DrawOrder;
+use planc::graph::{DrawOrder, ExecutionGraph, FixtureKind};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -33,6 +33,49 @@ impl Rows for seeders::RowSource {
                 .map(|column| Ok((column.clone(), self.value(n, column).map_err(|e| e.to_string())?)))
                 .collect(),
         }
+    }
+}
+
+/// Accounts, with what the service told once of each.
+pub(crate) struct Accounts {
+    source: seeders::RowSource,
+    secrets: Arc<seeders::Secrets>,
+    captured: Vec<String>,
+}
+
+impl Accounts {
+    /// The accounts of a fixture of the graph.
+    pub(crate) fn new(
+        source: seeders::RowSource,
+        secrets: Arc<seeders::Secrets>,
+        graph: &ExecutionGraph,
+        fixture: &str,
+    ) -> Accounts {
+        let captured = match graph.fixture(fixture).map(|fixture| &fixture.kind) {
+            Some(FixtureKind::Http(http)) => http.capture.iter().map(|it| it.name.clone()).collect(),
+            _ => Vec::new(),
+        };
+        Accounts { source, secrets, captured }
+    }
+}
+
+impl Rows for Accounts {
+    fn rows(&self) -> u64 {
+        self.source.rows()
+    }
+
+    fn row(&self, n: u64, columns: Option<&[String]>) -> Result<Row, String> {
+        let wanted = |name: &String| columns.is_none_or(|columns| columns.contains(name));
+        let own: Option<Vec<String>> = columns
+            .map(|columns| columns.iter().filter(|name| !self.captured.contains(name)).cloned().collect());
+        let mut row = Rows::row(&self.source, n, own.as_deref())?;
+        for name in self.captured.iter().filter(|name| wanted(name)) {
+            let value = self.secrets.get(n, name);
+            let value =
+                value.ok_or_else(|| format!("`{name}` of row {n} is not kept here: seed the fixture"))?;
+            row.insert(name.clone(), value.clone());
+        }
+        Ok(row)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The front of the seeders crate: which of its ways a fixture takes, and what it did in words.
 
-use crate::client::{Filled, Web};
+use crate::client::{Filled, Web, WebError};
 use crate::database;
 use crate::report::terminal::grouped;
 use crate::values::Values;
@@ -8,8 +8,9 @@ use planc::expr::Scope;
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
 use seeders::{
     Action, Answer, BoxFuture, ErrorKind, HttpSender, PreparedRequest, Progress, Receipt, SeedError,
-    SeedOptions,
+    SeedOptions, SendError,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_postgres::Client;
 
@@ -52,7 +53,8 @@ pub async fn seed(
         }
         FixtureKind::Http(_) => {
             let Some(web) = &ground.web else { return Err(failed("the plan has no `target`".into())) };
-            let sender = Sender { web, base: ground.base.as_deref() };
+            let web = web.for_accounts();
+            let sender = Sender { web: &web, base: ground.base.as_deref() };
             let mut ledger = match &ground.database {
                 Some(url) => Some(database::connect(url).await.map_err(failed)?),
                 None => None,
@@ -70,7 +72,7 @@ struct Sender<'a> {
 }
 
 impl HttpSender for Sender<'_> {
-    fn send(&self, request: PreparedRequest) -> BoxFuture<'_, Result<Answer, String>> {
+    fn send(&self, request: PreparedRequest) -> BoxFuture<'_, Result<Answer, SendError>> {
         let base =
             if request.url.starts_with('/') { self.base.unwrap_or("").trim_end_matches('/') } else { "" };
         let filled = Filled {
@@ -83,12 +85,22 @@ impl HttpSender for Sender<'_> {
             redirects: 0,
         };
         Box::pin(async move {
-            let reply = self.web.send(&filled).await.map_err(|error| error.to_string())?;
-            let headers = reply.headers.iter();
-            let headers = headers.map(|(name, value)| {
-                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            });
-            Ok(Answer { status: reply.status, headers: headers.collect(), body: reply.body })
+            let reply = self.web.send(&filled).await.map_err(|error| SendError {
+                message: error.to_string(),
+                unsent: !matches!(error, WebError::Unreachable(_)),
+            })?;
+            let mut headers: BTreeMap<String, String> = BTreeMap::new();
+            for (name, value) in &reply.headers {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                match headers.get_mut(name.as_str()) {
+                    Some(known) => {
+                        known.push('\n');
+                        known.push_str(&value);
+                    }
+                    None => drop(headers.insert(name.as_str().to_owned(), value.into_owned())),
+                }
+            }
+            Ok(Answer { status: reply.status, headers, body: reply.body })
         })
     }
 }
@@ -97,7 +109,9 @@ impl HttpSender for Sender<'_> {
 pub fn needs_tokens(fixture: &Fixture) -> bool {
     let FixtureKind::Http(http) = &fixture.kind else { return false };
     // Paths of names stand as lists in the canonical form.
-    serde_json::to_string(&http.create).is_ok_and(|text| text.contains(r#"{"path":["tokens""#))
+    let asks =
+        |request| serde_json::to_string(request).is_ok_and(|text| text.contains(r#"{"path":["tokens""#));
+    http.requests().any(asks)
 }
 
 /// What a fixture did, in a few words.

@@ -89,7 +89,7 @@ async fn issue(request: &Request, take: &str, prober: &Prober<'_>) -> Result<Str
     let filled = fill(request, prober.base, &prober.values);
     let filled = filled.map_err(|why| Seen::new(NodeOutcome::Failed, why))?;
     let reply = web.send(&filled).await.map_err(|error| match error {
-        WebError::Unreachable(why) => Seen::new(NodeOutcome::Unreachable, why),
+        WebError::Unreachable(why) | WebError::Unconnected(why) => Seen::new(NodeOutcome::Unreachable, why),
         other => Seen::new(NodeOutcome::Failed, other.to_string()),
     })?;
     let seen = compare_reply(&reply, &[], &prober.values);

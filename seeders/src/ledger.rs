@@ -4,7 +4,7 @@
 //! the inputs that it uses, so that old rows can be made again by the same code that made them.
 
 use crate::error::{ErrorKind, SeedError};
-use crate::generators::{uses_of, uses_of_template};
+use crate::generators::{Uses, uses_of, uses_of_template};
 use crate::rows::{GENERATOR_VERSION, Inputs};
 use planc::graph::*;
 use planc::units::PartsPerMillion;
@@ -162,22 +162,23 @@ fn rename(fixture: &mut Fixture, names: &BTreeMap<String, String>) {
     }
 }
 
-/// Adds the names of inputs that a fixture's columns and request look at.
+/// Adds the names that a request looks at.
+pub(crate) fn request_uses(request: &Request, uses: &mut Uses) {
+    uses_of_template(&request.url, uses);
+    request.query.values().chain(request.headers.values()).for_each(|text| uses_of_template(text, uses));
+    if let Some(body) = &request.body {
+        body.paths(&mut |path| uses.paths.push(path.to_vec()));
+    }
+}
+
+/// Adds the names of inputs that a fixture's columns and requests look at.
 fn inputs_used(fixture: &Fixture, used: &mut BTreeSet<String>) {
-    let mut uses = Default::default();
+    let mut uses = Uses::default();
     for column in fixture.columns().values() {
         uses_of(&column.generator, &mut uses);
     }
     if let FixtureKind::Http(http) = &fixture.kind {
-        uses_of_template(&http.create.url, &mut uses);
-        http.create
-            .query
-            .values()
-            .chain(http.create.headers.values())
-            .for_each(|t| uses_of_template(t, &mut uses));
-        if let Some(body) = &http.create.body {
-            body.paths(&mut |path| uses.paths.push(path.to_vec()));
-        }
+        http.requests().for_each(|request| request_uses(request, &mut uses));
     }
     used.extend(
         uses.paths
@@ -263,7 +264,7 @@ pub(crate) async fn lock(client: &Client, key: &str, waiting: &mut dyn FnMut()) 
 }
 
 /// Advisory locks are a database's own, so the key needs the fixture alone.
-fn lock_key(key: &str) -> i64 {
+pub(crate) fn lock_key(key: &str) -> i64 {
     crate::hash::column_key(0, "planc ledger", key) as i64
 }
 

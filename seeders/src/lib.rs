@@ -42,6 +42,7 @@ mod misfit;
 mod names;
 mod options;
 pub mod postgres;
+pub mod private;
 mod progress;
 mod receipt;
 mod reset;
@@ -60,7 +61,9 @@ pub use drift::{ColumnDrift, DRIFT_ROWS, Drift, DriftedRow, RowDrift};
 pub use error::{ErrorKind, SeedError, chain};
 pub use fixtures::{FixtureError, FixtureOptions, Fixtures};
 pub use foreign::foreign_rows;
-pub use http::{Answer, BoxFuture, HttpSender, PreparedRequest, seed_http};
+pub use http::{
+    Answer, BoxFuture, HttpSender, PreparedRequest, Secrets, SendError, account_secrets, seed_http,
+};
 pub use inspect::{inspect, review};
 pub use ledger::content_hash;
 pub use misfit::{Misfit, MisfitKind, Place};

@@ -36,6 +36,11 @@ pub struct SeedOptions {
     pub secrets: Vec<String>,
     /// Folder that relative `export:` paths are resolved against; none is the working directory.
     pub export_dir: Option<PathBuf>,
+    /// Folder for what is remembered on this machine: accounts of fixtures without a database, and what services told of
+    /// them once. None remembers nothing.
+    pub state_dir: Option<PathBuf>,
+    /// Folder for what services told once of accounts, instead of one in `state_dir`.
+    pub secrets_dir: Option<PathBuf>,
 }
 
 impl SeedOptions {
@@ -63,6 +68,8 @@ impl fmt::Debug for SeedOptions {
             .field("program", &self.program)
             .field("secrets", &self.secrets.len())
             .field("export_dir", &self.export_dir)
+            .field("state_dir", &self.state_dir)
+            .field("secrets_dir", &self.secrets_dir)
             .finish()
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod counting;
 pub mod proxy;
+pub mod registration;
 pub mod remote_write;
 pub mod scripted;
 
@@ -26,7 +27,9 @@ pub fn root() -> PathBuf {
 /// When it is not there, with the command that builds it.
 pub fn binary(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test has a path");
-    let folder = exe.parent().and_then(Path::parent).expect("test binaries lie in target/<profile>/deps");
+    let folder = exe.parent().expect("a program lies in a folder");
+    // Tests lie in target/<profile>/deps, benchmarks beside the other programs.
+    let folder = if folder.ends_with("deps") { folder.parent().expect("target/<profile>") } else { folder };
     let path = folder.join(name);
     assert!(path.exists(), "{} is missing; run: cargo build --workspace --bins", path.display());
     path

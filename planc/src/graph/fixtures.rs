@@ -1,6 +1,6 @@
 //! Fixtures: rows and accounts, and where their values come from.
 
-use super::{Check, Json, JsonTemplate, Request, StatusPattern, Template};
+use super::{Capture, Check, Json, JsonTemplate, Request, StatusPattern, Template};
 use crate::units::{Fixed, Rate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -387,14 +387,47 @@ pub struct HttpFixture {
     pub created: Vec<StatusPattern>,
     /// How "it exists already" looks.
     pub exists: Option<Exists>,
-    /// Highest rate of requests; none means as fast as `concurrency` allows.
+    /// Highest rate of requests that make accounts; without one `limit` gives it, and without either they are made as
+    /// fast as `concurrency` allows.
     pub pace: Option<Rate>,
+    /// What the service declares to take, of `create` itself or of the endpoint that it asks: no more than `count`
+    /// requests reach it within any `per`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Rate>,
     /// Requests in flight at once.
     pub concurrency: u32,
     /// When to try again.
     pub retry: Retry,
+    /// Values that the service tells once, in its answer to `create` or `reissue`. They are kept in a store of the
+    /// user's own; scenarios and `export` see them as columns, `probe` and `reissue` by their own names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capture: Vec<Capture>,
+    /// Asks whether an account of an earlier run is alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<AccountProbe>,
+    /// Has new values for `capture` made for an account that is there; without one `create` is asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reissue: Option<Request>,
     /// File to write all rows to, as a JSON list, atomically.
     pub export: Option<String>,
+}
+
+/// Asks whether one account is alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountProbe {
+    /// The request; columns of the row and captured values are in scope by their own names.
+    pub request: Request,
+    /// Statuses of an account that is alive. Another 4xx means that it is dead, anything else that nobody knows.
+    pub alive: Vec<StatusPattern>,
+}
+
+impl HttpFixture {
+    /// All its requests: `create`, then `probe` and `reissue` where there are.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        let probe = self.probe.as_ref().map(|probe| &probe.request);
+        std::iter::once(&self.create).chain(probe).chain(&self.reissue)
+    }
 }
 
 /// How an account that exists already answers.

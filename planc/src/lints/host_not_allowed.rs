@@ -31,7 +31,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
     }
     for fixture in &plan.fixtures {
         if let FixtureKind::Http(http) = &fixture.fixture.kind {
-            urls.push((&http.create.url, fixture.span));
+            urls.extend(http.requests().map(|request| (&request.url, fixture.span)));
         }
         urls.extend(fixture.fixture.verify.iter().filter_map(asked).map(|url| (url, fixture.span)));
     }

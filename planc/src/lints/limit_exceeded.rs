@@ -271,7 +271,7 @@ fn mean(pause: &Pause) -> Duration {
     }
 }
 
-/// What makes accounts through a limited endpoint: its pace, or how many it makes at once without one.
+/// A pace above the limit of the endpoint that makes the accounts; without one they are fitted to the limit.
 fn seeding(fixture: &Fixture, name: &str, endpoint: &Endpoint, limit: Rate) -> Option<Diagnostic> {
     let FixtureKind::Http(http) = &fixture.fixture.kind else { return None };
     if !endpoint.is_asked_by(&http.create) {
@@ -279,18 +279,13 @@ fn seeding(fixture: &Fixture, name: &str, endpoint: &Endpoint, limit: Rate) -> O
     }
     let period = limit.per.as_secs_f64();
     let rows = fixture.fixture.rows as f64;
-    // Without a pace a request is taken to last a second, which is slow for making one account.
-    let pace = http.pace.map_or(f64::from(http.concurrency), |pace| pace.per_second());
-    let made = (pace * period).min(rows);
+    let pace = http.pace?;
+    let made = (pace.per_second() * period).min(rows);
     if made <= limit.count as f64 * (1.0 + 1e-9) {
         return None;
     }
-    let how = match http.pace {
-        Some(pace) => format!("at {pace}"),
-        None => "as fast as they can be made".to_string(),
-    };
     let message =
-        format!("`{name}` is asked for {} accounts {how}, and its limit is {limit}", thousands(rows));
+        format!("`{name}` is asked for {} accounts at {pace}, and its limit is {limit}", thousands(rows));
     let lasts = Duration::try_from_secs_f64(rows / limit.per_second().max(f64::MIN_POSITIVE)).ok()?;
     let lasts = show_duration(Duration::from_secs(lasts.as_secs_f64().ceil() as u64));
     Some(
@@ -298,7 +293,7 @@ fn seeding(fixture: &Fixture, name: &str, endpoint: &Endpoint, limit: Rate) -> O
             .also(endpoint.span, "the limit")
             .note(format!("{} rows at {limit} take {lasts}", thousands(rows)))
             .help(format!(
-                "write `create: {{ pace: {limit}, … }}`, or raise the service's limit for the seeding"
+                "leave `pace` out, and the accounts are made at {limit}; or raise the service's limit for the seeding"
             )),
     )
 }

@@ -29,7 +29,7 @@ fn check(plan: &ResolvedPlan, diagnostics: &mut Diagnostics) {
 /// Whether a fixture creates through it: it is in the catalogue for its limit then.
 fn makes_accounts(plan: &ResolvedPlan, endpoint: &Endpoint) -> bool {
     plan.fixtures.iter().any(|fixture| match &fixture.fixture.kind {
-        FixtureKind::Http(http) => endpoint.is_asked_by(&http.create),
+        FixtureKind::Http(http) => http.requests().any(|request| endpoint.is_asked_by(request)),
         FixtureKind::Table(_) | FixtureKind::Sql(_) => false,
     })
 }

@@ -3,9 +3,9 @@
 use super::checks::Purpose;
 use super::requests::METHODS;
 use super::{Map, Parser};
-use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Word};
+use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Request, Word};
 use crate::codes;
-use crate::graph::{Exists, OnConflict};
+use crate::graph::{Exists, OnConflict, StatusPattern};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Entry, Node, NodeKind};
 
@@ -111,6 +111,8 @@ impl Parser<'_> {
     fn http_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {
         let create = map.entry("create");
         let export = self.typed_key(map, "export");
+        let probe = map.entry("probe").and_then(|entry| self.account_probe(entry));
+        let reissue = map.entry("reissue").and_then(|entry| self.reissue(entry));
         let Some(create) = create else { return FixtureKind::Broken };
         let Some(mut inner) = self.map(&create.value, "`create`", Some(create.key.span)) else {
             return FixtureKind::Broken;
@@ -119,6 +121,8 @@ impl Parser<'_> {
         let created = inner.take("created").and_then(|node| self.statuses(node));
         let exists = inner.take("exists").and_then(|node| self.exists(node));
         let pace = self.typed_key(&mut inner, "pace");
+        let limit = self.typed_key(&mut inner, "limit");
+        let capture = inner.take("capture").map_or(Vec::new(), |node| self.captures(node));
         let concurrency = self.typed_key(&mut inner, "concurrency");
         let (mut retry_statuses, mut retry_attempts) = (None, None);
         if let Some(node) = inner.take("retry")
@@ -136,11 +140,39 @@ impl Parser<'_> {
             created,
             exists,
             pace,
+            limit,
             concurrency,
             retry_statuses,
             retry_attempts,
             export,
+            capture,
+            probe,
+            reissue,
         }))
+    }
+
+    /// `probe: { get: /api/me, expect: { status: 200 } }`.
+    fn account_probe(&mut self, entry: &Entry) -> Option<(Request, Option<Vec<StatusPattern>>)> {
+        let mut map = self.map(&entry.value, "`probe`", Some(entry.key.span))?;
+        let request = self.request(&mut map);
+        let mut alive = None;
+        if let Some(node) = map.take("expect")
+            && let Some(mut expect) = self.map(node, "`expect` of a fixture's probe", None)
+        {
+            alive = self.require(&mut expect, "status").and_then(|node| self.statuses(node));
+            self.finish(expect);
+        }
+        map.known.extend(METHODS.iter().map(|(key, _)| *key));
+        self.finish(map);
+        Some((request?, alive))
+    }
+
+    fn reissue(&mut self, entry: &Entry) -> Option<Request> {
+        let mut map = self.map(&entry.value, "`reissue`", Some(entry.key.span))?;
+        let request = self.request(&mut map);
+        map.known.extend(METHODS.iter().map(|(key, _)| *key));
+        self.finish(map);
+        request
     }
 
     fn exists(&mut self, node: &Node) -> Option<Exists> {
@@ -155,7 +187,7 @@ impl Parser<'_> {
         let mut out: Vec<u16> = Vec::new();
         for item in self.one_or_many(node) {
             match self.status(item) {
-                Some(crate::graph::StatusPattern::Exact(status)) => out.push(status),
+                Some(StatusPattern::Exact(status)) => out.push(status),
                 Some(_) => self.error(codes::BAD_VALUE, item.span, "`retry` wants exact statuses"),
                 None => {}
             }

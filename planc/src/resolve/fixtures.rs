@@ -8,12 +8,17 @@ use crate::diagnostic::Diagnostic;
 use crate::expr::NameUse;
 use crate::graph::{self, Column, Columns, Json, OnConflict, Retry, StatusPattern};
 use crate::near::listed;
-use crate::resolved::Fixture;
+use crate::resolved::{Endpoint, Fixture};
 use crate::source::{Span, Spanned};
+use crate::units::Rate;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests of an HTTP fixture in flight at once, unless the plan says otherwise.
 const CONCURRENCY: u32 = 4;
+
+/// Seconds that an answer may take while a pace is still kept, and how many requests that may be at most.
+const SLOWEST: u64 = 5;
+const MOST_IN_FLIGHT: u32 = 128;
 
 /// Attempts at one account, unless the plan says otherwise.
 const ATTEMPTS: u32 = 5;
@@ -197,7 +202,23 @@ impl Resolver<'_> {
             };
             scope = scope.with("parent", parent).plain(["child"]);
         }
+        if let FixtureKind::Http(http) = &definition.kind {
+            scope.unset.extend(http.capture.iter().map(|(name, _)| (name.value.clone(), name.span)));
+        }
         scope.plain(["n", "rows", "seed"])
+    }
+
+    /// What is in scope once the service has told what is captured.
+    fn told_scope(&mut self, http: &ast::HttpFixture, scope: &Scope) -> Scope {
+        let mut scope = scope.clone();
+        for (name, _) in &http.capture {
+            if scope.names.insert(name.value.clone(), Shape::Any).is_some() {
+                let message = format!("`{}` is captured and has a meaning already", name.value);
+                self.error(codes::DUPLICATE_NAME, name.span, message);
+            }
+            scope.unset.remove(&name.value);
+        }
+        scope
     }
 
     fn columns_of(&mut self, definition: &ast::Fixture, origin: &str, rows: u64) -> Columns {
@@ -327,6 +348,9 @@ impl Resolver<'_> {
         columns: Columns,
     ) -> graph::HttpFixture {
         let scope = self.row_scope(definition);
+        let told_scope = self.told_scope(http, &scope);
+        let pace: Option<Rate> = http.pace.as_ref().and_then(|pace| self.typed(pace));
+        let limit = http.limit.as_ref().and_then(|limit| self.typed(limit));
         let concurrency = self.typed_or(http.concurrency.as_ref(), CONCURRENCY);
         let attempts = self.typed_or(http.retry_attempts.as_ref(), ATTEMPTS);
         for (value, typed) in [(concurrency, &http.concurrency), (attempts, &http.retry_attempts)] {
@@ -339,15 +363,54 @@ impl Resolver<'_> {
             create: self.request(&http.create, &scope),
             created: http.created.clone().unwrap_or_else(|| vec![StatusPattern::Class(2)]),
             exists: http.exists.clone(),
-            pace: http.pace.as_ref().and_then(|pace| self.typed(pace)),
+            pace,
+            limit,
             concurrency,
             retry: Retry {
                 statuses: http.retry_statuses.clone().unwrap_or_else(|| vec![429, 503]),
                 attempts,
             },
+            capture: http
+                .capture
+                .iter()
+                .map(|(name, from)| graph::Capture { name: name.value.clone(), from: from.clone() })
+                .collect(),
+            probe: http.probe.as_ref().map(|(request, alive)| graph::AccountProbe {
+                request: self.request(request, &told_scope),
+                alive: alive.clone().unwrap_or_else(|| vec![StatusPattern::Class(2)]),
+            }),
+            reissue: http.reissue.as_ref().map(|request| self.request(request, &told_scope)),
             export: http.export.as_ref().and_then(|export| self.typed(export)),
         }
     }
+}
+
+/// The fixtures, with the limits of the endpoints through which they make accounts: the lowest counts.
+pub(super) fn fitted(
+    mut fixtures: Vec<Fixture>,
+    endpoints: &BTreeMap<String, Endpoint>,
+    written: &[ast::FixtureUse],
+) -> Vec<Fixture> {
+    for fixture in &mut fixtures {
+        let graph::FixtureKind::Http(http) = &mut fixture.fixture.kind else { continue };
+        let asked = endpoints.values().filter(|endpoint| endpoint.is_asked_by(&http.create));
+        let limits = asked.filter_map(|endpoint| endpoint.limit).chain(http.limit);
+        http.limit = limits.min_by(|a, b| a.per_second().total_cmp(&b.per_second()));
+        let own = written.iter().find(|it| it.name.value == fixture.fixture.name);
+        let own = own.and_then(|it| it.definition.as_ref()).map(|definition| &definition.kind);
+        if let (Some(FixtureKind::Http(own)), Some(rate)) = (own, http.pace.or(http.limit))
+            && own.concurrency.is_none()
+        {
+            http.concurrency = in_flight(rate);
+        }
+    }
+    fixtures
+}
+
+/// Requests in flight at once that keep up a rate when an answer takes [`SLOWEST`].
+fn in_flight(rate: Rate) -> u32 {
+    let per_second = rate.count.saturating_mul(1_000) / (rate.per.as_millis().max(1) as u64);
+    (per_second.saturating_mul(SLOWEST) as u32).clamp(CONCURRENCY, MOST_IN_FLIGHT)
 }
 
 /// One column for each key of the records; a record that lacks it has null there.
@@ -379,6 +442,14 @@ fn column_names(definition: &ast::Fixture) -> BTreeSet<String> {
     out
 }
 
+/// Whether a value of a fixture is one that the service tells.
+pub(super) fn captures(fixture: &ast::FixtureUse, column: &str) -> bool {
+    match fixture.definition.as_ref().map(|definition| &definition.kind) {
+        Some(FixtureKind::Http(http)) => http.capture.iter().any(|(name, _)| name.value == column),
+        _ => false,
+    }
+}
+
 /// What a draw from the fixture has inside.
 fn column_shape(definition: &ast::Fixture) -> Shape {
     let unread = match &definition.kind {
@@ -389,7 +460,11 @@ fn column_shape(definition: &ast::Fixture) -> Shape {
     if unread {
         return Shape::Any;
     }
-    Shape::Fields(column_names(definition).into_iter().map(|name| (name, Shape::Any)).collect())
+    let mut names = column_names(definition);
+    if let FixtureKind::Http(http) = &definition.kind {
+        names.extend(http.capture.iter().map(|(name, _)| name.value.clone()));
+    }
+    Shape::Fields(names.into_iter().map(|name| (name, Shape::Any)).collect())
 }
 
 /// Names that a generator's templates use.

@@ -1,6 +1,7 @@
 //! Where a column's values come from, names looked up and bounds checked.
 
 use super::Resolver;
+use super::fixtures::captures;
 use super::scope::{Scope, Shape};
 use crate::ast::{self, Generator, PasswordScheme, Text, Typed};
 use crate::codes;
@@ -97,6 +98,16 @@ impl Resolver<'_> {
         };
         let Shape::Fields(fields) = shape else { return };
         if fields.contains_key(&column.value) {
+            let own = self.plan.fixtures.iter().find(|it| it.name.value == fixture.value);
+            if own.is_some_and(|own| captures(own, &column.value)) {
+                let name = &column.value;
+                let message =
+                    format!("`{name}` is told by the service and can be no column of another fixture");
+                self.diagnostics.push(
+                    Diagnostic::error(codes::UNKNOWN_REFERENCE, column.span, message)
+                        .help("scenarios can draw it: `draw: { row: … }`"),
+                );
+            }
             return;
         }
         let message = format!("fixture `{}` has no column `{}`", fixture.value, column.value);

@@ -73,6 +73,7 @@ pub(crate) fn resolve(
     resolver.unique(seed, &fixtures);
     let tokens = resolver.tokens();
     let endpoints = resolver.endpoints();
+    let fixtures = fixtures::fitted(fixtures, &endpoints, &plan.fixtures);
     let guards = resolver.plan_checks(&plan.guards, "guards");
     let preflight = resolver.plan_checks(&plan.preflight, "preflight");
     let metrics = resolver.metrics();

@@ -49,7 +49,11 @@ fn first_request(plan: &Plan) -> Option<Span> {
     };
     let fixtures = || {
         plan.fixtures.iter().find_map(|fixture| match fixture.definition.as_ref().map(|d| &d.kind) {
-            Some(FixtureKind::Http(http)) => relative(&http.create).map(|_| fixture.name.span),
+            Some(FixtureKind::Http(http)) => {
+                let probe = http.probe.as_ref().map(|(request, _)| request);
+                let mut requests = std::iter::once(&http.create).chain(probe).chain(&http.reissue);
+                requests.find_map(relative).map(|_| fixture.name.span)
+            }
             _ => None,
         })
     };

@@ -274,8 +274,14 @@ fn fixture(fixture: &Fixture) -> (String, String) {
             format!("{rows} into {only} {} by {identity} ({policy}{shortcuts})", table.table)
         }
         FixtureKind::Http(http) => {
-            let pace = http.pace.map_or(String::new(), |pace| format!(" at {pace}"));
-            format!("{rows} through {} {}{pace}", http.create.method, template(&http.create.url))
+            let pace = match (http.pace, http.limit) {
+                (Some(pace), _) => format!(" at {pace}"),
+                (None, Some(limit)) => format!(" within {limit}"),
+                (None, None) => String::new(),
+            };
+            let names: Vec<&str> = http.capture.iter().map(|capture| capture.name.as_str()).collect();
+            let kept = if names.is_empty() { String::new() } else { format!(", keeps {}", names.join(", ")) };
+            format!("{rows} through {} {}{pace}{kept}", http.create.method, template(&http.create.url))
         }
         FixtureKind::Sql(sql) => {
             let files: Vec<&str> = sql.scripts.iter().map(|script| script.file.as_str()).collect();

@@ -99,6 +99,7 @@ pub(super) fn run(
         workers: args.workers,
         database_guard: args.database.database_guard.clone(),
         trust_ledger: args.database.trust_ledger,
+        secrets: args.database.secrets.as_ref().map(|folder| world.folder.join(folder)),
         prometheus_rw: args.prometheus_rw.clone(),
         keep_stale: false,
         mode: seeders::Mode::Apply,

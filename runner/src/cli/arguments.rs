@@ -455,6 +455,9 @@ pub(super) struct Database {
     /// Believe the ledger: rows are not compared when it knows the fixture
     #[arg(long)]
     pub(super) trust_ledger: bool,
+    /// Folder for what services tell once of accounts, such as API keys (default: ~/.local/state/planc/secrets)
+    #[arg(long, value_name = "DIR")]
+    pub(super) secrets: Option<PathBuf>,
 }
 
 fn faults() -> PossibleValuesParser {

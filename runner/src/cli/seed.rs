@@ -92,6 +92,7 @@ fn run(part: Part, args: &Seed, world: &World) -> Result<Exit, Stop> {
         set,
         database_guard: args.database.database_guard.clone(),
         trust_ledger: args.database.trust_ledger,
+        secrets: args.database.secrets.as_ref().map(|folder| world.folder.join(folder)),
         keep_stale: !args.fresh,
         mode,
         prune_templates: args.prune,

@@ -6,7 +6,8 @@ use crate::database;
 use crate::evidence::{End, NodeOutcome};
 use crate::guards::{self, record};
 use crate::seeding;
-use planc::graph::{ExecutionGraph, Fixture};
+use crate::tokens::kept::state_folder;
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
 use seeders::{ErrorKind, Misfit, MisfitKind, Mode, Place, SeedOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +66,7 @@ impl Run<'_> {
     pub fn fixtures(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
         if self.options.skip_seed || graph.fixtures.is_empty() {
-            return Ok(());
+            return self.secrets();
         }
         self.listener.part("fixtures");
         let (mut tables, accounts): (Vec<_>, Vec<_>) =
@@ -84,7 +85,8 @@ impl Run<'_> {
         for fixture in accounts {
             self.fixture(fixture)?;
         }
-        self.halt_if_failed("fixture", End::SeedingFailed)
+        self.halt_if_failed("fixture", End::SeedingFailed)?;
+        self.secrets()
     }
 
     /// Runs the statements that break the plan's own database on purpose.
@@ -106,9 +108,8 @@ impl Run<'_> {
         Err(Halt(End::SeedingFailed))
     }
 
-    fn fixture(&mut self, fixture: &planc::graph::Fixture) -> Part {
-        let start = Instant::now();
-        let options = SeedOptions {
+    fn seed_options(&self) -> SeedOptions {
+        SeedOptions {
             mode: self.options.mode,
             trust_ledger: self.options.trust_ledger,
             keep_stale: self.options.keep_stale,
@@ -117,7 +118,37 @@ impl Run<'_> {
             program: program(),
             secrets: self.masker.values(),
             export_dir: Some(self.world.folder.clone()),
-        };
+            state_dir: state_folder(&self.world.env),
+            secrets_dir: self.options.secrets.clone(),
+        }
+    }
+
+    /// Reads what services told once of accounts, for scenarios that draw them. It is masked from here on.
+    fn secrets(&mut self) -> Part {
+        let graph = Arc::clone(&self.graph);
+        let options = self.seed_options();
+        for fixture in &graph.fixtures {
+            if !matches!(&fixture.kind, FixtureKind::Http(http) if !http.capture.is_empty()) {
+                continue;
+            }
+            let start = Instant::now();
+            match seeders::account_secrets(&graph, fixture, self.values.map(), &options) {
+                Ok(secrets) => {
+                    self.masker.add_many(secrets.values().map(planc::eval::to_text));
+                    self.secrets.insert(fixture.name.clone(), Arc::new(secrets));
+                }
+                Err(error) => {
+                    let seen = Seen::new(NodeOutcome::Failed, error.message);
+                    self.note(record("fixture", &fixture.name, seen, error.help, start));
+                }
+            }
+        }
+        self.halt_if_failed("fixture", End::SeedingFailed)
+    }
+
+    fn fixture(&mut self, fixture: &planc::graph::Fixture) -> Part {
+        let start = Instant::now();
+        let options = self.seed_options();
         let ground = seeding::Ground {
             graph: Arc::clone(&self.graph),
             database: self.database.clone(),

@@ -229,6 +229,7 @@ impl Run<'_> {
             known_as: None,
             token_headers: self.token_headers.clone(),
             base_micros,
+            secrets: self.secrets.clone(),
             files: Arc::clone(&self.files),
             scenarios,
             run_id: self.run_id.clone(),

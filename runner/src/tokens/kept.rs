@@ -8,9 +8,9 @@ use planc::show;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,10 +45,7 @@ pub enum Found {
 impl Store {
     /// The store of the user whose environment this is.
     pub fn of(env: &BTreeMap<String, String>, now_micros: i64) -> Store {
-        let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state =
-            absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-        Store { folder: state.map(|state| state.join("planc/tokens")), now: now_micros / 1_000_000 }
+        Store { folder: state_folder(env).map(|state| state.join("tokens")), now: now_micros / 1_000_000 }
     }
 
     /// The token under a key, if it lives for `needed` more.
@@ -85,19 +82,18 @@ impl Store {
     }
 }
 
+/// `$XDG_STATE_HOME/planc` or `~/.local/state/planc`: what is remembered between runs on this machine.
+pub fn state_folder(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("planc"))
+}
+
 /// Never there half, and never readable by others, not even for a moment.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    // A file that was there already keeps the mode it had.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    seeders::private::replace(path, 0o600, |out| out.write_all(text.as_bytes()))
 }
 
 /// What a kept token belongs to: the same target, plan, name and request. Of a target that this run starts the port is
@@ -128,6 +124,7 @@ pub fn needed(graph: &ExecutionGraph) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
 
     const KEY: &str = "0123";
 

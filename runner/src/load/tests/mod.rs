@@ -165,6 +165,7 @@ fn input(graph: ExecutionGraph, url: &str) -> LoadInput {
         known_as: None,
         token_headers: BTreeMap::new(),
         base_micros: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         run_id: "r1".into(),
         workers: 2,
         stop: Arc::new(AtomicU8::new(0)),

@@ -4,6 +4,7 @@
 //! turn, so that a drift of the machine hits all alike. What is printed are medians over the rounds
 //! and ratios of medians; CPU is the kernel's own account (user and system) of the finished process.
 
+mod accounts;
 mod kill;
 mod recorder;
 mod seed;
@@ -20,7 +21,8 @@ use nix::libc;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  cargo build --release --workspace --bins\n  target/release/bench --rounds 5 --seconds 10\n  \
-                  target/release/bench recorder\n  target/release/bench seed --parts cold,again"
+                  target/release/bench recorder\n  target/release/bench seed --parts cold,again\n  \
+                  target/release/bench accounts --kill --rows 2000"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -45,6 +47,18 @@ enum Instead {
     Seed(seed::Arguments),
     /// kill -9 at random moments of a large seed: all rows or none, and seeding again completes.
     Kill(kill::Arguments),
+    /// Accounts over HTTP against a service that limits registration.
+    Accounts {
+        /// Accounts to make.
+        #[arg(long, default_value_t = 10_000)]
+        rows: u64,
+        /// Registrations a minute that the service takes.
+        #[arg(long, default_value_t = 600)]
+        per_minute: u32,
+        /// Kill the seeding half-way, once with `exists` and once with a `probe`, and let another go on.
+        #[arg(long)]
+        kill: bool,
+    },
 }
 
 /// One run of one contender.
@@ -62,6 +76,7 @@ fn main() -> ExitCode {
         Some(Instead::Recorder) => recorder::measure(),
         Some(Instead::Seed(arguments)) => seed::measure(arguments),
         Some(Instead::Kill(arguments)) => kill::measure(arguments),
+        Some(Instead::Accounts { rows, per_minute, kill }) => accounts::measure(*rows, *per_minute, *kill),
         None => measure(&arguments),
     };
     match measured {

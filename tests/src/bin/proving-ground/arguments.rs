@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Registrations allowed a minute from one address; 0 is no limit
     #[arg(long, env = "REGISTER_LIMIT", default_value_t = 0, value_name = "N")]
     pub(crate) register_limit: u32,
+    /// Registrations allowed at once: the limit is a bucket of tokens then, and no sliding minute
+    #[arg(long, env = "REGISTER_BURST", default_value_t = 0, value_name = "N")]
+    pub(crate) register_burst: u32,
     /// ACME renewal-info requests allowed a second, with a burst of as many; 0 is no limit
     #[arg(long, env = "ACME_RATE_LIMIT", default_value_t = 0, value_name = "N")]
     pub(crate) acme_rate_limit: u32,

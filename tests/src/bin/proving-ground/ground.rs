@@ -17,7 +17,7 @@ use crate::tls;
 use crate::tokens::TokenCache;
 use crate::traces::Traces;
 use crate::tracks::TrackCache;
-use crate::window::MinuteWindow;
+use crate::window::Limiter;
 use crate::x509::Authority;
 use axum::http::StatusCode;
 use std::sync::{Arc, Mutex, RwLock};
@@ -43,7 +43,7 @@ pub(crate) struct Ground {
     pub(crate) dice_latency: Duration,
     pub(crate) settlement: Settlement,
     pub(crate) cpu: Cpu,
-    pub(crate) registrations: Option<Mutex<MinuteWindow>>,
+    pub(crate) registrations: Option<Mutex<Limiter>>,
     pub(crate) renewal_info: Option<Mutex<TokenBucket>>,
     pub(crate) rooms: Rooms,
     pub(crate) mappings: Mappings,
@@ -77,7 +77,8 @@ impl Ground {
             dice_latency: Duration::from_millis(arguments.dice_latency_ms),
             settlement: Settlement::new(arguments.settle_rate),
             cpu: Cpu::new(),
-            registrations: (register_limit > 0).then(|| Mutex::new(MinuteWindow::new(register_limit))),
+            registrations: (register_limit > 0)
+                .then(|| Mutex::new(Limiter::new(register_limit, arguments.register_burst))),
             renewal_info: (acme_limit > 0).then(|| Mutex::new(TokenBucket::new(acme_limit, Instant::now()))),
             rooms: Rooms::default(),
             mappings: arguments.mappings.as_deref().map_or(Ok(Mappings::new()), mapping::load)?,

@@ -1,5 +1,6 @@
 //! So many requests in any minute, for each client address.
 
+use crate::bucket::TokenBucket;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -31,6 +32,35 @@ impl MinuteWindow {
             _ => {
                 seen.push_back(now);
                 Ok(())
+            }
+        }
+    }
+}
+
+/// How registrations are limited, for each client address.
+pub(crate) enum Limiter {
+    /// So many in any minute, at any moments of it.
+    Window(MinuteWindow),
+    /// As many a minute, of which so many at once.
+    Buckets { per_minute: u32, burst: u32, of: HashMap<IpAddr, TokenBucket> },
+}
+
+impl Limiter {
+    /// `per_minute` must not be 0; with a `burst` it is a bucket of tokens.
+    pub(crate) fn new(per_minute: u32, burst: u32) -> Self {
+        match burst {
+            0 => Limiter::Window(MinuteWindow::new(per_minute)),
+            burst => Limiter::Buckets { per_minute, burst, of: HashMap::new() },
+        }
+    }
+
+    /// Lets a request through, or says how long it is until one may come.
+    pub(crate) fn enter(&mut self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        match self {
+            Limiter::Window(window) => window.enter(client, now),
+            Limiter::Buckets { per_minute, burst, of } => {
+                let full = || TokenBucket::with_burst(f64::from(*per_minute) / 60.0, *burst, now);
+                of.entry(client).or_insert_with(full).take(now)
             }
         }
     }

@@ -119,6 +119,8 @@ async fn a_disk_that_really_is_full() {
     let error = seed_with(&mut client, &agents(60_000).alone(), &options()).await.unwrap_err();
     says(&error, ErrorKind::DiskFull, &["the database server's disk is full", "No space left on device"]);
     assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 0);
+    // What was rolled back takes its space until then; VACUUM itself would need some.
+    client.batch_execute("TRUNCATE agents").await.unwrap();
     assert_eq!(seed(&mut client, &agents(500).alone()).await.inserted, 500);
 }
 

@@ -93,6 +93,12 @@ impl Small {
         let done = mount.stderr(std::process::Stdio::null()).status();
         done.is_ok_and(|status| status.success()).then_some(Small(folder))
     }
+
+    fn grow(&self) {
+        let mut mount = std::process::Command::new("mount");
+        let done = mount.args(["-o", "remount,size=64m"]).arg(self.0.path()).status().unwrap();
+        assert!(done.success(), "a file system that can be mounted can be made larger");
+    }
 }
 
 impl Drop for Small {
@@ -119,8 +125,8 @@ async fn a_disk_that_really_is_full() {
     let error = seed_with(&mut client, &agents(60_000).alone(), &options()).await.unwrap_err();
     says(&error, ErrorKind::DiskFull, &["the database server's disk is full", "No space left on device"]);
     assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 0);
-    // What was rolled back takes its space until then; VACUUM itself would need some.
-    client.batch_execute("TRUNCATE agents").await.unwrap();
+    // What was rolled back keeps its space until VACUUM, which would need some itself: more is found, as the error says.
+    small.grow();
     assert_eq!(seed(&mut client, &agents(500).alone()).await.inserted, 500);
 }
 

@@ -8,6 +8,7 @@ mod crash;
 mod drift;
 mod generators;
 mod harness;
+mod import;
 mod inspection;
 mod ledger;
 mod library;

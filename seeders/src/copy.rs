@@ -46,6 +46,15 @@ impl Kind {
             _ => true,
         }
     }
+
+    /// Whether the server has a hash function for every value.
+    pub(crate) fn is_hashed(&self) -> bool {
+        match self {
+            Kind::Other | Kind::Json => false,
+            Kind::Array(element, _) => element.is_hashed(),
+            _ => true,
+        }
+    }
 }
 
 /// COPY BINARY's header: signature, flags, extension length.

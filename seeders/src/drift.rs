@@ -3,7 +3,7 @@
 use crate::error::SeedError;
 use crate::inspect;
 use crate::ledger::{self, Entry, Past};
-use crate::merge::{self, Merge, Outcome, STAGE};
+use crate::merge::{self, DRIFTED, Merge, Outcome, STAGE};
 use crate::names::{ident, same};
 use crate::options::Mask;
 use crate::postgres::Job;
@@ -227,8 +227,15 @@ impl Merge<'_> {
         let missing = format!("t.{} IS NULL", ident(&keys[0]));
         let differs = self.differs();
         let from = format!("{STAGE} s LEFT JOIN {} t ON {}", self.live.quoted(), same("t", "s", keys));
+        // The rows are joined once; what is told and mended afterwards are those few.
         let sql = format!(
-            "SELECT count(*) FILTER (WHERE {missing}), count(*) FILTER (WHERE NOT {missing} AND {differs}) FROM {from}"
+            "CREATE TEMPORARY TABLE planc_drifted ON COMMIT DROP AS \
+             SELECT s.{} AS n, {missing} AS missing FROM {from} WHERE {missing} OR {differs}; ANALYZE {DRIFTED}",
+            ident(NUMBER),
+        );
+        self.client.batch_execute(&sql).await?;
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE missing), count(*) FILTER (WHERE NOT missing) FROM {DRIFTED}"
         );
         let row = self.client.query_one(&sql, &[]).await?;
         let (missing_rows, changed): (i64, i64) = (row.get(0), row.get(1));
@@ -243,7 +250,7 @@ impl Merge<'_> {
         let which: Vec<String> = self.compared.iter().map(|name| self.column_differs(name)).collect();
         let sql = format!(
             "SELECT s.{number}, {}, {missing}, ARRAY[{}]::bool[], {}, {} FROM {from} \
-             WHERE {missing} OR {differs} ORDER BY s.{number} LIMIT {DRIFT_ROWS}",
+             WHERE s.{number} IN (SELECT n FROM {DRIFTED} ORDER BY n LIMIT {DRIFT_ROWS}) ORDER BY s.{number}",
             shown(keys, "s"),
             which.join(", "),
             texts("s"),

@@ -46,6 +46,8 @@ pub(crate) struct Merge<'a> {
 }
 
 pub(crate) const STAGE: &str = "pg_temp.planc_stage";
+/// Numbers of the staged rows that are missing or differ, once they have been looked for.
+pub(crate) const DRIFTED: &str = "pg_temp.planc_drifted";
 
 /// Whether any of the fixture's identities is in the table.
 pub(crate) async fn any_there(
@@ -166,8 +168,9 @@ impl Merge<'_> {
         let target = Target { table: STAGE, numbered: true, fixture: &self.job.fixture.name };
         let rows = &mut (1..=self.source.rows());
         stage::copy_rows(self.client, &target, self.source, &lanes, rows, progress).await?;
-        // Without statistics the planner takes the table for empty and joins by nested loops.
-        self.client.batch_execute(&format!("ANALYZE {STAGE}")).await?;
+        // Without statistics the planner takes the table for empty and joins by nested loops; all joins are by identity.
+        let keys = names::list("", &self.job.table.identity);
+        self.client.batch_execute(&format!("ANALYZE {STAGE} ({keys})")).await?;
         Ok(())
     }
 
@@ -202,7 +205,7 @@ impl Merge<'_> {
                 }
                 self.leftovers(&olds, &mut outcome).await?;
                 if drift.is_none_or(|drift| drift.changed > 0) {
-                    outcome.updated = self.update().await?;
+                    outcome.updated = self.update(drift.is_some()).await?;
                 }
             }
         }
@@ -347,17 +350,20 @@ impl Merge<'_> {
         Ok(())
     }
 
-    async fn update(&self) -> Result<u64, SeedError> {
+    /// Sets the rows that differ right; `narrowed` says that they are listed.
+    async fn update(&self, narrowed: bool) -> Result<u64, SeedError> {
         if self.compared.is_empty() {
             return Ok(0);
         }
         let set: Vec<String> = self.compared.iter().map(|name| format!("{0} = s.{0}", ident(name))).collect();
+        let listed = format!(" AND s.{} IN (SELECT n FROM {DRIFTED} WHERE NOT missing)", ident(NUMBER));
         let sql = format!(
-            "UPDATE {} t SET {} FROM {STAGE} s WHERE {} AND {}",
+            "UPDATE {} t SET {} FROM {STAGE} s WHERE {} AND {}{}",
             self.live.quoted(),
             set.join(", "),
             same("t", "s", &self.job.table.identity),
             self.differs(),
+            if narrowed { listed.as_str() } else { "" },
         );
         Ok(self.client.execute(&sql, &[]).await?)
     }

@@ -3,7 +3,7 @@
 use crate::check;
 use crate::drift::{self, Drift};
 use crate::error::{ErrorKind, SeedError};
-use crate::fingerprint::{self, Fingerprint};
+use crate::fingerprint::{self, Fingerprint, Way};
 use crate::inspect;
 use crate::ledger::{self, Entry, Past};
 use crate::merge::{self, Merge, Outcome};
@@ -233,9 +233,10 @@ async fn compare_fingerprint(
     source: &RowSource,
 ) -> Result<Option<bool>, SeedError> {
     let columns = fingerprint::stable_columns(&job.table.columns, source);
+    let way = Way::of(&entry.fingerprint);
     if entry.whole_table {
         let table = schema::quoted_name(&job.table.table);
-        let there = fingerprint::whole(client, &table, &columns).await?;
+        let there = fingerprint::whole(client, &table, way, &columns).await?;
         if there.to_string() == entry.fingerprint {
             return Ok(Some(true));
         }
@@ -248,7 +249,7 @@ async fn compare_fingerprint(
         return Ok(None);
     };
     let lanes = stage::lanes(source, &live, &job.table.identity)?;
-    let ours = fingerprint::ours(client, &live, &lanes, &columns, source).await?;
+    let ours = fingerprint::ours(client, &live, &lanes, (way, &columns), source).await?;
     Ok((ours.to_string() == entry.fingerprint).then_some(false))
 }
 
@@ -305,7 +306,8 @@ async fn write(
     }
     job.checks(client, receipt.base_micros).await?;
     tell(receipt, &outcome, known);
-    if outcome.inserted + outcome.updated + outcome.deleted > 0 {
+    // As the server itself has it: a tenth of the rows makes the statistics old.
+    if outcome.inserted + outcome.updated + outcome.deleted > source.rows() / 10 {
         client.batch_execute(&format!("ANALYZE {}", live.quoted())).await?;
     }
     if outcome.inserted > 0 {
@@ -397,15 +399,16 @@ async fn record_of(
     was_empty: bool,
 ) -> Result<(Fingerprint, bool), SeedError> {
     let columns = fingerprint::stable_columns(&job.table.columns, source);
+    let way = Way::best(client, live, &columns).await?;
     let rows = source.rows() as i64;
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) t", live.quoted(), rows + 1);
     // All rows of the fixture are there by now, so that as many rows are these rows.
     let alone = was_empty || client.query_one(&sql, &[]).await?.get::<_, i64>(0) == rows;
     if alone {
-        return Ok((fingerprint::whole(client, &live.quoted(), &columns).await?, true));
+        return Ok((fingerprint::whole(client, &live.quoted(), way, &columns).await?, true));
     }
     let lanes = stage::lanes(source, live, &job.table.identity)?;
-    Ok((fingerprint::ours(client, live, &lanes, &columns, source).await?, false))
+    Ok((fingerprint::ours(client, live, &lanes, (way, &columns), source).await?, false))
 }
 
 /// Moves the times of a fixture to the present when one that must be fresh no longer is. True when it did.

@@ -166,7 +166,7 @@ impl RowSource {
         self.order.iter().copied().filter(needed).collect()
     }
 
-    /// Makes the cells of row `n` that `order` lists; the others are null.
+    /// Makes the cells of row `n` that `order` lists; the others stay as they are in `cells`, null where it is fresh.
     pub(crate) fn make(&self, n: u64, order: &[usize], cells: &mut Vec<Cell>) -> Result<(), RowError> {
         if n == 0 || n > self.rows {
             return Err(RowError {
@@ -176,8 +176,11 @@ impl RowSource {
                 message: format!("rows run from 1 to {}", self.rows),
             });
         }
-        cells.clear();
-        cells.resize(self.names.len(), Cell::NULL);
+        // One caller makes the same cells again and again: those of the row before need no clearing.
+        if cells.len() != self.names.len() {
+            cells.clear();
+            cells.resize(self.names.len(), Cell::NULL);
+        }
         let place = self.place(n);
         for &index in order {
             let maker = &self.makers[index];

@@ -67,7 +67,7 @@ pub(super) const MEND: &str = concat!(
     ") s WHERE t.id = s.id AND (t.name, t.common_name, t.sans, t.serial_number, t.status, t.issuer_id, t.owner_id, \
         t.team_id, t.renewal_policy_id, t.profile_id, t.metadata) IS DISTINCT FROM (s.name, s.common_name, s.sans, \
         s.serial_number, s.status, s.issuer_id, s.owner_id, s.team_id, s.renewal_policy_id, s.profile_id, \
-        s.metadata); ANALYZE managed_certificates"
+        s.metadata)"
 );
 
 /// The same as an upsert, which makes rows that are missing too.
@@ -83,8 +83,7 @@ pub(super) const UPSERT: &str = concat!(
      WHERE (t.name, t.common_name, t.sans, t.serial_number, t.status, t.issuer_id, t.owner_id, t.team_id, \
         t.renewal_policy_id, t.profile_id, t.metadata) IS DISTINCT FROM (excluded.name, excluded.common_name, \
         excluded.sans, excluded.serial_number, excluded.status, excluded.issuer_id, excluded.owner_id, \
-        excluded.team_id, excluded.renewal_policy_id, excluded.profile_id, excluded.metadata); \
-     ANALYZE managed_certificates"
+        excluded.team_id, excluded.renewal_policy_id, excluded.profile_id, excluded.metadata)"
 );
 
 /// Milliseconds that something took.

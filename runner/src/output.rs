@@ -4,6 +4,7 @@ use crate::evidence::{Evidence, SCHEMA};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a text to a path, making its folder.
 pub fn write(path: &Path, text: &str) -> Result<(), String> {
@@ -31,7 +32,7 @@ fn write_with(path: &Path, text: &str, sync: fn(&File) -> std::io::Result<()>) -
     }
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
-    hidden.push(".tmp");
+    hidden.push(own(".tmp"));
     let beside = path.with_file_name(hidden);
     let written = File::create(&beside)
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| sync(&file)))
@@ -42,6 +43,13 @@ fn write_with(path: &Path, text: &str, sync: fn(&File) -> std::io::Result<()>) -
     written.map_err(failed)
 }
 
+/// An ending that no other writer has, of this process or of another, so that two that write the same file at once
+/// never meet before the renaming.
+fn own(ending: &str) -> String {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    format!(".{}-{}{ending}", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Writes evidence.
 pub fn write_evidence(path: &Path, evidence: &Evidence) -> Result<(), String> {
     let text = serde_json::to_string(evidence).map_err(|e| format!("cannot write the evidence: {e}"))?;
@@ -50,7 +58,7 @@ pub fn write_evidence(path: &Path, evidence: &Evidence) -> Result<(), String> {
 
 /// Whether files can be written to a folder, which is made where it is not there.
 pub fn probe(folder: &Path) -> Result<(), String> {
-    let file = folder.join(".probe");
+    let file = folder.join(own(".probe"));
     write_unsynced(&file, "")?;
     fs::remove_file(&file).map_err(|error| format!("cannot write to `{}`: {error}", folder.display()))
 }
@@ -106,6 +114,25 @@ mod tests {
         assert_eq!(crate::judge::judge(&read.graph, &read), crate::judge::judge(&graph, &evidence));
         let left: Vec<_> = fs::read_dir(folder.path().join("deep")).expect("a folder").collect();
         assert_eq!(left.len(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn many_may_write_to_one_folder_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let history = folder.path().join("history");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        probe(&history).expect("writable");
+                        write_unsynced(&history.join("latest"), "text").expect("written");
+                    }
+                });
+            }
+        });
+        let left: Vec<_> =
+            fs::read_dir(&history).expect("a folder").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, ["latest"]);
     }
 
     #[test]

@@ -37,19 +37,13 @@ pub async fn seed(
 ) -> Result<Receipt, SeedError> {
     let inputs = ground.values.map();
     match &fixture.kind {
-        FixtureKind::Table(_) => {
+        FixtureKind::Table(_) | FixtureKind::Sql(_) => {
             let url =
                 ground.database.as_deref().ok_or_else(|| failed("the plan has no `database`".into()))?;
             let connect = || -> BoxFuture<'_, Result<Client, SeedError>> {
                 Box::pin(async { database::connect(url).await.map_err(failed) })
             };
-            seeders::seed_table_over(&connect, &ground.graph, fixture, inputs, options, progress).await
-        }
-        FixtureKind::Sql(_) => {
-            let url =
-                ground.database.as_deref().ok_or_else(|| failed("the plan has no `database`".into()))?;
-            let mut client = database::connect(url).await.map_err(failed)?;
-            seeders::seed_sql(&mut client, &ground.graph, fixture, inputs, options, progress).await
+            seeders::seed_over(&connect, &ground.graph, fixture, inputs, options, progress).await
         }
         FixtureKind::Http(_) => {
             let Some(web) = &ground.web else { return Err(failed("the plan has no `target`".into())) };

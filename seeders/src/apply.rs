@@ -5,10 +5,9 @@ use crate::fixtures::Fixtures;
 use crate::inspect::inspect;
 use crate::misfit::Misfit;
 use crate::options::{Mode, SeedOptions};
-use crate::postgres::seed_table;
+use crate::postgres::seed;
 use crate::progress::Progress;
 use crate::receipt::Receipt;
-use crate::sql::seed_sql;
 use planc::graph::{Fixture, FixtureKind};
 use tokio_postgres::Client;
 
@@ -50,10 +49,7 @@ pub async fn apply_with(
     }
     let mut receipts = Vec::with_capacity(order.len());
     for fixture in order {
-        receipts.push(match fixture.kind {
-            FixtureKind::Sql(_) => seed_sql(client, graph, fixture, inputs, options, progress).await?,
-            _ => seed_table(client, graph, fixture, inputs, options, progress).await?,
-        });
+        receipts.push(seed(client, graph, fixture, inputs, options, progress).await?);
     }
     Ok(receipts)
 }

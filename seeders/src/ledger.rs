@@ -103,16 +103,7 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
             if !main {
                 copy.verify.clear();
                 let columns = found.columns().clone();
-                copy.kind = FixtureKind::Table(TableFixture {
-                    table: String::new(),
-                    identity: Vec::new(),
-                    on_conflict: OnConflict::Keep,
-                    adopt: false,
-                    skip_foreign_key_triggers: false,
-                    rebuild_indexes: false,
-                    append_only: false,
-                    columns,
-                });
+                copy.kind = FixtureKind::Table(TableFixture::kept(String::new(), Vec::new(), columns));
             }
             rename(&mut copy, &names);
             inputs_used(&copy, &mut used);

@@ -1,4 +1,5 @@
-//! Seeding one table fixture in one transaction: lock, ledger, compare, write, check, record.
+//! Seeding one fixture of the database in one transaction: lock, ledger, compare, write, check, record. What is particular
+//! to scripts is in `sql`.
 
 use crate::check;
 use crate::drift::{self, Drift};
@@ -14,6 +15,7 @@ use crate::receipt::{Action, Receipt};
 use crate::reset;
 use crate::rows::{GENERATOR_VERSION, Inputs, OuterScope, RowSource};
 use crate::schema::{self, LiveTable};
+use crate::sql;
 use crate::stage::{self, Target};
 use crate::unique;
 use planc::graph::{Column, ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
@@ -48,11 +50,17 @@ impl Job<'_> {
     }
 }
 
-/// Seeds, verifies or resets one table fixture, in one transaction.
+/// Seeds, verifies or resets one fixture of the database, rows of a table or scripts, in one transaction.
 ///
 /// A second seeder of the same fixture waits (a [`Progress`] with a note says so). Whatever fails leaves the database as
 /// it was, a killed process included. The receipt's `base_micros` is the base time that scenarios must draw with.
-pub async fn seed_table(
+///
+/// Scripts run when the ledger does not know their very text (and their declared rows); otherwise there is nothing to do
+/// but to look for the declared rows and to make the fixture's checks again. A reset runs the fixture's `reset` script.
+///
+/// # Errors
+/// Why nothing was done; of a script file, line, column and statement. A fixture of accounts is [`crate::seed_http`]'s.
+pub async fn seed(
     client: &mut Client,
     graph: &ExecutionGraph,
     fixture: &Fixture,
@@ -72,7 +80,7 @@ pub(crate) struct Attempt {
     pub(crate) was_committed: bool,
 }
 
-/// As [`seed_table`], once of perhaps several times.
+/// As [`seed`], once of perhaps several times.
 pub(crate) async fn attempt(
     client: &mut Client,
     graph: &ExecutionGraph,
@@ -84,11 +92,17 @@ pub(crate) async fn attempt(
 ) -> Result<Receipt, SeedError> {
     let started = Instant::now();
     let mask = Mask::new(graph, inputs, &options.secrets);
-    let FixtureKind::Table(table) = &fixture.kind else {
-        return Err(SeedError::new(
-            ErrorKind::Other,
-            format!("fixture `{}` is not a table fixture", fixture.name),
-        ));
+    let scripted;
+    let table = match &fixture.kind {
+        FixtureKind::Table(table) => table,
+        FixtureKind::Sql(scripts) => {
+            scripted = sql::declared(scripts);
+            &scripted
+        }
+        FixtureKind::Http(_) => {
+            let message = format!("fixture `{}` makes accounts over HTTP", fixture.name);
+            return Err(SeedError::new(ErrorKind::Other, message));
+        }
     };
     let hash = ledger::content_hash(graph, fixture, inputs);
     let job = Job { graph, fixture, table, inputs, options, key: &fixture.fixture, hash };
@@ -115,7 +129,11 @@ async fn run(
     }
     let transaction = client.transaction().await?;
     let client = transaction.client();
-    session(client).await?;
+    match job.fixture.kind {
+        // Times and numbers of the scripts are read as the role's own sessions read them.
+        FixtureKind::Sql(_) => client.batch_execute(&limits()).await?,
+        _ => session(client).await?,
+    }
     let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
     let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
     let mut waiting = || progress(meter.waiting("another session is seeding this fixture: waiting for it"));
@@ -130,10 +148,11 @@ async fn run(
         }
         attempt.unsettled = None;
     }
-    let keep = match job.options.mode {
-        Mode::Reset => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
-        Mode::Verify => drift::verify(client, job, &mut receipt, progress).await.map(|()| false)?,
-        Mode::Apply => apply(client, job, &mut receipt, progress).await?,
+    let keep = match (&job.fixture.kind, job.options.mode) {
+        (FixtureKind::Sql(scripts), _) => sql::seed(client, job, scripts, &mut receipt, progress).await?,
+        (_, Mode::Reset) => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
+        (_, Mode::Verify) => drift::verify(client, job, &mut receipt, progress).await.map(|()| false)?,
+        (_, Mode::Apply) => apply(client, job, &mut receipt, progress).await?,
     };
     if !keep {
         transaction.rollback().await?;
@@ -153,7 +172,7 @@ async fn was_committed(client: &Client, job: &Job<'_>, stamp: &str) -> Result<bo
 }
 
 /// Lets the server notice within half a second that its client died, so that a killed seeder's statement ends.
-pub(crate) async fn watch_client(client: &Client) {
+async fn watch_client(client: &Client) {
     // Since Postgres 14, and not on every platform; seeding works without.
     let _ = client.batch_execute("SET client_connection_check_interval = '500ms'").await;
 }
@@ -162,13 +181,19 @@ pub(crate) async fn watch_client(client: &Client) {
 pub(crate) const LOCK_LIMIT: &str =
     "SELECT set_config('lock_timeout', '60s', true) WHERE current_setting('lock_timeout') = '0'";
 
+/// How long a statement and a lock may take, for this transaction.
+fn limits() -> String {
+    format!("SET LOCAL statement_timeout = 0; {LOCK_LIMIT}")
+}
+
 /// Settings on which text output and endurance depend, for this transaction.
 pub(crate) async fn session(client: &Client) -> Result<(), SeedError> {
     client
         .batch_execute(&format!(
             "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \
-             SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0; \
-             SET LOCAL client_min_messages = error; {LOCK_LIMIT}",
+             SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; \
+             SET LOCAL client_min_messages = error; {}",
+            limits()
         ))
         .await?;
     Ok(())

@@ -18,7 +18,7 @@ const WAITS: [Duration; 3] =
 /// Opens a new connection to the database that is seeded, or says why there is none.
 pub type Connect<'a> = dyn Fn() -> BoxFuture<'a, Result<Client, SeedError>> + Send + Sync + 'a;
 
-/// As [`crate::seed_table`], over connections of its own: one that is lost in the middle is opened anew, three times at
+/// As [`crate::seed`], over connections of its own: one that is lost in the middle is opened anew, three times at
 /// most, after 0.5, 2 and 6 seconds.
 ///
 /// A fixture is one transaction, so what a lost connection leaves is all or nothing. Which of them is asked of the
@@ -26,8 +26,8 @@ pub type Connect<'a> = dyn Fn() -> BoxFuture<'a, Result<Client, SeedError>> + Se
 /// then it is not done again, or it did not happen.
 ///
 /// # Errors
-/// As [`crate::seed_table`]; a first connection that cannot be made is not tried again.
-pub async fn seed_table_over(
+/// As [`crate::seed`]; a first connection that cannot be made is not tried again.
+pub async fn seed_over(
     connect: &Connect<'_>,
     graph: &ExecutionGraph,
     fixture: &Fixture,

@@ -90,7 +90,11 @@ async fn send(
                         done += 1;
                     }
                     Ok(_) => {}
-                    Err(error) => failed = failed.or(Some(error)),
+                    // Not read on: a connection that has ended answers so for ever.
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
                 }
             }
         }

@@ -1,90 +1,40 @@
-//! Seeding one SQL fixture in one transaction: lock, ledger, the team's own scripts, its checks, record.
+//! What seeding does with an SQL fixture: the team's own scripts, the rows they declare, its checks, record.
 
 use crate::drift::Drift;
 use crate::error::{ErrorKind, SeedError};
 use crate::inspect;
 use crate::ledger::{self, Entry};
 use crate::merge::{self, Merge};
-use crate::options::{Mask, Mode, SeedOptions};
-use crate::postgres::{Job, session, watch_client};
-use crate::progress::{Meter, Progress};
+use crate::options::{Mask, Mode};
+use crate::postgres::{Job, session};
+use crate::progress::Progress;
 use crate::receipt::{Action, Receipt};
-use crate::rows::{GENERATOR_VERSION, Inputs, RowSource};
+use crate::rows::{GENERATOR_VERSION, RowSource};
 use crate::schema;
 use crate::script;
-use planc::graph::{ExecutionGraph, Fixture, FixtureKind, OnConflict, SqlFixture, TableFixture};
+use planc::graph::{FixtureKind, SqlFixture, TableFixture};
 use std::collections::BTreeSet;
-use std::time::Instant;
 use tokio_postgres::Client;
 
 /// Rows that are named in an error.
 const TOLD: usize = 5;
 
-/// Runs, verifies or takes away one SQL fixture, in one transaction.
-///
-/// The scripts run when the ledger does not know their very text (and their declared rows); otherwise there is nothing
-/// to do but to look for the declared rows and to make the fixture's checks again. A reset runs the fixture's `reset`
-/// script. Whatever fails leaves the database as it was; the error says file, line, column and statement.
-pub async fn seed_sql(
-    client: &mut Client,
-    graph: &ExecutionGraph,
-    fixture: &Fixture,
-    inputs: &Inputs,
-    options: &SeedOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Receipt, SeedError> {
-    let started = Instant::now();
-    let mask = Mask::new(graph, inputs, &options.secrets);
-    let FixtureKind::Sql(scripts) = &fixture.kind else {
-        let message = format!("fixture `{}` is not an SQL fixture", fixture.name);
-        return Err(SeedError::new(ErrorKind::Other, message));
-    };
-    let rows = declared(scripts);
-    let hash = ledger::content_hash(graph, fixture, inputs);
-    let job = Job { graph, fixture, table: &rows, inputs, options, key: &fixture.fixture, hash };
-    match run(client, &job, scripts, progress).await {
-        Ok(mut receipt) => {
-            receipt.milliseconds = started.elapsed().as_millis() as u64;
-            receipt.notes = receipt.notes.iter().map(|note| mask.hide(note)).collect();
-            receipt.drift.iter_mut().for_each(|drift| drift.hide(&mask));
-            Ok(receipt)
-        }
-        Err(error) => Err(error.finish(&fixture.name, &mask)),
-    }
-}
-
 /// The declared rows as a table fixture has them, to be compared; without a table when none are declared.
 pub(crate) fn declared(scripts: &SqlFixture) -> TableFixture {
     let rows = scripts.declared.as_ref();
-    TableFixture {
-        table: rows.map_or(String::new(), |rows| rows.table.clone()),
-        identity: rows.map_or(Vec::new(), |rows| rows.identity.clone()),
-        on_conflict: OnConflict::Keep,
-        adopt: false,
-        skip_foreign_key_triggers: false,
-        rebuild_indexes: false,
-        append_only: false,
-        columns: scripts.columns.clone(),
-    }
+    let table = rows.map_or(String::new(), |rows| rows.table.clone());
+    let identity = rows.map_or(Vec::new(), |rows| rows.identity.clone());
+    TableFixture::kept(table, identity, scripts.columns.clone())
 }
 
-async fn run(
-    client: &mut Client,
+/// Runs, verifies or takes away, in the caller's transaction. False when nothing must be kept of it.
+pub(crate) async fn seed(
+    client: &Client,
     job: &Job<'_>,
     scripts: &SqlFixture,
+    receipt: &mut Receipt,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Receipt, SeedError> {
-    watch_client(client).await;
-    let transaction = client.transaction().await?;
-    let client = transaction.client();
-    // Times and numbers of the scripts are read as the role's own sessions read them.
-    client.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
-    let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
-    let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
-    let mut waiting = || progress(meter.waiting("another session is seeding this fixture: waiting for it"));
-    if ledger::lock(client, job.key, &mut waiting).await?.waited {
-        receipt.notes.push("waited for another session that was seeding this fixture".into());
-    }
+) -> Result<bool, SeedError> {
     let entry = ledger::read(client, job.key).await?;
     if let Some(FixtureKind::Table(table)) = entry.as_ref().and_then(kind) {
         let message = format!("the ledger knows this fixture as rows of `{}`", table.table);
@@ -92,16 +42,12 @@ async fn run(
             "give the script a `fixture:` name of its own, or reset the rows with the file that made them",
         ));
     }
-    let keep = match job.options.mode {
-        Mode::Apply => apply(client, job, scripts, entry, &mut receipt, progress).await.map(|()| true)?,
-        Mode::Verify => verify(client, job, scripts, entry, &mut receipt, progress).await.map(|()| false)?,
-        Mode::Reset => reset(client, job, scripts, entry, &mut receipt, progress).await.map(|()| true)?,
-    };
-    match keep {
-        true => transaction.commit().await?,
-        false => transaction.rollback().await?,
+    match job.options.mode {
+        Mode::Apply => apply(client, job, scripts, entry, receipt, progress).await?,
+        Mode::Verify => verify(client, job, scripts, entry, receipt, progress).await?,
+        Mode::Reset => reset(client, job, scripts, entry, receipt, progress).await?,
     }
-    Ok(receipt)
+    Ok(job.options.mode != Mode::Verify)
 }
 
 fn kind(entry: &Entry) -> Option<&FixtureKind> {

@@ -39,7 +39,7 @@ fn graph(rows: u64) -> ExecutionGraph {
 async fn seed(client: &mut Client, graph: &ExecutionGraph, mode: Mode) {
     let options = SeedOptions { mode, base_micros: 1_795_266_627_000_000, ..SeedOptions::default() };
     let (fixture, inputs) = (&graph.fixtures[0], Inputs::new());
-    let done = seeders::seed_table(client, graph, fixture, &inputs, &options, &mut |_| {}).await;
+    let done = seeders::seed(client, graph, fixture, &inputs, &options, &mut |_| {}).await;
     let receipt = done.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(receipt.inserted + receipt.unchanged, fixture.rows, "{receipt:?}");
 }

@@ -138,6 +138,22 @@ pub struct Declared {
     pub identity: Vec<String>,
 }
 
+impl TableFixture {
+    /// Rows that are kept where they are there already, and brought without liberties.
+    pub fn kept(table: String, identity: Vec<String>, columns: Columns) -> TableFixture {
+        TableFixture {
+            table,
+            identity,
+            on_conflict: OnConflict::Keep,
+            adopt: false,
+            skip_foreign_key_triggers: false,
+            rebuild_indexes: false,
+            append_only: false,
+            columns,
+        }
+    }
+}
+
 /// What to do with rows that are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

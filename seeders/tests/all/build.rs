@@ -57,15 +57,10 @@ pub(crate) struct Build {
 /// A table fixture with `refresh`, to be changed by the methods below.
 pub(crate) fn fixture(name: &str, rows: u64, identity: &str, columns: Vec<(&str, Generator)>) -> Build {
     let column = |(name, generator): (&str, Generator)| (name.to_string(), Column::of(generator));
+    let identity = identity.split(' ').map(String::from).collect();
     let table = TableFixture {
-        table: name.into(),
-        identity: identity.split(' ').map(String::from).collect(),
         on_conflict: OnConflict::Refresh,
-        adopt: false,
-        skip_foreign_key_triggers: false,
-        rebuild_indexes: false,
-        append_only: false,
-        columns: columns.into_iter().map(column).collect(),
+        ..TableFixture::kept(name.into(), identity, columns.into_iter().map(column).collect())
     };
     Build {
         fixture: Fixture {

@@ -30,15 +30,8 @@ async fn child_seeds() {
             std::fs::write(&told, progress.done.to_string()).unwrap();
         }
     };
-    let _ = seeders::seed_table(
-        &mut client,
-        &graph,
-        &graph.fixtures[0],
-        &Inputs::new(),
-        &options(),
-        &mut progress,
-    )
-    .await;
+    let _ = seeders::seed(&mut client, &graph, &graph.fixtures[0], &Inputs::new(), &options(), &mut progress)
+        .await;
 }
 
 #[tokio::test]

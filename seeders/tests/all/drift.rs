@@ -164,14 +164,13 @@ async fn values_are_masked_and_cut() {
     let mut client = with("CREATE TABLE t (k int PRIMARY KEY, token text)").await;
     let inputs = Inputs::from([("inputs.key".to_string(), json!("hunter2"))]);
     let fixture = &graph.fixtures[0];
-    seeders::seed_table(&mut client, &graph, fixture, &inputs, &options(), &mut |_| {}).await.unwrap();
+    seeders::seed(&mut client, &graph, fixture, &inputs, &options(), &mut |_| {}).await.unwrap();
     client
         .batch_execute("UPDATE t SET token = repeat('ä', 119) || 'hunter2' WHERE k = 1; UPDATE t SET token = repeat('x', 5000) WHERE k = 2")
         .await
         .unwrap();
     let verify = mode(Mode::Verify);
-    let receipt =
-        seeders::seed_table(&mut client, &graph, fixture, &inputs, &verify, &mut |_| {}).await.unwrap();
+    let receipt = seeders::seed(&mut client, &graph, fixture, &inputs, &verify, &mut |_| {}).await.unwrap();
     let told = lines(&receipt);
     assert_eq!(told[0], format!("`1` (row 1): token is `{}•…`, not `t-•••-1`", "ä".repeat(119)));
     assert_eq!(told[1], format!("`2` (row 2): token is `{}…`, not `t-•••-2`", "x".repeat(120)));

@@ -63,7 +63,7 @@ pub(crate) async fn seed_with(
     options: &SeedOptions,
 ) -> Result<Receipt, SeedError> {
     let fixture = graph.fixtures.last().unwrap();
-    seeders::seed_table(client, graph, fixture, &Inputs::new(), options, &mut |_: Progress| {}).await
+    seeders::seed(client, graph, fixture, &Inputs::new(), options, &mut |_: Progress| {}).await
 }
 
 pub(crate) async fn seed(client: &mut Client, graph: &ExecutionGraph) -> Receipt {

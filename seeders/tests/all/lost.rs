@@ -4,7 +4,7 @@ use crate::build::*;
 use crate::harness::*;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use planc::graph::ExecutionGraph;
+use planc::graph::{Columns, ExecutionGraph, Fixture, FixtureKind, Script, SqlFixture};
 use seeders::cluster::{Cluster, ClusterOptions, DataDir};
 use seeders::{Action, BoxFuture, ErrorKind, Inputs, Mode, Progress, Receipt, SeedError, SeedOptions};
 use std::net::SocketAddr;
@@ -54,8 +54,7 @@ async fn seed_over(
         }
     };
     let fixture = graph.fixtures.last().unwrap();
-    let done =
-        seeders::seed_table_over(&connect, graph, fixture, &Inputs::new(), options, &mut progress).await;
+    let done = seeders::seed_over(&connect, graph, fixture, &Inputs::new(), options, &mut progress).await;
     (done, connections.load(SeqCst))
 }
 
@@ -201,14 +200,14 @@ async fn pass(mut near: TcpStream, mut far: TcpStream, cut: Cut, whole: Arc<Atom
 }
 
 /// Seeds or resets over a wire that is cut at COMMIT.
-async fn cut_at_commit(url: &str, cut: Cut, mode: Mode) -> Receipt {
+async fn cut_at_commit(url: &str, graph: &ExecutionGraph, cut: Cut, mode: Mode) -> Receipt {
     let (head, rest) = url.split_once("@127.0.0.1:").unwrap();
     let (port, path) = rest.split_once('/').unwrap();
     let port = port.parse().unwrap();
     let wire = wire(SocketAddr::from(([127, 0, 0, 1], port)), cut).await;
     let url = format!("{head}@{wire}/{path}");
     let options = SeedOptions { mode, ..options() };
-    let (done, connections) = seed_over(&|| url.clone(), &agents(500).alone(), &options, &|_| {}).await;
+    let (done, connections) = seed_over(&|| url.clone(), graph, &options, &|_| {}).await;
     assert_eq!(connections, 2);
     done.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -218,7 +217,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_again() {
     let (client, url) = database().await;
     client.batch_execute(AGENTS).await.unwrap();
     let written = "SELECT count(DISTINCT xmin::text) FROM agents";
-    let receipt = cut_at_commit(&url, Cut::After, Mode::Apply).await;
+    let receipt = cut_at_commit(&url, &agents(500).alone(), Cut::After, Mode::Apply).await;
     assert_eq!((receipt.action, receipt.inserted), (Action::Inserted, 500));
     let said = "the connection was lost once, during COMMIT: the ledger shows that it was done";
     assert!(receipt.notes.iter().any(|note| note == said), "{:?}", receipt.notes);
@@ -226,7 +225,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_again() {
         (number(&client, "SELECT count(*) FROM agents").await, number(&client, written).await),
         (500, 1)
     );
-    let receipt = cut_at_commit(&url, Cut::After, Mode::Reset).await;
+    let receipt = cut_at_commit(&url, &agents(500).alone(), Cut::After, Mode::Reset).await;
     assert_eq!((receipt.action, receipt.deleted), (Action::Reset, 500));
     assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 0);
 }
@@ -235,9 +234,47 @@ async fn a_commit_whose_answer_is_lost_is_not_done_again() {
 async fn a_commit_that_never_arrived_is_done_anew() {
     let (client, url) = database().await;
     client.batch_execute(AGENTS).await.unwrap();
-    let receipt = cut_at_commit(&url, Cut::Before, Mode::Apply).await;
+    let receipt = cut_at_commit(&url, &agents(500).alone(), Cut::Before, Mode::Apply).await;
     assert_eq!((receipt.action, receipt.inserted), (Action::Inserted, 500));
     let said = "the connection was lost once; nothing had been committed, and it was done anew";
     assert!(receipt.notes.iter().any(|note| note == said), "{:?}", receipt.notes);
     assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 500);
+}
+
+/// One script.
+fn script(text: &str) -> ExecutionGraph {
+    let scripts = vec![Script { file: "seed/notes.sql".into(), text: text.into() }];
+    let kind = FixtureKind::Sql(SqlFixture { scripts, reset: None, declared: None, columns: Columns::new() });
+    let mut graph = many();
+    graph.fixtures =
+        vec![Fixture { name: "notes".into(), fixture: "notes".into(), kind, ..graph.fixtures.remove(0) }];
+    graph
+}
+
+#[tokio::test]
+async fn a_script_whose_session_is_ended_is_done_anew() {
+    let (client, url) = database().await;
+    // A sequence counts on when its transaction does not.
+    client.batch_execute("CREATE TABLE notes (what text); CREATE SEQUENCE tries").await.unwrap();
+    let graph = script(
+        "INSERT INTO notes VALUES ('once');\n\
+         SELECT pg_terminate_backend(pg_backend_pid()) FROM nextval('tries') AS try WHERE try = 1;",
+    );
+    let (done, connections) = seed_over(&|| url.clone(), &graph, &options(), &|_| {}).await;
+    let receipt = done.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((receipt.action, connections), (Action::Inserted, 2));
+    let said = "the connection was lost once; nothing had been committed, and it was done anew";
+    assert!(receipt.notes.iter().any(|note| note == said), "{:?}", receipt.notes);
+    assert_eq!(number(&client, "SELECT count(*) FROM notes").await, 1);
+}
+
+#[tokio::test]
+async fn a_script_whose_commit_was_not_heard_is_not_run_again() {
+    let (client, url) = database().await;
+    client.batch_execute("CREATE TABLE notes (what text)").await.unwrap();
+    let graph = script("INSERT INTO notes VALUES ('once')");
+    let receipt = cut_at_commit(&url, &graph, Cut::After, Mode::Apply).await;
+    let said = "the connection was lost once, during COMMIT: the ledger shows that it was done";
+    assert!(receipt.notes.iter().any(|note| note == said), "{:?}", receipt.notes);
+    assert_eq!(number(&client, "SELECT count(*) FROM notes").await, 1);
 }

@@ -73,7 +73,7 @@ fn checked(mut fixture: Fixture, sql: &str, wanted: i64) -> Fixture {
 
 async fn run(client: &mut Client, fixture: &Fixture, options: &SeedOptions) -> Result<Receipt, SeedError> {
     let graph = graph(vec![fixture.clone()]);
-    seeders::seed_sql(client, &graph, fixture, &Inputs::new(), options, &mut |_| {}).await
+    seeders::seed(client, &graph, fixture, &Inputs::new(), options, &mut |_| {}).await
 }
 
 async fn runs(client: &mut Client, fixture: &Fixture) -> Receipt {
@@ -272,8 +272,6 @@ async fn parents_that_a_script_will_make_are_waited_for() {
         assert_eq!(seeders::inspect(&client, &both, &inputs).await.unwrap(), []);
     }
     let both = graph(vec![script(SEED), people.fixture.clone()]);
-    seeders::seed_sql(&mut client, &both, &both.fixtures[0], &inputs, &options(), &mut |_| {}).await.unwrap();
-    seeders::seed_table(&mut client, &both, &both.fixtures[1], &inputs, &options(), &mut |_| {})
-        .await
-        .unwrap();
+    seeders::seed(&mut client, &both, &both.fixtures[0], &inputs, &options(), &mut |_| {}).await.unwrap();
+    seeders::seed(&mut client, &both, &both.fixtures[1], &inputs, &options(), &mut |_| {}).await.unwrap();
 }

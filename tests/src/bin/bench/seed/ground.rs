@@ -221,8 +221,7 @@ impl Ground {
             ..SeedOptions::default()
         };
         let (fixture, inputs) = (&graph.fixtures[0], Inputs::new());
-        let seeding =
-            seeders::seed_table(&mut self.client, graph, fixture, &inputs, &options, &mut |_| {}).await;
+        let seeding = seeders::seed(&mut self.client, graph, fixture, &inputs, &options, &mut |_| {}).await;
         let receipt = seeding.map_err(|e| format!("{}: {}", fixture.name, e.message))?;
         match receipt.action {
             Action::Drift => Err(format!("{}: {:?}", fixture.name, receipt.notes)),

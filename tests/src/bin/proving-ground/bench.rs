@@ -20,6 +20,7 @@ const MOST_DELAY_MS: u64 = 600_000;
 pub(crate) fn routes(routes: &mut Routes) {
     routes.get("/static", async || filler(100));
     routes.get("/static/{n}", sized);
+    routes.post("/items/{id}", async |_: Path<String>, _: Bytes| filler(100));
     routes.post("/echo", echo);
     routes.get("/status/{code}", status);
     routes.get("/delay/{ms}", delay);

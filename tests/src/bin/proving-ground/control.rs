@@ -20,6 +20,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/_faults/log", get(async |State(ground): State<Shared>| Json(ground.faults.log())))
         .route("/_traces", get(async |State(ground): State<Shared>| Json(ground.traces.ids())))
         .route("/_stats", get(stats).delete(clear_stats))
+        .route("/_times", get(async |State(ground): State<Shared>| Json(ground.stats.times())))
         .route("/_app_env", patch(set_app_env))
 }
 

@@ -39,6 +39,7 @@ mod stall;
 mod start;
 mod stats;
 mod telemetry;
+mod times;
 mod tls;
 mod tokens;
 mod traces;

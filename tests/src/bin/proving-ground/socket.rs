@@ -33,6 +33,7 @@ impl Peer {
 pub(crate) struct Listener {
     address: SocketAddr,
     kind: Kind,
+    ground: Shared,
 }
 
 enum Kind {
@@ -56,7 +57,7 @@ impl Listener {
             true => Kind::Tls(Handshakes::begin(listener, Shared::clone(ground))?),
             false => Kind::Plain(listener),
         };
-        Ok(Listener { address, kind })
+        Ok(Listener { address, kind, ground: Shared::clone(ground) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -82,6 +83,7 @@ impl axum::serve::Listener for Listener {
                 }
             },
         };
+        self.ground.stats.accepted.one_more();
         (Socket { stream, reset: Arc::default() }, address)
     }
 

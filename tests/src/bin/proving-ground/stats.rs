@@ -1,9 +1,11 @@
 //! How many requests were answered, by route and status.
 
+use crate::times::{self, Accepted, Times};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Indices below 100 are no statuses, so two of them count what never got one.
 const RESET: usize = 0;
@@ -16,29 +18,33 @@ pub(crate) struct Stats {
     in_flight: Arc<AtomicI64>,
     /// TLS handshakes: full ones, and those that resumed a session.
     handshakes: [AtomicU64; 2],
+    /// Connections, by when they came.
+    pub(crate) accepted: Accepted,
 }
 
-/// The counters of one route, indexed by status.
-pub(crate) struct Counter(Box<[AtomicU64]>);
+/// The counters of one route, indexed by status, and its times.
+pub(crate) struct Counter(Box<[AtomicU64]>, Times);
 
 /// One request from arrival to answer; counted as dropped when the client leaves before that.
 pub(crate) struct Visit {
     counter: Arc<Counter>,
     in_flight: Arc<AtomicI64>,
+    begun: Instant,
     outcome: usize,
 }
 
 impl Stats {
     /// A new counter, shown under `label`.
     pub(crate) fn register(&self, label: String) -> Arc<Counter> {
-        let counter = Arc::new(Counter((0..1000).map(|_| AtomicU64::new(0)).collect()));
+        let counts = (0..1000).map(|_| AtomicU64::new(0)).collect();
+        let counter = Arc::new(Counter(counts, Times::new()));
         self.lock().push((label, Arc::clone(&counter)));
         counter
     }
 
     pub(crate) fn enter(&self, counter: Arc<Counter>) -> Visit {
         self.in_flight.fetch_add(1, Relaxed);
-        Visit { counter, in_flight: Arc::clone(&self.in_flight), outcome: DROPPED }
+        Visit { counter, in_flight: Arc::clone(&self.in_flight), begun: Instant::now(), outcome: DROPPED }
     }
 
     /// Counts a TLS handshake.
@@ -71,6 +77,13 @@ impl Stats {
         told
     }
 
+    /// What `GET /_times` answers; routes that nothing asked for are left out.
+    pub(crate) fn times(&self) -> Value {
+        let routes = self.lock();
+        let routes = routes.iter().filter_map(|(label, counter)| Some((label.clone(), counter.1.to_json()?)));
+        times::told(&self.accepted, routes.collect())
+    }
+
     /// Calls `see` with every route, status and count that is not nought.
     pub(crate) fn each(&self, mut see: impl FnMut(&str, &str, u64)) {
         for (label, counter) in self.lock().iter() {
@@ -86,8 +99,10 @@ impl Stats {
     /// Counts from nothing again. Requests under way stay in flight.
     pub(crate) fn clear(&self) {
         self.handshakes.iter().for_each(|count| count.store(0, Relaxed));
+        self.accepted.clear();
         for (_, counter) in self.lock().iter() {
             counter.0.iter().for_each(|count| count.store(0, Relaxed));
+            counter.1.clear();
         }
     }
 
@@ -112,6 +127,7 @@ impl Drop for Visit {
         if let Some(count) = self.counter.0.get(self.outcome) {
             count.fetch_add(1, Relaxed);
         }
+        self.counter.1.add(self.begun);
     }
 }
 
@@ -141,7 +157,9 @@ mod tests {
             "total": 4, "in_flight": 1, "requests": { "GET /a": { "200": 2, "reset": 1, "dropped": 1 } }
         });
         assert_eq!(stats.to_json(), expected);
+        assert_eq!(stats.times()["routes"]["GET /a"]["count"], 4, "one that is open has no time");
         stats.clear();
         assert_eq!(stats.to_json()["total"], 0);
+        assert_eq!(stats.times()["routes"], json!({}));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Table;
 use super::ground::{Clock, Ground, compile, skipping};
-use crate::account;
+use crate::process;
 use std::path::Path;
 use std::process::Command;
 
@@ -138,7 +138,6 @@ pub(super) async fn memory(ground: &Ground, most: u64) -> Result<(), String> {
 fn seed(runner: &Path, file: &Path, url: &str, folder: &Path) -> Result<(f64, f64), String> {
     let mut command = Command::new(runner);
     command.arg("seed").arg(file).args(["--database-url", url, "--out"]).arg(folder.join("out"));
-    let started = std::time::Instant::now();
-    let (sample, _) = account(&mut command)?;
-    Ok((sample.peak_kib, started.elapsed().as_secs_f64()))
+    let spent = process::run(&mut command, 0)?.expect_success(&command)?.spent;
+    Ok((spent.peak_kib as f64, spent.wall.as_secs_f64()))
 }

@@ -202,6 +202,11 @@ impl PreparedExpectation {
         matches!(self.what, PreparedExpected::Json(..) | PreparedExpected::Body(_))
     }
 
+    /// Whether header fields must be kept for it.
+    pub fn reads_fields(&self) -> bool {
+        matches!(self.what, PreparedExpected::Header(..) | PreparedExpected::Cookie(..))
+    }
+
     /// The statuses that it asks for, when it is about the status.
     pub fn statuses(&self) -> Option<&[StatusPattern]> {
         match &self.what {

@@ -1,6 +1,7 @@
 //! From graph to what workers play: steps as a flat list of operations with jumps, requests as
 //! pre-rendered parts with slots. What can go wrong with a plan's texts goes wrong here, before any load.
 
+pub(crate) mod lean;
 mod websocket;
 
 pub(crate) use websocket::{CloseOp, PingOp, ReceiveOp, SendOp, SessionOp, Tagged};
@@ -11,6 +12,7 @@ use crate::expect::{PreparedExpectation, PreparedPath};
 use crate::http::origin::{AllowList, Origin};
 use crate::http::tls::Secured;
 use crate::load::{LoadError, LoadInput};
+use crate::prepare::lean::LeanPlan;
 use crate::rows::{DrawPlan, RowSources, draw_key};
 use crate::text::{Encode, Names, Text};
 use crate::trace::Tracing;
@@ -215,6 +217,10 @@ pub(crate) struct HttpOp {
     pub(crate) on_failure: OnFailure,
     /// Whether anything reads the body.
     pub(crate) reads_body: bool,
+    /// Whether anything reads header fields.
+    pub(crate) reads_fields: bool,
+    /// The request as bytes, where it can be prepared so.
+    pub(crate) lean: Option<LeanPlan>,
     /// Tags without slots.
     pub(crate) tags: BTreeMap<String, String>,
     /// Tags with slots.
@@ -644,11 +650,22 @@ impl<'i> Lowering<'i> {
         let reads_body = expect.iter().any(PreparedExpectation::reads_body)
             || captures.iter().any(CaptureOp::reads_body)
             || records.iter().any(RecordOp::reads_body);
+        let reads_fields = expect.iter().any(PreparedExpectation::reads_fields)
+            || captures.iter().any(CaptureOp::reads_fields)
+            || records.iter().any(RecordOp::reads_fields);
+        let url = self.url(request)?;
+        let lean = match graph.target.as_ref().map_or(Protocol::Http1, |target| target.protocol) {
+            Protocol::Http1 => {
+                let (origin, _) = Origin::split(&self.input.base_url)?;
+                LeanPlan::new(&method, &url, &headers, &slotted, &body, &origin.authority)
+            }
+            Protocol::Http2 => None,
+        };
         Ok(HttpOp {
             step: step.id.0,
             name: step.name.clone(),
             method,
-            url: self.url(request)?,
+            url,
             headers,
             slotted,
             body,
@@ -663,6 +680,8 @@ impl<'i> Lowering<'i> {
             records,
             on_failure: http.on_failure,
             reads_body,
+            reads_fields,
+            lean,
             tags,
             slotted_tags,
         })
@@ -790,15 +809,28 @@ impl CaptureOp {
     fn reads_body(&self) -> bool {
         matches!(self.from, CaptureSource::Json(_) | CaptureSource::Regex(_) | CaptureSource::Body)
     }
+
+    fn reads_fields(&self) -> bool {
+        matches!(self.from, CaptureSource::Header(_) | CaptureSource::Cookie(_))
+    }
 }
 
 impl RecordOp {
     fn reads_body(&self) -> bool {
+        self.reads(&["json", "body"])
+    }
+
+    fn reads_fields(&self) -> bool {
+        self.reads(&["headers"])
+    }
+
+    /// Whether it looks at one of these parts of the response, or at all of it.
+    fn reads(&self, parts: &[&str]) -> bool {
         let mut reads = false;
         for expr in self.when.iter().chain(&self.value) {
             expr.paths(&mut |path| {
                 reads |= path.first().is_some_and(|first| first == "response")
-                    && path.get(1).is_none_or(|second| second == "json" || second == "body");
+                    && path.get(1).is_none_or(|second| parts.contains(&second.as_str()));
             });
         }
         reads
@@ -817,6 +849,17 @@ impl ScenarioProgram {
 }
 
 impl HttpOp {
+    /// Whether the plan itself sets this header.
+    pub(crate) fn names(&self, header: &HeaderName) -> bool {
+        self.headers.contains_key(header) || self.slotted.iter().any(|(name, ..)| name == header)
+    }
+
+    /// Whether the value of this header is nobody else's to see.
+    pub(crate) fn keeps_secret(&self, header: &HeaderName) -> bool {
+        self.headers.get(header).is_some_and(HeaderValue::is_sensitive)
+            || self.slotted.iter().any(|(name, _, secret)| name == header && *secret)
+    }
+
     /// The statuses that its expectations ask for.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = &StatusPattern> {
         self.expect.iter().filter_map(PreparedExpectation::statuses).flatten()

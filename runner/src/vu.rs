@@ -105,6 +105,8 @@ pub(crate) struct Vu {
     pub(crate) traced: Option<Traced>,
     /// Room for rendering.
     pub(crate) buffer: String,
+    /// Room for a request's bytes.
+    pub(crate) wire: Vec<u8>,
     /// Room for signing.
     pub(crate) desk: Desk,
     /// Its own key, and that of its iteration, once they have signed.
@@ -178,6 +180,7 @@ impl Vu {
             at: None,
             traced: None,
             buffer: String::new(),
+            wire: Vec::new(),
             desk: Desk::default(),
             keys: [None, None],
             rehearsal: None,

@@ -4,6 +4,7 @@ use crate::drive;
 use crate::drive::run::{Deltas, ScenarioRun};
 use crate::http::connection::Dialer;
 use crate::http::error::{Code, Failure};
+use crate::http::h1::Scratch;
 use crate::http::origin::Origin;
 use crate::pace::Pacer;
 use crate::prepare::Program;
@@ -79,6 +80,7 @@ impl Worker {
                 upgrade_tls: program.upgrade_tls.clone(),
                 server_name: program.server_name.clone(),
                 open: Rc::default(),
+                scratch: Scratch::default(),
             },
             target: Rc::new(program.target.clone()),
             target_allowed: program.allow.allows(&program.target) && !program.target.addresses.is_empty(),

@@ -1,20 +1,21 @@
 //! A connection: opened, timed, and used for one exchange at a time.
 
 use super::error::{Code, Failure};
+use super::h1::{Broken, Http1, Scratch, Sending};
 use super::origin::Origin;
 use super::payload::Payload;
 use super::raw::Raw;
 use super::tls::Secured;
+use ::http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper::rt::{Executor, ReadBufCursor};
-use hyper::{Request, Response};
 use planc::graph::Protocol;
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ pub(crate) struct Dialer {
     pub(crate) server_name: Option<String>,
     /// How many are open.
     pub(crate) open: Rc<Cell<u32>>,
+    /// Where they read to.
+    pub(crate) scratch: Scratch,
 }
 
 /// An open connection of one virtual user.
@@ -54,10 +57,22 @@ pub(crate) struct Opening {
 /// A full answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// Status, headers, version.
-    pub(crate) head: http::response::Parts,
+    /// Status.
+    pub(crate) status: StatusCode,
+    /// Version.
+    pub(crate) version: Version,
+    /// Header fields, all or those by which a user agent acts.
+    pub(crate) fields: HeaderMap,
     /// Body; empty unless asked for.
     pub(crate) body: Bytes,
+}
+
+/// A request as its protocol sends it.
+pub(crate) enum Ask<'a> {
+    /// Bytes.
+    Http1(Sending<'a>),
+    /// Frames, and how much of the answer's body is kept.
+    Http2(Box<Request<Payload>>, Keep),
 }
 
 /// How much of an answer's body is kept.
@@ -73,7 +88,24 @@ pub(crate) enum Keep {
 
 /// Bytes of a body that are kept at most: a virtual user must stay small.
 pub(crate) const MOST_KEPT: usize = 16 << 20;
+/// Bytes of a body that are kept for people.
 const BEGINNING: usize = 64 << 10;
+
+impl Keep {
+    /// Adds a stretch of a body to what is kept of it.
+    pub(super) fn take(self, content: &[u8], kept: &mut Vec<u8>) -> Result<(), Failure> {
+        match self {
+            Keep::Nothing => {}
+            Keep::Beginning if kept.len() >= BEGINNING => {}
+            Keep::All if kept.len() + content.len() > MOST_KEPT => {
+                let what = format!("a body of more than {} MiB, which a step reads", MOST_KEPT >> 20);
+                return Err(Failure::new(Code::Malformed, what));
+            }
+            Keep::Beginning | Keep::All => kept.extend_from_slice(content),
+        }
+        Ok(())
+    }
+}
 
 /// When what happened on the wire during an exchange.
 #[derive(Debug, Clone, Copy)]
@@ -111,15 +143,8 @@ impl Phases {
 }
 
 enum Wire {
-    Http1 {
-        sender: http1::SendRequest<Payload>,
-        /// Driven by whoever awaits an answer; none once it has ended.
-        driver: Option<Pin<Box<http1::Connection<Timed, Payload>>>>,
-    },
-    Http2 {
-        sender: http2::SendRequest<Payload>,
-        driver: tokio::task::AbortHandle,
-    },
+    Http1(Http1),
+    Http2 { sender: http2::SendRequest<Payload>, driver: tokio::task::AbortHandle },
 }
 
 /// Moments of the current exchange, and bytes of the connection.
@@ -148,49 +173,36 @@ impl Connection {
             return Err(Failure::new(Code::Http2, "the server does not offer HTTP/2"));
         }
         let clock = raw.clock.clone();
-        let wire = Wire::start(dialer.protocol, Timed { raw }).await;
-        let wire = wire.map_err(|e| Failure::exchange(&e))?;
+        let wire = match dialer.protocol {
+            Protocol::Http1 => Wire::Http1(Http1::new(raw, dialer.scratch.clone())),
+            Protocol::Http2 => Wire::http2(Timed { raw }).await.map_err(|e| Failure::exchange(&e))?,
+        };
         Ok(Connection { origin: origin.clone(), wire, clock })
     }
 
     /// Whether the other side has left it open. Reads what has arrived since the last exchange.
     pub(crate) async fn is_usable(&mut self) -> bool {
         match &mut self.wire {
-            Wire::Http1 { sender, driver: Some(driver) } => {
-                let ended = poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx).is_ready())).await;
-                !ended && !sender.is_closed()
-            }
-            Wire::Http1 { driver: None, .. } => false,
+            Wire::Http1(http1) => http1.is_usable().await,
             Wire::Http2 { sender, .. } => !sender.is_closed(),
         }
     }
 
-    /// Sends a request and reads the answer to its end. A request of which nothing was written is given back.
-    pub(crate) async fn exchange(
-        &mut self,
-        request: Request<Payload>,
-        keep_body: Keep,
-    ) -> Result<Answer, (Failure, Option<Request<Payload>>)> {
+    /// Sends a request and reads the answer to its end.
+    pub(crate) async fn exchange(&mut self, ask: &Ask<'_>) -> Result<Answer, Broken> {
         self.clock.begin();
-        match &mut self.wire {
-            Wire::Http1 { sender, driver } => {
-                let mut answered = pin!(sender.try_send_request(request));
-                let response = driven(driver, |cx| answered.as_mut().poll(cx)).await;
-                let response = response.map_err(|mut error| {
-                    let unsent = error.take_message();
-                    (Failure::exchange(error.error()), unsent)
-                })?;
-                read_answer(response, keep_body, driver).await.map_err(|failure| (failure, None))
-            }
-            Wire::Http2 { sender, .. } => {
-                let response = sender.try_send_request(request).await.map_err(|mut error| {
-                    let unsent = error.take_message();
-                    (Failure::exchange(error.error()), unsent)
+        match (&mut self.wire, ask) {
+            (Wire::Http1(http1), Ask::Http1(sending)) => http1.exchange(sending).await,
+            (Wire::Http2 { sender, .. }, Ask::Http2(request, keep)) => {
+                let response = sender.try_send_request(Request::clone(request)).await.map_err(|mut error| {
+                    let unsent = error.take_message().is_some();
+                    Broken { failure: Failure::exchange(error.error()), unsent }
                 })?;
                 // The connection's own frames are read too; only this is a byte of the answer.
                 self.clock.first_read.set(Some(Instant::now()));
-                read_answer(response, keep_body, &mut None).await.map_err(|failure| (failure, None))
+                read_answer(response, *keep).await.map_err(|failure| Broken { failure, unsent: false })
             }
+            _ => unreachable!("a run speaks one protocol"),
         }
     }
 
@@ -228,67 +240,27 @@ impl Drop for Connection {
 }
 
 impl Wire {
-    async fn start(protocol: Protocol, io: Timed) -> hyper::Result<Wire> {
-        match protocol {
-            Protocol::Http1 => {
-                let (sender, driver) = http1::Builder::new().writev(false).handshake(io).await?;
-                Ok(Wire::Http1 { sender, driver: Some(Box::pin(driver)) })
-            }
-            Protocol::Http2 => {
-                let (sender, driver) = http2::Builder::new(Local)
-                    .initial_stream_window_size(1 << 20)
-                    .initial_connection_window_size(1 << 20)
-                    .handshake(io)
-                    .await?;
-                // Its error reaches the request that waits; nobody else needs it.
-                let task = tokio::task::spawn_local(async move { drop(driver.await) });
-                Ok(Wire::Http2 { sender, driver: task.abort_handle() })
-            }
-        }
+    async fn http2(io: Timed) -> hyper::Result<Wire> {
+        let (sender, driver) = http2::Builder::new(Local)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(1 << 20)
+            .handshake(io)
+            .await?;
+        // Its error reaches the request that waits; nobody else needs it.
+        let task = tokio::task::spawn_local(async move { drop(driver.await) });
+        Ok(Wire::Http2 { sender, driver: task.abort_handle() })
     }
 }
 
-/// Awaits something of an HTTP/1 connection while driving the connection itself.
-async fn driven<T>(
-    driver: &mut Option<Pin<Box<http1::Connection<Timed, Payload>>>>,
-    mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> T {
-    poll_fn(|cx| {
-        // Its error is also handed to what is wanted, which tells it better.
-        if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
-            *driver = None;
-        }
-        wanted(cx)
-    })
-    .await
-}
-
-async fn read_answer(
-    response: Response<Incoming>,
-    keep_body: Keep,
-    driver: &mut Option<Pin<Box<http1::Connection<Timed, Payload>>>>,
-) -> Result<Answer, Failure> {
+async fn read_answer(response: Response<Incoming>, keep: Keep) -> Result<Answer, Failure> {
     let (head, mut incoming) = response.into_parts();
-    let mut body = Bytes::new();
-    let mut more: Option<Vec<u8>> = None;
-    while !hyper::body::Body::is_end_stream(&incoming) {
-        let mut frame = incoming.frame();
-        let Some(frame) = driven(driver, |cx| Pin::new(&mut frame).poll(cx)).await else { break };
-        let Ok(data) = frame.map_err(|e| Failure::exchange(&e))?.into_data() else { continue };
-        let kept = more.as_ref().map_or(body.len(), Vec::len);
-        match (keep_body, &mut more) {
-            (Keep::Nothing, _) => {}
-            (Keep::Beginning, _) if kept >= BEGINNING => {}
-            (Keep::All, _) if kept + data.len() > MOST_KEPT => {
-                let what = format!("a body of more than {} MiB, which a step reads", MOST_KEPT >> 20);
-                return Err(Failure::new(Code::Malformed, what));
-            }
-            (_, Some(more)) => more.extend_from_slice(&data),
-            (_, None) if body.is_empty() => body = data,
-            (_, None) => more = Some([&body[..], &data[..]].concat()),
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        if let Ok(data) = frame.map_err(|e| Failure::exchange(&e))?.into_data() {
+            keep.take(&data, &mut body)?;
         }
     }
-    Ok(Answer { head, body: more.map_or(body, Bytes::from) })
+    Ok(Answer { status: head.status, version: head.version, fields: head.headers, body: body.into() })
 }
 
 impl Clock {
@@ -304,14 +276,16 @@ impl Clock {
         self.last_read.set(None);
     }
 
-    fn wrote(&self, begun: Instant) {
+    /// Something was written, in a call that began at `begun`.
+    pub(super) fn wrote(&self, begun: Instant) {
         if self.first_write.get().is_none() {
             self.first_write.set(Some(begun));
         }
         self.last_write.set(Some(Instant::now()));
     }
 
-    fn read(&self) {
+    /// Something was read.
+    pub(super) fn read(&self) {
         let now = Instant::now();
         if self.first_read.get().is_none() && self.first_write.get().is_some() {
             self.first_read.set(Some(now));
@@ -320,7 +294,7 @@ impl Clock {
     }
 }
 
-/// What hyper reads and writes: plain bytes with their moments, above TLS so that a late session
+/// What HTTP/2 reads and writes: plain bytes with their moments, above TLS so that a late session
 /// ticket is not taken for the first byte of an answer.
 struct Timed {
     raw: Raw,
@@ -349,13 +323,7 @@ impl hyper::rt::Read for Timed {
 
 impl hyper::rt::Write for Timed {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let begun = Instant::now();
-        let polled = Pin::new(&mut this.raw).poll_write(cx, buf);
-        if polled.is_ready() {
-            this.raw.clock.wrote(begun);
-        }
-        polled
+        self.get_mut().raw.poll_write_timed(cx, buf)
     }
 
     fn poll_write_vectored(

@@ -39,6 +39,11 @@ impl Jar {
         }
     }
 
+    /// Whether it holds none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
     /// The `Cookie` header for a request, longest paths first; none when no cookie goes there.
     pub(crate) fn header(&self, host: &str, path: &str, secure: bool, now: i64) -> Option<String> {
         if self.cookies.is_empty() {

@@ -53,6 +53,25 @@ impl Payload {
         Payload { now, rest: (!rest.is_empty()).then_some((rest, 0)) }
     }
 
+    /// Bytes that are left of it.
+    pub(crate) fn length(&self) -> u64 {
+        let rest = self.rest.iter().flat_map(|(rest, at)| &rest[*at..]);
+        self.now.left + rest.map(|piece| piece.left).sum::<u64>()
+    }
+
+    /// Appends what is left of it.
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        let rest = self.rest.iter().flat_map(|(rest, at)| &rest[*at..]);
+        for piece in std::iter::once(&self.now).chain(rest) {
+            let mut left = piece.left as usize;
+            while left > 0 {
+                let length = piece.chunk.len().min(left);
+                out.extend_from_slice(&piece.chunk[..length]);
+                left -= length;
+            }
+        }
+    }
+
     /// Takes up the next piece when this one is at its end.
     fn turn(&mut self) {
         if self.now.left == 0
@@ -89,8 +108,7 @@ impl Body for Payload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.iter().flat_map(|(rest, at)| &rest[*at..]);
-        SizeHint::with_exact(self.now.left + rest.map(|piece| piece.left).sum::<u64>())
+        SizeHint::with_exact(self.length())
     }
 }
 
@@ -122,6 +140,9 @@ mod tests {
             let payload = Payload::pieces(pieces);
             assert_eq!(payload.size_hint().exact(), Some(expected.len() as u64), "{expected}");
             assert_eq!(payload.is_end_stream(), expected.is_empty(), "{expected}");
+            let mut appended = b"> ".to_vec();
+            payload.append_to(&mut appended);
+            assert_eq!(appended, format!("> {expected}").into_bytes());
             assert_eq!(all(payload.clone()), expected.as_bytes());
             assert_eq!(all(payload), expected.as_bytes(), "a clone begins anew");
         }

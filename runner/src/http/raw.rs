@@ -67,12 +67,30 @@ impl Raw {
         Ok(Raw { stream, clock, _open: open })
     }
 
+    /// Over a socket that is open already.
+    #[cfg(test)]
+    pub(super) fn over(tcp: TcpStream) -> Raw {
+        let clock = Rc::new(Clock::default());
+        let stream = Stream::Tcp(Counted { inner: tcp, clock: clock.clone() });
+        Raw { stream, clock, _open: Open::new(&Rc::default()) }
+    }
+
     /// Whether both sides agreed on HTTP/2; over TCP that is known beforehand.
     pub(super) fn speaks_http2(&self) -> bool {
         match &self.stream {
             Stream::Tcp(_) => true,
             Stream::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()),
         }
+    }
+
+    /// A write of which the moments are kept.
+    pub(super) fn poll_write_timed(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let begun = Instant::now();
+        let polled = Pin::new(&mut *self).poll_write(cx, buf);
+        if polled.is_ready() {
+            self.clock.wrote(begun);
+        }
+        polled
     }
 
     /// Whether several buffers in one write are worth it.

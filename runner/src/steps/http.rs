@@ -1,37 +1,34 @@
 //! An HTTP step: rendered, sent (redirects included), judged by its expectations, measured.
 
-use super::series::{self, Play};
-use crate::body::{self, BodyPlan};
+mod hop;
+mod lean;
+mod samples;
+mod send;
+
+use super::series;
 use crate::drive::run::ScenarioRun;
 use crate::expect::{Observed, Outcome3, redacted, shorten};
-use crate::http::connection::{Answer, Connection, Keep, Opening, Phases};
+use crate::http::connection::{Answer, Opening, Phases};
 use crate::http::error::{Code, Failure};
-use crate::http::origin::Origin;
-use crate::http::payload::Payload;
-use crate::prepare::{CaptureOp, CaptureSource, HttpOp, Op, RecordOp, ScenarioProgram, UrlPlan};
-use crate::record::{Bundle, Cell as Sample, Dist, Family, GaugeCell, Recorder};
-use crate::text::{InScope, Var};
+use crate::prepare::{CaptureOp, CaptureSource, HttpOp, Op, ScenarioProgram};
+use crate::record::{Dist, Family, Recorder};
+use crate::text::Var;
 use crate::trace::{Place, Traced};
-use crate::views::Moment;
 use crate::vu::{InFlight, Vu, VuCore};
 use crate::worker::Worker;
-use ::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
-};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use hyper::body::Bytes;
-use planc::eval::{self, EvalError};
-use planc::graph::{Connections, Json, MetricKind, Protocol};
-use reqwest::Url;
+use ::http::{HeaderMap, Version};
+use hop::{follow, redirect};
+use planc::eval::EvalError;
+use planc::graph::Json;
+use samples::{Of, custom, record};
+use send::{Trip, send};
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::time::Sleep;
+use std::time::Instant;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) use hop::{add_cookies, render, unix_now};
+
+/// As much of a body is looked at, in bytes, to tell people its beginning.
+const EXCERPT: usize = 4_096;
 
 /// The `outcome` tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +42,6 @@ enum Outcome {
     Transport,
     FailedCheck,
     Censored,
-}
-
-/// A request on its way: the step's own, or a redirect's.
-pub(super) struct Hop {
-    pub(super) origin: Rc<Origin>,
-    method: Method,
-    /// Path and query.
-    pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
-    payload: Payload,
-    /// From when the timeout counts.
-    pub(super) begun: Instant,
 }
 
 /// What came of a hop.
@@ -93,45 +78,55 @@ pub(super) async fn play(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -
     };
     // A name that is being looked up is a request in flight as well.
     vu.core.in_flight.set(Some(in_flight(vu, variant)));
-    let rendered = render(vu, scenario, op).await;
+    let sent = exchange(vu, scenario, op).await;
     vu.core.in_flight.set(None);
-    let mut hop = match rendered {
-        Ok(Ok(hop)) => hop,
-        Ok(Err(failure)) => {
-            let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
-            return finish(vu, scenario, op, variant, sent, Vec::new());
-        }
-        Err(error) => return unrendered(vu, op, variant, &error),
+    match sent {
+        Ok((sent, passed)) => finish(vu, scenario, op, variant, sent, passed),
+        Err(error) => unrendered(vu, op, variant, &error),
+    }
+}
+
+/// The request and the redirects that it leads to.
+async fn exchange(
+    vu: &mut Vu,
+    scenario: &ScenarioProgram,
+    op: &HttpOp,
+) -> Result<(Sent, Vec<Passed>), EvalError> {
+    let mut trip = match &op.lean {
+        Some(plan) if vu.worker.target_allowed => Trip::Lean(lean::render(vu, scenario, op, plan)?),
+        _ => match render(vu, scenario, op).await? {
+            Ok(hop) => Trip::Full(hop),
+            Err(failure) => return Ok((Sent::not(failure), Vec::new())),
+        },
     };
-    let mut redirects = op.redirects;
     let mut passed = Vec::new();
     loop {
-        vu.core.in_flight.set(Some(in_flight(vu, variant)));
-        let again = (redirects > 0).then(|| (hop.method.clone(), hop.headers.clone(), hop.payload.clone()));
-        let from = (hop.origin.clone(), hop.uri.clone());
-        let sent = send(vu, scenario, op, hop).await;
-        vu.core.in_flight.set(None);
-        let Some(to) = again.as_ref().and_then(|_| redirect(&sent)) else {
-            return finish(vu, scenario, op, variant, sent, passed);
+        let sent = send(vu, scenario, op, &mut trip).await;
+        let answer = sent.result.as_ref().ok().filter(|_| passed.len() < op.redirects as usize);
+        let Some((answer, to)) = answer.and_then(|answer| Some((answer, redirect(answer)?))) else {
+            return Ok((sent, passed));
         };
-        let status = sent.result.as_ref().map_or(0, |answer| answer.head.status.as_u16());
-        let version = sent.result.as_ref().map_or(Version::HTTP_11, |answer| answer.head.version);
-        let taken = Taken { status, outcome: Outcome::Ok, code: None, version };
+        let status = answer.status.as_u16();
+        let taken = Taken { status, outcome: Outcome::Ok, code: None, version: answer.version };
         vu.run.answered(vu.worker.shared.now_us());
         passed.push(Passed { opening: sent.opening, phases: sent.phases, taken });
         vu.core.passed.set(passed.len() as u32);
-        redirects -= 1;
-        let (method, headers, payload) = again.expect("looked at above");
-        vu.core.in_flight.set(Some(in_flight(vu, variant)));
-        let followed = follow(vu, op, &from, &to, status, method, headers, payload).await;
-        vu.core.in_flight.set(None);
-        match followed {
-            Ok(next) => hop = next,
-            Err(failure) => {
-                let sent = Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() };
-                return finish(vu, scenario, op, variant, sent, passed);
-            }
-        }
+        let hop = match trip {
+            Trip::Lean(lean) => lean.into_hop(op, &vu.wire),
+            Trip::Full(hop) => Some(hop),
+        };
+        let hop = hop.ok_or_else(|| EvalError("the request cannot be read back for its redirect".into()))?;
+        trip = match follow(vu, op, hop, &to, status).await {
+            Ok(hop) => Trip::Full(hop),
+            Err(failure) => return Ok((Sent::not(failure), passed)),
+        };
+    }
+}
+
+impl Sent {
+    /// A request that could not be sent.
+    fn not(failure: Failure) -> Self {
+        Sent { result: Err(failure), opening: Opening::default(), phases: Phases::none() }
     }
 }
 
@@ -197,331 +192,9 @@ pub(super) fn in_flight(vu: &Vu, variant: u32) -> InFlight {
     InFlight { variant, late: vu.late, at: vu.at, traced: vu.traced }
 }
 
-/// Where the samples of one play of a step go.
-struct Of<'r> {
-    recorder: &'r mut Recorder,
-    op: &'r HttpOp,
-    variant: u32,
-    late: bool,
-    at: Option<Moment>,
-}
-
 /// The number of this iteration's values of templated tags.
 fn variant(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp) -> Result<u32, EvalError> {
     series::variant(vu, scenario, op.step, &op.name, &op.slotted_tags)
-}
-
-/// The request. The inner error is a request that must not or cannot be sent.
-pub(super) async fn render(
-    vu: &mut Vu,
-    scenario: &ScenarioProgram,
-    op: &HttpOp,
-) -> Result<Result<Hop, Failure>, EvalError> {
-    let begun = Instant::now();
-    let key = match &op.body {
-        BodyPlan::Jws(jws) => Some(vu.key(jws.key, scenario)?),
-        _ => None,
-    };
-    let mut buffer = std::mem::take(&mut vu.buffer);
-    let mut desk = std::mem::take(&mut vu.desk);
-    let scope = vu.scope(scenario);
-    let mut rendered = |text: &crate::text::Text| -> Result<Bytes, EvalError> {
-        buffer.clear();
-        text.render(&scope, &mut buffer)?;
-        Ok(Bytes::copy_from_slice(buffer.as_bytes()))
-    };
-    let (url, absolute) = match &op.url {
-        UrlPlan::Fixed(uri) => (Some(uri.clone()), None),
-        UrlPlan::Path(text) => (uri(rendered(text)?)?, None),
-        UrlPlan::Any(text) => {
-            let bytes = rendered(text)?;
-            let whole = String::from_utf8_lossy(&bytes).into_owned();
-            if whole.starts_with('/') {
-                (uri(Bytes::from(format!("{}{whole}", vu.worker.program.prefix)))?, None)
-            } else {
-                (None, Some(whole))
-            }
-        }
-    };
-    let mut headers = op.headers.clone();
-    for (name, text, secret) in &op.slotted {
-        let value = HeaderValue::from_maybe_shared(rendered(text)?);
-        let mut value =
-            value.map_err(|_| EvalError(format!("header `{name}` has characters no header carries")))?;
-        value.set_sensitive(*secret);
-        headers.insert(name.clone(), value);
-    }
-    if let Some(traced) = &vu.traced {
-        headers.insert(TRACEPARENT, traced.header());
-    }
-    let payload = match &op.body {
-        BodyPlan::Fixed(payload) => payload.clone(),
-        BodyPlan::Text(text) => Payload::bytes(rendered(text)?),
-        BodyPlan::Parts(parts) => body::render_parts(parts, &scope, &mut buffer)?,
-        BodyPlan::Jws(jws) => {
-            let key = key.as_ref().expect("taken above");
-            let whole = match (&url, &absolute) {
-                (Some(uri), _) => vu.worker.program.known_as.url(uri),
-                (None, whole) => whole.clone().unwrap_or_default(),
-            };
-            jws.render(key, &whole, &scope, &mut desk, &mut buffer)?;
-            Payload::bytes(Bytes::copy_from_slice(buffer.as_bytes()))
-        }
-    };
-    (vu.buffer, vu.desk) = (buffer, desk);
-    let place = match (url, absolute) {
-        (Some(uri), _) => {
-            let target = vu.worker.target.clone();
-            in_time(begun, op, allowed_target(vu, target)).await.map(|origin| (origin, uri))
-        }
-        (None, Some(whole)) => in_time(begun, op, elsewhere(vu, &whole)).await,
-        (None, None) => Err(Failure::new(Code::Other, "the path is not one that a request can carry")),
-    };
-    Ok(place.map(|(origin, uri)| Hop { origin, method: op.method.clone(), uri, headers, payload, begun }))
-}
-
-fn uri(bytes: Bytes) -> Result<Option<Uri>, EvalError> {
-    let shown = bytes.clone();
-    Uri::from_maybe_shared(bytes)
-        .map(Some)
-        .map_err(|_| EvalError(format!("`{}` is not a path", String::from_utf8_lossy(&shown))))
-}
-
-async fn allowed_target(vu: &Vu, target: Rc<Origin>) -> Result<Rc<Origin>, Failure> {
-    if vu.worker.target_allowed { Ok(target) } else { vu.worker.origin(Origin::clone(&target)).await }
-}
-
-async fn elsewhere(vu: &Vu, url: &str) -> Result<(Rc<Origin>, Uri), Failure> {
-    let (origin, path) = Origin::split(url).map_err(|why| Failure::new(Code::Other, why))?;
-    let origin = vu.worker.origin(origin).await?;
-    let uri = path.parse().map_err(|_| Failure::new(Code::Other, format!("`{path}` is not a path")))?;
-    Ok((origin, uri))
-}
-
-/// Where a redirect leads.
-fn redirect(sent: &Sent) -> Option<String> {
-    let answer = sent.result.as_ref().ok()?;
-    if !matches!(answer.head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    Some(answer.head.headers.get(LOCATION)?.to_str().ok()?.to_owned())
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of the request that is repeated")]
-async fn follow(
-    vu: &mut Vu,
-    op: &HttpOp,
-    from: &(Rc<Origin>, Uri),
-    to: &str,
-    status: u16,
-    method: Method,
-    mut headers: HeaderMap,
-    mut payload: Payload,
-) -> Result<Hop, Failure> {
-    let (origin, at) = from;
-    let begun = Instant::now();
-    let whole = resolved(origin, at, to)?;
-    let (target, uri) = in_time(begun, op, elsewhere(vu, &whole)).await?;
-    let as_get = status == 303 || (matches!(status, 301 | 302) && method == Method::POST);
-    let method = if as_get && method != Method::HEAD { Method::GET } else { method };
-    if as_get {
-        payload = Payload::default();
-        headers.remove(CONTENT_TYPE);
-        headers.remove(CONTENT_LENGTH);
-    }
-    if !target.same(origin) {
-        // What identifies us to one host is not another's to see. The jar keeps its cookies apart by itself.
-        for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, HOST] {
-            headers.remove(name);
-        }
-        headers.retain_insensitive();
-    }
-    Ok(Hop { origin: target, method, uri, headers, payload, begun })
-}
-
-/// Where a `location` leads, by RFC 3986.
-fn resolved(origin: &Origin, at: &Uri, to: &str) -> Result<String, Failure> {
-    let base = origin.url(at);
-    let no_url = |e: &dyn std::fmt::Display| {
-        Failure::new(Code::Malformed, format!("a redirect to `{to}`, which is not a URL: {e}"))
-    };
-    let mut url = Url::parse(&base).and_then(|base| base.join(to)).map_err(|e| no_url(&e))?;
-    url.set_fragment(None);
-    Ok(url.into())
-}
-
-/// Looking a name up takes of the request's time.
-async fn in_time<T>(
-    begun: Instant,
-    op: &HttpOp,
-    wanted: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let deadline = tokio::time::Instant::from_std(begun + op.timeout);
-    tokio::time::timeout_at(deadline, wanted).await.unwrap_or_else(|_| {
-        Err(Failure::new(Code::Dns, format!("the name was not resolved within {:?}", op.timeout)))
-    })
-}
-
-/// Removing what is marked as sensitive.
-trait Retain {
-    fn retain_insensitive(&mut self);
-}
-
-impl Retain for HeaderMap {
-    fn retain_insensitive(&mut self) {
-        let secret: Vec<_> = self.iter().filter(|(_, v)| v.is_sensitive()).map(|(k, _)| k.clone()).collect();
-        for name in secret {
-            self.remove(name);
-        }
-    }
-}
-
-/// Sends a hop over a kept or a new connection, within the step's timeout.
-async fn send(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, mut hop: Hop) -> Sent {
-    let begun = Instant::now();
-    let deadline = hop.begun + op.timeout;
-    if op.cookies {
-        add_cookies(vu, &mut hop);
-    }
-    let (origin, path) = (hop.origin.clone(), hop.uri.clone());
-    let mut opening = Opening::default();
-    let mut timer = vu.timer.take();
-    let mut open = None;
-    let result = exchange(vu, op, hop, deadline, &mut timer, &mut opening, &mut open).await;
-    vu.timer = timer;
-    let phases = open.as_ref().map_or(Phases::at(begun), |connection: &Connection| connection.phases(begun));
-    if let Ok(answer) = &result {
-        if op.cookies && answer.head.headers.contains_key(::http::header::SET_COOKIE) {
-            vu.jar.store(&answer.head.headers, &origin.host, path.path(), unix_now());
-        }
-        if scenario.connections != Connections::PerRequest {
-            vu.connections.extend(open);
-        }
-    }
-    Sent { result, opening, phases }
-}
-
-/// The exchange itself; the connection stays in `open`, whatever came of it.
-async fn exchange(
-    vu: &mut Vu,
-    op: &HttpOp,
-    hop: Hop,
-    deadline: Instant,
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    opening: &mut Opening,
-    open: &mut Option<Connection>,
-) -> Result<Answer, Failure> {
-    let keep_body = match op.reads_body {
-        true => Keep::All,
-        false if vu.rehearsal.is_some() => Keep::Beginning,
-        false => Keep::Nothing,
-    };
-    if let Some(at) = vu.connections.iter().position(|kept| kept.origin.same(&hop.origin)) {
-        let mut kept = vu.connections.swap_remove(at);
-        if kept.is_usable().await {
-            *open = Some(kept);
-        }
-    }
-    let origin = hop.origin.clone();
-    let kept = vu.worker.program.scenarios[vu.run.index].connections == Connections::Keep;
-    let mut request = Some(hop.into_request(vu.worker.dialer.protocol));
-    // Twice at most: again only where a kept connection was closed before anything was written.
-    loop {
-        let reused = open.is_some();
-        let connection = match open {
-            Some(connection) => connection,
-            None => {
-                let opening = Connection::open(&vu.worker.dialer, &origin, kept, opening);
-                let opened = within(timer, deadline, opening).await;
-                let opened = opened.ok_or_else(|| {
-                    Failure::new(Code::DialTimeout, format!("no connection to {} in time", origin.authority))
-                })?;
-                open.insert(opened?)
-            }
-        };
-        let sending = request.take().expect("given back before another turn");
-        match within(timer, deadline, connection.exchange(sending, keep_body)).await {
-            None => return Err(Failure::new(Code::Timeout, format!("no answer within {:?}", op.timeout))),
-            Some(Ok(answer)) => return Ok(answer),
-            Some(Err((_, Some(unsent)))) if reused => {
-                request = Some(unsent);
-                *open = None;
-            }
-            Some(Err((failure, _))) => return Err(failure),
-        }
-    }
-}
-
-/// Awaits something until a deadline. The timer is reset when it fires early or is set too late,
-/// which is once in a timeout's time and not once a request.
-async fn within<T>(
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    deadline: Instant,
-    wanted: impl Future<Output = T>,
-) -> Option<T> {
-    let deadline = tokio::time::Instant::from_std(deadline);
-    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-    if timer.deadline() > deadline {
-        timer.as_mut().reset(deadline);
-    }
-    let mut wanted = pin!(wanted);
-    poll_fn(|cx| {
-        if let Poll::Ready(value) = wanted.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if timer.deadline() >= deadline {
-                return Poll::Ready(None);
-            }
-            timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-pub(super) fn add_cookies(vu: &Vu, hop: &mut Hop) {
-    let Some(cookies) = vu.jar.header(&hop.origin.host, hop.uri.path(), hop.origin.secure, unix_now()) else {
-        return;
-    };
-    let own = hop.headers.get(COOKIE).and_then(|own| own.to_str().ok());
-    let all = own.map_or(cookies.clone(), |own| format!("{own}; {cookies}"));
-    if let Ok(value) = HeaderValue::from_str(&all) {
-        hop.headers.insert(COOKIE, value);
-    }
-}
-
-pub(super) fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
-}
-
-impl Hop {
-    fn into_request(self, protocol: Protocol) -> Request<Payload> {
-        let mut request = Request::new(self.payload);
-        *request.method_mut() = self.method;
-        *request.headers_mut() = self.headers;
-        match protocol {
-            Protocol::Http1 => {
-                if !request.headers().contains_key(HOST)
-                    && let Ok(host) = HeaderValue::from_str(&self.origin.authority)
-                {
-                    request.headers_mut().insert(HOST, host);
-                }
-                *request.uri_mut() = self.uri;
-            }
-            Protocol::Http2 => {
-                let scheme = if self.origin.secure { "https" } else { "http" };
-                let mut parts = self.uri.into_parts();
-                parts.scheme = scheme.parse().ok();
-                parts.authority = self.origin.authority.parse().ok();
-                if let Ok(uri) = Uri::from_parts(parts) {
-                    *request.uri_mut() = uri;
-                }
-                *request.version_mut() = Version::HTTP_2;
-            }
-        }
-        request
-    }
 }
 
 /// Judges the answer by the step's expectations, keeps what it captures, and records all of it.
@@ -536,7 +209,7 @@ fn finish(
     let Sent { result, opening, phases } = sent;
     let no_headers = HeaderMap::new();
     let (head, body) = match &result {
-        Ok(answer) => (Some(&answer.head), &answer.body[..]),
+        Ok(answer) => (Some(answer), &answer.body[..]),
         Err(_) => (None, &[][..]),
     };
     let status = head.map(|head| head.status.as_u16());
@@ -544,7 +217,7 @@ fn finish(
         vu.run.answered(vu.worker.shared.now_us());
     }
     let observed =
-        Observed::new(status, head.map_or(&no_headers, |head| &head.headers), body, phases.service());
+        Observed::new(status, head.map_or(&no_headers, |head| &head.fields), body, phases.service());
     let mut first_failure: Option<(String, Outcome3)> = None;
     let mut status_held = true;
     for (at, expectation) in op.expect.iter().enumerate() {
@@ -690,195 +363,6 @@ fn check(vu: &Vu, op: &HttpOp, variant: u32, family: Family, name: &dyn std::fmt
 
 fn of<'r>(vu: &Vu, recorder: &'r mut Recorder, op: &'r HttpOp, variant: u32) -> Of<'r> {
     Of { recorder, op, variant, late: vu.late, at: vu.at }
-}
-
-impl<'r> Of<'r> {
-    fn play(&self) -> Play<'r> {
-        let HttpOp { step, tags, slotted_tags, .. } = self.op;
-        Play { step: *step, tags, slotted: slotted_tags, variant: self.variant, late: self.late, at: self.at }
-    }
-
-    /// Adds to a series with more tags than the step's own.
-    fn add(
-        &mut self,
-        family: Family,
-        result: u64,
-        fresh: impl FnOnce() -> (String, Vec<(&'static str, String)>, Sample),
-        add: impl Fn(&mut Sample),
-    ) {
-        self.play().add(self.recorder, family, result, fresh, add);
-    }
-
-    fn check(&mut self, family: Family, name: &dyn std::fmt::Display, held: bool) {
-        self.play().check(self.recorder, family, 0, name, Vec::new(), held);
-    }
-
-    /// Counts every expectation and capture of a step without an answer as one that did not hold.
-    fn nothing_held(&mut self) {
-        for (at, expectation) in self.op.expect.iter().enumerate() {
-            self.check(Family::Check(at as u16), &expectation.name, false);
-        }
-        self.captures_missed();
-    }
-
-    fn captures_missed(&mut self) {
-        for (at, capture) in self.op.captures.iter().enumerate() {
-            self.check(Family::Capture(at as u16), &format_args!("capture {}", capture.name), false);
-        }
-    }
-
-    fn request(&mut self, taken: &Taken, add: impl Fn(&mut Bundle)) {
-        let code = taken.code.map_or(0, |code| code as u16);
-        let proto = u64::from(taken.version == Version::HTTP_2);
-        let result =
-            u64::from(taken.status) << 32 | u64::from(code) << 16 | (taken.outcome as u64) << 8 | proto;
-        let fresh = || {
-            let expected = matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError);
-            let mut more = vec![
-                ("status", taken.status.to_string()),
-                ("outcome", taken.outcome.tag().to_owned()),
-                ("expected_response", expected.to_string()),
-                ("proto", if proto == 1 { "HTTP/2.0" } else { "HTTP/1.1" }.to_owned()),
-            ];
-            more.extend(taken.code.map(|code| ("error_code", code.tag())));
-            (String::new(), more, Sample::Request(Box::default()))
-        };
-        self.add(Family::Request, result, fresh, |cell| match cell {
-            Sample::Request(bundle) => add(bundle),
-            _ => unreachable!("the family says that it is a request"),
-        });
-    }
-}
-
-/// Records the metrics of a hop.
-fn record(vu: &mut Vu, op: &HttpOp, variant: u32, opening: &Opening, phases: &Phases, taken: &Taken) {
-    let intended = vu.intended.take();
-    if vu.rehearsal.is_some() {
-        return;
-    }
-    let micros = |duration: Duration| duration.as_micros() as u64;
-    let service = phases.service();
-    let waited = intended.map_or(Duration::ZERO, |due| phases.sent.saturating_duration_since(due));
-    let failed = !matches!(taken.outcome, Outcome::Ok | Outcome::ExpectedError);
-    let mut recorder = vu.worker.recorder.borrow_mut();
-    of(vu, &mut recorder, op, variant).request(taken, |Bundle { totals, times }| {
-        totals.requests += 1;
-        totals.failed += u64::from(failed);
-        totals.server_errors += u64::from(taken.status == 0 || taken.status >= 500);
-        totals.limited += u64::from(taken.status == 429);
-        totals.sent += phases.bytes_sent;
-        totals.received += phases.bytes_received;
-        if failed {
-            // No phase of a failure is fast: a refused connection did not connect in no time.
-            times.iter_mut().for_each(Dist::add_infinite);
-            return;
-        }
-        times[0].add(micros(waited + service));
-        times[1].add(micros(service));
-        // A connection belongs to its user: there is never a wait for one.
-        times[2].add(0);
-        times[3].add(micros(opening.connecting));
-        times[4].add(micros(opening.handshaking));
-        times[5].add(micros(phases.sending));
-        times[6].add(micros(phases.waiting));
-        times[7].add(micros(phases.receiving));
-    });
-}
-
-/// Adds to custom metrics.
-fn custom(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, variant: u32, observed: &Observed<'_>) {
-    for (at, record) in op.records.iter().enumerate() {
-        let sample = {
-            let scope = InScope { response: Some(observed), ..vu.scope(scenario) };
-            custom_sample(record, &scope)
-        };
-        match sample {
-            Ok(None) => {}
-            Ok(Some(value)) => add_custom(vu, op, variant, at, record, value),
-            Err(error) => super::no_value(vu, op.step, &op.name, &op.tags, &error),
-        }
-    }
-}
-
-/// A custom sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Custom {
-    /// In thousandths.
-    Milli(i64),
-    /// The time of an answer that never came.
-    Infinite,
-}
-
-/// As much of a body is looked at, in bytes, to tell people its beginning.
-const EXCERPT: usize = 4_096;
-/// Numbers beyond it do not fit in thousandths.
-const MOST: f64 = 9e15;
-
-/// The value; none where its condition is false.
-fn custom_sample(record: &RecordOp, scope: &InScope<'_>) -> Result<Option<Custom>, EvalError> {
-    let holds = match &record.when {
-        Some(when) => Some(eval::truthy(&eval::eval(when, scope)?)),
-        None => None,
-    };
-    let value = match &record.value {
-        Some(value) => Some(eval::eval(value, scope)?),
-        None => None,
-    };
-    if record.kind == MetricKind::Rate {
-        let sample = holds.or_else(|| value.as_ref().map(eval::truthy)).unwrap_or(true);
-        return Ok(Some(Custom::Milli(i64::from(sample))));
-    }
-    if holds == Some(false) {
-        return Ok(None);
-    }
-    let is_trend = matches!(record.kind, MetricKind::Trend | MetricKind::TimeTrend);
-    if is_trend && record.reads_duration && scope.response.is_some_and(|seen| seen.status.is_none()) {
-        return Ok(Some(Custom::Infinite));
-    }
-    let number = match &value {
-        None => Some(1.0),
-        Some(Json::String(text)) => text.trim().parse().ok(),
-        Some(Json::Bool(value)) => Some(f64::from(*value)),
-        Some(other) => other.as_f64(),
-    };
-    let number = number.filter(|n| n.abs() < MOST && !(is_trend && *n < 0.0)).ok_or_else(|| {
-        let what = if is_trend { "a number of at least 0 and under 9e15" } else { "a number under 9e15" };
-        EvalError(format!("`{}` needs {what}, not {}", record.metric, value.unwrap_or_default()))
-    })?;
-    Ok(Some(Custom::Milli((number * 1_000.0).round() as i64)))
-}
-
-fn add_custom(vu: &Vu, op: &HttpOp, variant: u32, at: usize, record: &RecordOp, value: Custom) {
-    if vu.rehearsal.is_some() {
-        return;
-    }
-    let fresh = || {
-        let cell = match record.kind {
-            MetricKind::Counter => Sample::Counter(0, 0),
-            MetricKind::Rate => Sample::Rate(0, 0),
-            MetricKind::Trend | MetricKind::TimeTrend => Sample::Trend(Default::default()),
-            MetricKind::Gauge => Sample::Gauge(GaugeCell::default()),
-        };
-        (record.metric.clone(), Vec::new(), cell)
-    };
-    let now_us = vu.worker.shared.now_us();
-    let mut recorder = vu.worker.recorder.borrow_mut();
-    of(vu, &mut recorder, op, variant).add(Family::Record(at as u16), 0, fresh, |cell| match (value, cell) {
-        (Custom::Infinite, Sample::Trend(dist)) => dist.add_infinite(),
-        (Custom::Infinite, _) => unreachable!("only trends have infinite samples"),
-        (Custom::Milli(value), Sample::Counter(sum, count)) => {
-            *sum = sum.saturating_add(value);
-            *count += 1;
-        }
-        (Custom::Milli(value), Sample::Rate(trues, total)) => {
-            *trues += value as u64;
-            *total += 1;
-        }
-        // Thousandths of a number, or of the milliseconds that are microseconds.
-        (Custom::Milli(value), Sample::Trend(dist)) => dist.add(value.max(0) as u64),
-        (Custom::Milli(value), Sample::Gauge(gauge)) => gauge.set(value, now_us),
-        (Custom::Milli(_), Sample::Request(_)) => unreachable!("the family says that it is a custom sample"),
-    });
 }
 
 /// A step whose texts have no value is not sent and has failed: as a request that got no answer.

@@ -60,16 +60,18 @@ pub fn uuid_v7(key: u64, n: u64) -> u128 {
 /// Lower-case hexadecimal of so many digits from a row's key.
 pub fn hex(key: u64, n: u64, length: usize) -> String {
     let mut text = String::with_capacity(length);
-    let mut index = 0;
-    while text.len() < length {
-        let mut word = draw(key, n, index);
-        for _ in 0..16.min(length - text.len()) {
-            text.push(char::from(b"0123456789abcdef"[(word >> 60) as usize]));
-            word <<= 4;
-        }
-        index += 1;
-    }
+    push_hex(key, n, length, &mut text);
     text
+}
+
+/// The same at the end of a text.
+pub fn push_hex(key: u64, n: u64, length: usize, text: &mut String) {
+    for (index, from) in (0..length).step_by(16).enumerate() {
+        let word = draw(key, n, index as u64);
+        let digit = |at: usize| b"0123456789abcdef"[(word >> (60 - 4 * at)) as usize & 15];
+        let digits: [u8; 16] = std::array::from_fn(digit);
+        text.push_str(std::str::from_utf8(&digits[..16.min(length - from)]).unwrap_or_default());
+    }
 }
 
 #[cfg(test)]

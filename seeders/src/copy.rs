@@ -5,6 +5,7 @@
 use crate::generators::{Cell, days_from_civil, hex, rfc3339};
 use crate::names::array_element;
 use planc::graph::Json;
+use serde::de::IgnoredAny;
 use std::net::IpAddr;
 
 /// What a column's type is to the encoder.
@@ -106,10 +107,10 @@ fn bytes(kind: &Kind, cell: &Cell, out: &mut Vec<u8>) -> Result<(), String> {
         Kind::Timestamp | Kind::Timestamptz => {
             out.extend_from_slice(&(micros(cell)? - EPOCH).to_be_bytes());
         }
-        Kind::Json => out.extend_from_slice(json_text(cell)?.as_bytes()),
+        Kind::Json => json_bytes(cell, out)?,
         Kind::Jsonb => {
             out.push(1);
-            out.extend_from_slice(json_text(cell)?.as_bytes());
+            json_bytes(cell, out)?;
         }
         Kind::Bytea => out.extend_from_slice(&hex_bytes(cell)?),
         Kind::Inet => network(cell, false, out)?,
@@ -309,16 +310,18 @@ fn parse_time(text: &str) -> Option<i64> {
 }
 
 /// JSON as text. A text that looks like an object or a list must be one; any other text is a JSON string.
-fn json_text(cell: &Cell) -> Result<String, String> {
-    match cell {
+fn json_bytes(cell: &Cell, out: &mut Vec<u8>) -> Result<(), String> {
+    let written = match cell {
         Cell::Json(Json::String(text)) if text.trim_start().starts_with(['{', '[']) => {
-            match serde_json::from_str::<Json>(text) {
-                Ok(_) => Ok(text.clone()),
-                Err(e) => Err(format!("{} is not JSON: {e}", shown(cell))),
-            }
+            serde_json::from_str::<IgnoredAny>(text)
+                .map_err(|e| format!("{} is not JSON: {e}", shown(cell)))?;
+            out.extend_from_slice(text.as_bytes());
+            return Ok(());
         }
-        other => Ok(other.to_json().to_string()),
-    }
+        Cell::Json(value) => serde_json::to_writer(out, value),
+        other => serde_json::to_writer(out, &other.to_json()),
+    };
+    written.map_err(|error| error.to_string())
 }
 
 fn hex_bytes(cell: &Cell) -> Result<Vec<u8>, String> {
@@ -382,7 +385,15 @@ fn array(element: &Kind, oid: u32, cell: &Cell, out: &mut Vec<u8>) -> Result<(),
     out.extend_from_slice(&count.to_be_bytes());
     out.extend_from_slice(&1i32.to_be_bytes());
     for item in items {
-        binary(element, &Cell::Json(item.clone()), out)?;
+        match (element, item) {
+            (Kind::Text(limit), Json::String(text)) => {
+                check_text(text.as_bytes(), *limit)?;
+                let length = i32::try_from(text.len()).map_err(|_| "the value is too large".to_string())?;
+                out.extend_from_slice(&length.to_be_bytes());
+                out.extend_from_slice(text.as_bytes());
+            }
+            _ => binary(element, &Cell::Json(item.clone()), out)?,
+        }
     }
     Ok(())
 }
@@ -413,7 +424,11 @@ fn plain(cell: &Cell) -> String {
 pub(crate) fn text(kind: &Kind, cell: &Cell) -> Option<String> {
     match (kind, cell) {
         (_, Cell::Json(Json::Null)) => None,
-        (Kind::Json | Kind::Jsonb, _) => Some(json_text(cell).unwrap_or_else(|_| plain(cell))),
+        (Kind::Json | Kind::Jsonb, _) => {
+            let mut bytes = Vec::new();
+            let text = json_bytes(cell, &mut bytes).ok().and_then(|()| String::from_utf8(bytes).ok());
+            Some(text.unwrap_or_else(|| plain(cell)))
+        }
         (Kind::Array(element, _), Cell::Json(Json::Array(items))) => {
             let mut out = String::from("{");
             for (index, item) in items.iter().enumerate() {

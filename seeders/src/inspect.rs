@@ -19,10 +19,10 @@ use crate::postgres::{Job, LOCK_LIMIT};
 use crate::receipt::Receipt;
 use crate::rows::{Inputs, RowSource};
 use crate::schema::{self, LiveTable};
-use crate::stage::{self, Lane, TextParam};
+use crate::stage::{Lane, TextParam};
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind, OnConflict, TableFixture};
-use std::collections::BTreeSet;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 /// Compares all table fixtures of the graph with the live tables, as it is done before they are seeded. The list holds
@@ -171,6 +171,8 @@ struct Finder<'a> {
     seeded: bool,
     /// Whether the table holds no row; `None` where nobody looked.
     empty: Option<bool>,
+    /// The tables of the plan's fixtures, once they have been asked for.
+    tables: Option<Vec<Option<u32>>>,
     misfits: Vec<Misfit>,
 }
 
@@ -195,6 +197,7 @@ impl<'a> Finder<'a> {
             privileges: true,
             seeded: false,
             empty: None,
+            tables: None,
             misfits,
         }
     }
@@ -238,8 +241,15 @@ impl<'a> Finder<'a> {
         sql: &str,
         params: &[TextParam],
     ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, SeedError> {
-        self.client.batch_execute("SAVEPOINT planc_look").await?;
-        match self.client.query(sql, &stage::params(params)).await {
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+            params.iter().map(|param| (param as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
+        // Sent together; the answers come in this order.
+        let (saved, answer) = tokio::join!(
+            self.client.batch_execute("SAVEPOINT planc_look"),
+            self.client.query_typed(sql, &typed)
+        );
+        saved?;
+        match answer {
             Err(error) if error.as_db_error().is_some() => {
                 self.client.batch_execute("ROLLBACK TO SAVEPOINT planc_look").await?;
                 Ok(Err(error))
@@ -252,7 +262,7 @@ impl<'a> Finder<'a> {
     async fn writable(&mut self) -> Result<(), SeedError> {
         let row = self
             .client
-            .query_one(
+            .query_typed_one(
                 "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on', current_user::text, \
                     CASE WHEN to_regclass('planc.ledger') IS NOT NULL \
                         THEN has_table_privilege('planc.ledger', 'SELECT, INSERT, UPDATE, DELETE') \
@@ -372,25 +382,29 @@ impl<'a> Finder<'a> {
     }
 
     /// Other fixtures of the plan on a table, this one left out: those before it in seeding order, and those after.
-    async fn seeded_by(&self, table: u32) -> Result<(Vec<&'a Fixture>, Vec<&'a Fixture>), SeedError> {
-        let (mut before, mut after, mut passed) = (Vec::new(), Vec::new(), false);
-        let mut known = BTreeSet::new();
-        for other in &self.graph.fixtures {
-            if other.name == self.fixture.name {
-                passed = true;
-                continue;
-            }
-            let Some((table_name, _)) = other.rows_in() else { continue };
-            let sql = "SELECT coalesce(to_regclass($1)::oid = $2, false)";
-            let quoted = schema::quoted_name(table_name);
-            let same =
-                known.contains(&quoted) || self.client.query_one(sql, &[&quoted, &table]).await?.get(0);
-            if same {
-                known.insert(quoted);
-                if passed { &mut after } else { &mut before }.push(other);
+    async fn seeded_by(&mut self, table: u32) -> Result<(Vec<&'a Fixture>, Vec<&'a Fixture>), SeedError> {
+        if self.tables.is_none() {
+            self.tables = Some(self.tables_of_fixtures().await?);
+        }
+        let mine = |fixture: &&Fixture| fixture.name == self.fixture.name;
+        let at = self.graph.fixtures.iter().position(|fixture| mine(&fixture));
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (index, other) in self.graph.fixtures.iter().enumerate() {
+            let there = self.tables.as_ref().is_some_and(|tables| tables[index] == Some(table));
+            if there && !mine(&other) {
+                if at.is_some_and(|at| at < index) { &mut after } else { &mut before }.push(other);
             }
         }
         Ok((before, after))
+    }
+
+    /// The tables of all fixtures of the plan.
+    async fn tables_of_fixtures(&self) -> Result<Vec<Option<u32>>, SeedError> {
+        let name = |fixture: &Fixture| fixture.rows_in().map(|(table, _)| schema::quoted_name(table));
+        let names: Vec<Option<String>> = self.graph.fixtures.iter().map(name).collect();
+        let sql = "SELECT to_regclass(name)::oid FROM unnest($1) WITH ORDINALITY u(name, at) ORDER BY at";
+        let rows = self.client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`RowSource`] is compiled once from the graph: the order in which columns need each other, templates cut into
 //! pieces, the keys of the draws. Making a row reads nothing else, so any row can be made alone and in any order.
 
-use crate::generators::{Cell, Context, Maker, Uses, uses_of};
+use crate::generators::{Cell, Context, How, Maker, Uses, uses_of};
 use crate::hash;
 use planc::expr::Scope;
 use planc::graph::{Children, Columns, ExecutionGraph, Fixture, Generator, Json};
@@ -138,7 +138,27 @@ impl RowSource {
     /// The value, when it is the same for every row.
     pub(crate) fn constant(&self, index: usize) -> Option<&Cell> {
         match &self.makers[index].how {
-            crate::generators::How::Const(cell) => Some(cell),
+            How::Const(cell) => Some(cell),
+            _ => None,
+        }
+    }
+
+    /// As many characters as a text of the column has at most, where that can be told without making the rows.
+    pub(crate) fn most_chars(&self, index: usize) -> Option<usize> {
+        let length = |cell: &Cell| match cell {
+            Cell::Json(Json::String(text)) => Some(text.chars().count()),
+            _ => None,
+        };
+        match &self.makers[index].how {
+            How::Const(cell) => length(cell),
+            How::Text(text) => text.most_chars(self.rows, &|column| self.most_chars(column)),
+            How::Weighted(branches) => {
+                branches.iter().map(|(_, cell)| length(cell)).try_fold(0, |most, next| Some(most.max(next?)))
+            }
+            How::Uuid | How::UuidV7 => Some(36),
+            How::Digest(..) => Some(64),
+            How::Hex(length) => Some(*length),
+            How::Other(source, column, _) => source.most_chars(*column),
             _ => None,
         }
     }
@@ -184,8 +204,10 @@ impl RowSource {
         let place = self.place(n);
         for &index in order {
             let maker = &self.makers[index];
+            // The cell of the row before, for its memory.
+            let mut cell = std::mem::replace(&mut cells[index], Cell::NULL);
             let scope = RowScope::placed(self, n, place, cells, maker.key);
-            let cell = maker.make(n, self.base, &scope).map_err(|message| RowError {
+            maker.make(n, self.base, &scope, &mut cell).map_err(|message| RowError {
                 fixture: self.fixture.clone(),
                 column: Some(self.names[index].clone()),
                 row: Some(n),
@@ -424,7 +446,7 @@ fn dependencies(
             column.generator,
             Generator::BeforeNow(_) | Generator::AfterNow(_) | Generator::TimeWithin { .. }
         );
-        if let crate::generators::How::Other(source, index, _) = &maker.how {
+        if let How::Other(source, index, _) = &maker.how {
             timed |= source.moves[*index];
         }
         if let Some(family) = family {

@@ -7,6 +7,7 @@ use crate::error::SeedError;
 use crate::names::qualified;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 pub(crate) use triggers::Trigger;
 
 /// A table as the database has it.
@@ -129,34 +130,66 @@ pub(crate) fn quoted_name(table: &str) -> String {
 /// Reads a table; `None` when there is none of that name.
 pub(crate) async fn load(client: &Client, table: &str) -> Result<Option<LiveTable>, SeedError> {
     let row = client
-        .query_opt(
+        .query_typed_opt(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, array_remove(ARRAY[ \
                 CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END, \
                 CASE WHEN NOT has_any_column_privilege(c.oid, 'INSERT') THEN 'INSERT' END, \
                 CASE WHEN NOT has_any_column_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END, \
                 CASE WHEN NOT has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END], NULL) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)",
-            &[&quoted_name(table)],
+            &[(&quoted_name(table), Type::TEXT)],
         )
         .await?;
     let Some(row) = row else {
         return Ok(None);
     };
     let oid: u32 = row.get(0);
-    let (parents, children, checks) = constraints(client, oid).await?;
+    // Asked together: what takes time is to wait for answers.
+    let ((parents, children, checks), columns, uniques, triggers) = tokio::try_join!(
+        constraints(client, oid),
+        columns(client, oid),
+        uniques(client, oid),
+        triggers::load(client, oid)
+    )?;
     Ok(Some(LiveTable {
         oid,
         schema: row.get(1),
         name: row.get(2),
         relkind: row.get(3),
         lacking: row.get(4),
-        columns: columns(client, oid).await?,
-        uniques: uniques(client, oid).await?,
-        triggers: triggers::load(client, oid).await?,
+        columns,
+        uniques,
         parents,
         children,
         checks,
+        triggers,
     }))
+}
+
+/// A table of which no more than its columns' names is asked.
+pub(crate) struct Named {
+    pub(crate) oid: u32,
+    /// Quoted and with its schema.
+    pub(crate) quoted: String,
+    pub(crate) columns: Vec<String>,
+}
+
+/// The tables of some names, in one question.
+pub(crate) async fn named(client: &Client, tables: &[&str]) -> Result<Vec<Option<Named>>, SeedError> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = tables.iter().map(|table| quoted_name(table)).collect();
+    let sql = "SELECT c.oid, n.nspname::text, c.relname::text, ARRAY(SELECT attname::text FROM pg_attribute \
+                    WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum) \
+               FROM unnest($1) WITH ORDINALITY u(name, at) LEFT JOIN pg_class c ON c.oid = to_regclass(u.name) \
+               LEFT JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY at";
+    let rows = client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)]).await?;
+    let table = |row: &tokio_postgres::Row| {
+        let quoted = qualified(row.get(1), row.get(2));
+        Named { oid: row.get(0), quoted, columns: row.get(3) }
+    };
+    Ok(rows.iter().map(|row| row.get::<_, Option<u32>>(0).map(|_| table(row))).collect())
 }
 
 /// Tables whose name is near, to propose one.
@@ -174,12 +207,12 @@ pub(crate) async fn table_names(client: &Client) -> Result<Vec<String>, SeedErro
 
 async fn columns(client: &Client, oid: u32) -> Result<Vec<LiveColumn>, SeedError> {
     let rows = client
-        .query(
+        .query_typed(
             "SELECT attname::text, attnotnull, atthasdef, attidentity::text, attgenerated::text, atttypid, atttypmod, \
                     format_type(atttypid, atttypmod), \
                     coalesce((SELECT collisdeterministic FROM pg_collation WHERE oid = attcollation), true) \
              FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            &[&oid],
+            &[(&oid, Type::OID)],
         )
         .await?;
     let types = Types::load(client, rows.iter().map(|row| row.get::<_, u32>(5)).collect()).await?;
@@ -225,12 +258,12 @@ impl Types {
         let mut types = BTreeMap::new();
         while !wanted.is_empty() {
             let rows = client
-                .query(
+                .query_typed(
                     "SELECT t.oid, t.typname::text, t.typtype::text, t.typbasetype, t.typtypmod, t.typelem, \
                             t.typcategory = 'A' AND t.typlen = -1, t.typnotnull, t.typdefault IS NOT NULL, \
                             ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder) \
                      FROM pg_type t WHERE t.oid = ANY($1)",
-                    &[&wanted],
+                    &[(&wanted, Type::OID_ARRAY)],
                 )
                 .await?;
             wanted.clear();
@@ -317,7 +350,7 @@ impl Types {
 
 async fn uniques(client: &Client, oid: u32) -> Result<Vec<Unique>, SeedError> {
     let rows = client
-        .query(
+        .query_typed(
             "SELECT c.relname::text, i.indimmediate, i.indisvalid, pg_get_expr(i.indpred, i.indrelid), \
                     ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, at) \
                           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
@@ -325,7 +358,7 @@ async fn uniques(client: &Client, oid: u32) -> Result<Vec<Unique>, SeedError> {
                     ARRAY(SELECT pg_get_indexdef(i.indexrelid, at, false) FROM generate_series(1, i.indnkeyatts) at) \
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
              WHERE i.indrelid = $1 AND i.indisunique ORDER BY NOT i.indisprimary, c.relname",
-            &[&oid],
+            &[(&oid, Type::OID)],
         )
         .await?;
     let unique = |row: &tokio_postgres::Row| {
@@ -348,7 +381,7 @@ type Constraints = (Vec<ForeignKey>, Vec<ForeignKey>, Vec<CheckConstraint>);
 
 async fn constraints(client: &Client, oid: u32) -> Result<Constraints, SeedError> {
     let rows = client
-        .query(
+        .query_typed(
             "SELECT k.conname::text, k.contype::text, k.conrelid, k.conrelid::regclass::text, k.confrelid, \
                     CASE WHEN k.confrelid <> 0 THEN k.confrelid::regclass::text ELSE '' END, \
                     ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(num, at) JOIN pg_attribute a \
@@ -358,7 +391,7 @@ async fn constraints(client: &Client, oid: u32) -> Result<Constraints, SeedError
                     k.confdeltype::text, coalesce(pg_get_expr(k.conbin, k.conrelid), '') \
              FROM pg_constraint k WHERE (k.conrelid = $1 AND k.contype IN ('c', 'f')) OR (k.confrelid = $1 AND k.contype = 'f') \
              ORDER BY k.conname",
-            &[&oid],
+            &[(&oid, Type::OID)],
         )
         .await?;
     let (mut parents, mut children, mut checks) = (Vec::new(), Vec::new(), Vec::new());

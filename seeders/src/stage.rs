@@ -114,7 +114,8 @@ impl<'a> Encoder<'a> {
         lanes: &'a [Lane],
         binary: bool,
     ) -> Result<Self, SeedError> {
-        let wanted: Vec<usize> = lanes.iter().map(|lane| lane.index).collect();
+        let varies = |index: &usize| source.constant(*index).is_none();
+        let wanted: Vec<usize> = lanes.iter().map(|lane| lane.index).filter(varies).collect();
         let mut encoder = Encoder {
             target,
             source,

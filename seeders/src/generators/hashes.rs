@@ -14,12 +14,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// SHA-256 of a rendered text, or its HMAC-SHA256 (RFC 2104) under a rendered key.
 pub(super) fn digest(text: &Text, key: Option<&Text>, scope: &RowScope<'_>) -> Result<Cell, String> {
-    let text = text.render(scope)?;
+    let rendered = |text: &Text| {
+        let mut out = String::new();
+        text.render(scope, &mut out).map(|()| out)
+    };
+    let text = rendered(text)?;
     let Some(key) = key else {
         return Ok(Cell::Digest(Sha256::digest(text).into()));
     };
     let mut mac =
-        Hmac::<Sha256>::new_from_slice(key.render(scope)?.as_bytes()).map_err(|error| error.to_string())?;
+        Hmac::<Sha256>::new_from_slice(rendered(key)?.as_bytes()).map_err(|error| error.to_string())?;
     mac.update(text.as_bytes());
     Ok(Cell::Digest(mac.finalize().into_bytes().into()))
 }
@@ -42,12 +46,13 @@ impl Password {
         Password { text, scheme, salt, made: OnceLock::new() }
     }
 
-    pub(super) fn hash(&self, scope: &RowScope<'_>) -> Result<Cell, String> {
+    pub(super) fn hash(&self, scope: &RowScope<'_>) -> Result<&Cell, String> {
         let make = || {
-            let password = self.text.render(scope)?;
+            let mut password = String::new();
+            self.text.render(scope, &mut password)?;
             remembered(&password, self.scheme, self.salt).map(|hash| Cell::Json(Json::String(hash)))
         };
-        self.made.get_or_init(make).clone()
+        self.made.get_or_init(make).as_ref().map_err(String::clone)
     }
 }
 

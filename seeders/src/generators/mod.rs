@@ -7,6 +7,8 @@ mod random;
 mod reference;
 mod text;
 mod time;
+mod tree;
+mod whole;
 
 use crate::hash;
 use crate::rows::{RowScope, RowSource};
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 pub(crate) use text::{Text, Uses, uses_of, uses_of_template};
 pub(crate) use time::{civil_from_days, days_from_civil, rfc3339};
+use tree::{Tree, empty_text};
+use whole::Whole;
 
 /// A generated value before it becomes JSON or the bytes of a Postgres type.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +37,28 @@ pub(crate) enum Cell {
 
 impl Cell {
     pub(crate) const NULL: Cell = Cell::Json(Json::Null);
+
+    /// An empty text to write into, in the memory of the text that was there.
+    pub(crate) fn text(&mut self) -> &mut String {
+        empty_text(self.json())
+    }
+
+    /// The JSON value to write into.
+    fn json(&mut self) -> &mut Json {
+        if !matches!(self, Cell::Json(_)) {
+            *self = Cell::NULL;
+        }
+        let Cell::Json(value) = self else { unreachable!("it was made one") };
+        value
+    }
+
+    /// The same as cloning another, in the memory of the text that was there.
+    pub(crate) fn copy_from(&mut self, other: &Cell) {
+        match other {
+            Cell::Json(Json::String(text)) => self.text().push_str(text),
+            other => *self = other.clone(),
+        }
+    }
 
     /// The value as a row of JSON shows it: times are RFC 3339 in UTC with microseconds.
     pub(crate) fn to_json(&self) -> Json {
@@ -71,8 +97,10 @@ pub(crate) enum How {
     Text(Text),
     /// One expression, its type kept.
     Value(planc::expr::Expr),
+    /// Arithmetic on the row's number.
+    Whole(Whole),
     /// A list or an object with slots.
-    Tree(JsonTemplate),
+    Tree(Tree),
     /// By weight: cumulated weights and values.
     Weighted(Vec<(u64, Cell)>),
     /// `from` and the number of whole numbers.
@@ -145,30 +173,42 @@ impl Maker {
         Ok(Maker { key, how })
     }
 
-    /// The value of row `n`; `scope` sees the columns that this one needs.
-    pub(crate) fn make(&self, n: u64, base: i64, scope: &RowScope<'_>) -> Result<Cell, String> {
+    /// Makes the value of row `n` into `cell`, whose memory it takes over; `scope` sees the columns that this one needs.
+    pub(crate) fn make(
+        &self,
+        n: u64,
+        base: i64,
+        scope: &RowScope<'_>,
+        cell: &mut Cell,
+    ) -> Result<(), String> {
         match &self.how {
-            How::Const(cell) => Ok(cell.clone()),
-            How::Text(text) => Ok(Cell::Json(Json::String(text.render(scope)?))),
-            How::Value(expr) => planc::eval::eval(expr, scope).map(Cell::Json).map_err(|e| e.0),
-            How::Tree(tree) => planc::eval::json(tree, scope).map(Cell::Json).map_err(|e| e.0),
-            How::Weighted(branches) => Ok(random::choose(branches, hash::draw(self.key, n, 0))),
-            How::Integer(from, span) => Ok(random::whole(*from, *span, hash::draw(self.key, n, 0))),
-            How::Decimal(from, span) => Ok(random::fixed(*from, *span, hash::draw(self.key, n, 0))),
-            How::Offset(text, past) => time::rendered(text, *past, base, scope),
-            How::FixedOffset(micros) => time::moved(base, *micros),
-            How::Within(from, span, past) => {
-                time::drawn(base, *from, *span, *past, hash::draw(self.key, n, 0))
+            How::Const(constant) => cell.copy_from(constant),
+            How::Text(text) => text.render(scope, cell.text())?,
+            How::Value(expr) => *cell = Cell::Json(planc::eval::eval(expr, scope).map_err(|e| e.0)?),
+            How::Whole(whole) => *cell = Cell::Json(whole.json(scope)?),
+            How::Tree(tree) => tree.fill(scope, cell.json())?,
+            How::Weighted(branches) => {
+                cell.copy_from(random::choose(branches, hash::draw(self.key, n, 0)));
             }
-            How::Uuid => Ok(Cell::Uuid(hash::uuid(self.key, n))),
-            How::UuidV7 => Ok(Cell::Uuid(hash::uuid_v7(self.key, n))),
-            How::Fake(kind, numbered) => fake::value(*kind, *numbered, self.key, n),
-            How::Digest(text, key) => hashes::digest(text, key.as_ref(), scope),
-            How::Password(password) => password.hash(scope),
-            How::Hex(length) => Ok(random::hex(self.key, n, *length)),
-            How::Other(source, column, random) => reference::value(source, *column, *random, self.key, n),
-            How::Record(values) => reference::record(values, n),
+            How::Integer(from, span) => *cell = random::whole(*from, *span, hash::draw(self.key, n, 0)),
+            How::Decimal(from, span) => *cell = random::fixed(*from, *span, hash::draw(self.key, n, 0)),
+            How::Offset(text, past) => *cell = time::rendered(text, *past, base, scope)?,
+            How::FixedOffset(micros) => *cell = time::moved(base, *micros)?,
+            How::Within(from, span, past) => {
+                *cell = time::drawn(base, *from, *span, *past, hash::draw(self.key, n, 0))?;
+            }
+            How::Uuid => *cell = Cell::Uuid(hash::uuid(self.key, n)),
+            How::UuidV7 => *cell = Cell::Uuid(hash::uuid_v7(self.key, n)),
+            How::Fake(kind, numbered) => *cell = fake::value(*kind, *numbered, self.key, n)?,
+            How::Digest(text, key) => *cell = hashes::digest(text, key.as_ref(), scope)?,
+            How::Password(password) => cell.copy_from(password.hash(scope)?),
+            How::Hex(length) => hash::push_hex(self.key, n, *length, cell.text()),
+            How::Other(source, column, random) => {
+                *cell = reference::value(source, *column, *random, self.key, n)?;
+            }
+            How::Record(values) => *cell = reference::record(values, n)?,
         }
+        Ok(())
     }
 }
 
@@ -179,7 +219,10 @@ fn value_way(value: &JsonTemplate, context: &Context<'_>) -> How {
             Some(text) => How::Const(Cell::Json(Json::String(text.into()))),
             None => How::Text(Text::new(template, context)),
         },
-        JsonTemplate::Value(expr) => How::Value(expr.clone()),
-        JsonTemplate::List(_) | JsonTemplate::Map(_) => How::Tree(value.clone()),
+        JsonTemplate::Value(expr) => match Whole::new(expr) {
+            Some(whole) => How::Whole(whole),
+            None => How::Value(expr.clone()),
+        },
+        JsonTemplate::List(_) | JsonTemplate::Map(_) => How::Tree(Tree::new(value, context)),
     }
 }

@@ -17,11 +17,11 @@ pub(super) fn weighted(branches: &[WeightedValue]) -> Result<How, String> {
     Ok(How::Weighted(cumulated))
 }
 
-pub(super) fn choose(branches: &[(u64, Cell)], draw: u64) -> Cell {
+pub(super) fn choose(branches: &[(u64, Cell)], draw: u64) -> &Cell {
     let total = branches.last().map_or(0, |(sum, _)| *sum);
     let point = hash::below(draw, u128::from(total)) as u64;
     let at = branches.partition_point(|(sum, _)| *sum <= point);
-    branches.get(at).map_or(Cell::NULL, |(_, cell)| cell.clone())
+    branches.get(at).map_or(&Cell::NULL, |(_, cell)| cell)
 }
 
 pub(super) fn integer(from: i64, to: i64) -> Result<How, String> {
@@ -44,8 +44,4 @@ pub(super) fn decimal(from: i64, to: i64) -> Result<How, String> {
 
 pub(super) fn fixed(from: i64, span: u128, draw: u64) -> Cell {
     Cell::Fixed((i128::from(from) + hash::below(draw, span) as i128) as i64)
-}
-
-pub(super) fn hex(key: u64, n: u64, length: usize) -> Cell {
-    Cell::Json(Json::String(hash::hex(key, n, length)))
 }

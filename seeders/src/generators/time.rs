@@ -37,7 +37,9 @@ pub(super) fn within(from: Duration, to: Duration, past: bool) -> Result<How, St
 }
 
 pub(super) fn rendered(text: &Text, past: bool, base: i64, scope: &RowScope<'_>) -> Result<Cell, String> {
-    let offset = parse(&text.render(scope)?)?;
+    let mut offset = String::new();
+    text.render(scope, &mut offset)?;
+    let offset = parse(&offset)?;
     moved(base, if past { -offset } else { offset })
 }
 

@@ -49,17 +49,21 @@ impl Finder<'_> {
             };
             self.parent(live, source, lanes, key).await?;
         }
-        for (name, column) in &self.table.columns {
-            let Generator::References { table, column: parent_column, .. } = &column.generator else {
-                continue;
-            };
-            let Some(parent) = schema::load(self.client, table).await? else {
+        let refers = self.table.columns.iter().filter_map(|(name, column)| match &column.generator {
+            Generator::References { table, column, .. } => Some((name, table.as_str(), column)),
+            _ => None,
+        });
+        let refers: Vec<_> = refers.collect();
+        let tables: Vec<&str> = refers.iter().map(|(_, table, _)| *table).collect();
+        let named = schema::named(self.client, &tables).await?;
+        for ((name, table, parent_column), parent) in refers.into_iter().zip(named) {
+            let Some(parent) = parent else {
                 let message = format!("table `{table}`, which it refers to, does not exist");
                 self.tell(Misfit::error(KIND, name.as_str(), message));
                 continue;
             };
-            if parent.column(parent_column).is_none() {
-                let near = did_you_mean(parent_column, parent.columns.iter().map(|c| c.name.as_str()));
+            if !parent.columns.contains(parent_column) {
+                let near = did_you_mean(parent_column, parent.columns.iter().map(String::as_str));
                 let help = near.map(|near| format!("did you mean `{near}`?"));
                 let message = format!("table `{table}` has no column `{parent_column}`");
                 self.tell(Misfit::error(KIND, name.as_str(), message).help(help));
@@ -67,10 +71,9 @@ impl Finder<'_> {
             }
             let child = vec![name.clone()];
             if !checked.contains(&(child.clone(), parent.oid)) {
-                let quoted = parent.quoted();
                 let key = Key {
                     child: &child,
-                    parent: &quoted,
+                    parent: &parent.quoted,
                     parent_oid: parent.oid,
                     parent_columns: std::slice::from_ref(parent_column),
                 };

@@ -117,8 +117,9 @@ impl Finder<'_> {
         let measurable = !exact && source.rows() <= MEASURED;
         let mut sound = true;
         for (lane, mut longest) in sampled {
+            let fits = source.most_chars(lane.index).is_some_and(|most| most <= longest.limit);
             let varies = source.constant(lane.index).is_none();
-            if measurable && varies {
+            if measurable && varies && !fits {
                 let order = source.order_for(&[lane.index]);
                 let mut cells = Vec::new();
                 (longest.length, longest.too_long) = (0, 0);

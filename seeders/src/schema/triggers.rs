@@ -2,6 +2,7 @@
 
 use crate::error::SeedError;
 use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 /// A trigger or rule that is on.
 #[derive(Debug, Clone)]
@@ -16,14 +17,19 @@ pub(crate) struct Trigger {
 
 /// All that are on, by name.
 pub(crate) async fn load(client: &Client, oid: u32) -> Result<Vec<Trigger>, SeedError> {
-    let rows = client
-        .query(
-            "SELECT t.tgname::text, t.tgtype::int4, p.proname::text, l.lanname::text, p.prosrc \
-             FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang \
-             WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') ORDER BY t.tgname",
-            &[&oid],
-        )
-        .await?;
+    let of: [(&(dyn ToSql + Sync), Type); 1] = [(&oid, Type::OID)];
+    let triggers = client.query_typed(
+        "SELECT t.tgname::text, t.tgtype::int4, p.proname::text, l.lanname::text, p.prosrc \
+         FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang \
+         WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') ORDER BY t.tgname",
+        &of,
+    );
+    let rules = client.query_typed(
+        "SELECT rulename::text, is_instead FROM pg_rewrite \
+         WHERE ev_class = $1 AND ev_type = '4' AND ev_enabled IN ('O', 'A') ORDER BY rulename",
+        &of,
+    );
+    let (rows, rules) = tokio::try_join!(triggers, rules)?;
     let mut found: Vec<Trigger> = rows
         .iter()
         .map(|row| {
@@ -43,13 +49,6 @@ pub(crate) async fn load(client: &Client, oid: u32) -> Result<Vec<Trigger>, Seed
             }
         })
         .collect();
-    let rules = client
-        .query(
-            "SELECT rulename::text, is_instead FROM pg_rewrite \
-             WHERE ev_class = $1 AND ev_type = '4' AND ev_enabled IN ('O', 'A') ORDER BY rulename",
-            &[&oid],
-        )
-        .await?;
     found.extend(rows_of_rules(&rules));
     Ok(found)
 }

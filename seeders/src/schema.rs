@@ -144,12 +144,14 @@ pub(crate) async fn load(client: &Client, table: &str) -> Result<Option<LiveTabl
         return Ok(None);
     };
     let oid: u32 = row.get(0);
-    // Asked together: what takes time is to wait for answers.
-    let ((parents, children, checks), columns, uniques, triggers) = tokio::try_join!(
+    // Asked together: what takes time is to wait for answers. In this order, so that of several errors the first is told
+    // and not those that it led to; `columns` asks once more after its answer.
+    let ((parents, children, checks), uniques, triggers, columns) = tokio::try_join!(
+        biased;
         constraints(client, oid),
-        columns(client, oid),
         uniques(client, oid),
-        triggers::load(client, oid)
+        triggers::load(client, oid),
+        columns(client, oid)
     )?;
     Ok(Some(LiveTable {
         oid,

@@ -29,7 +29,7 @@ pub(crate) async fn load(client: &Client, oid: u32) -> Result<Vec<Trigger>, Seed
          WHERE ev_class = $1 AND ev_type = '4' AND ev_enabled IN ('O', 'A') ORDER BY rulename",
         &of,
     );
-    let (rows, rules) = tokio::try_join!(triggers, rules)?;
+    let (rows, rules) = tokio::try_join!(biased; triggers, rules)?;
     let mut found: Vec<Trigger> = rows
         .iter()
         .map(|row| {

@@ -198,7 +198,7 @@ pub(crate) async fn compare(
     let live = inspect::fitting(client, job, base, false, receipt).await?;
     let source = job.source(base)?;
     let compared = merge::compared(job, &live, &source, &BTreeSet::new());
-    let merge = Merge { client, job, live: &live, source: &source, compared };
+    let merge = Merge { client, job, live: &live, source: &source, compared, suspects: None };
     merge.stage(progress).await?;
     let mut drift = merge.drift().await?;
     // The very rows of this definition are no leftovers of an earlier one.

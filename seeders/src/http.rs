@@ -407,6 +407,7 @@ impl<'a> Job<'a> {
             content_hash,
             base_micros,
             fingerprint: String::new(),
+            buckets: None,
             whole_table: false,
             foreign_rows: Vec::new(),
             generator_version: GENERATOR_VERSION,

@@ -10,7 +10,8 @@ use planc::graph::*;
 use planc::units::PartsPerMillion;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 /// One fixture's entry.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) content_hash: String,
     pub(crate) base_micros: i64,
     pub(crate) fingerprint: String,
+    /// Parts of the fingerprint (see `buckets`), where the rows are as the definition says. Read by [`buckets`] alone.
+    pub(crate) buckets: Option<Vec<u8>>,
     /// At the time of seeding the table held nothing but the fixture's rows.
     pub(crate) whole_table: bool,
     /// Row numbers that were there already and are not ours.
@@ -237,12 +240,19 @@ pub(crate) struct Lock {
     pub(crate) stamp: String,
 }
 
-/// Takes the lock of a fixture. `waiting` is called when somebody else has it.
-pub(crate) async fn lock(client: &Client, key: &str, waiting: &mut dyn FnMut()) -> Result<Lock, SeedError> {
+/// Takes the lock of a fixture, after some settings for the transaction. `waiting` is called when somebody else has it.
+pub(crate) async fn lock(
+    client: &Client,
+    key: &str,
+    settings: &str,
+    waiting: &mut dyn FnMut(),
+) -> Result<Lock, SeedError> {
     let key = lock_key(key);
-    let row = client.query_one("SELECT pg_try_advisory_xact_lock($1), now()::text", &[&key]).await?;
-    let stamp = row.get(1);
-    if row.get(0) {
+    let sql = format!("{settings}; SELECT pg_try_advisory_xact_lock({key}), now()::text");
+    let messages = client.simple_query(&sql).await?;
+    let row = last_row(&messages)?;
+    let stamp = row.get(1).unwrap_or_default().to_string();
+    if row.get(0) == Some("t") {
         return Ok(Lock { waited: false, stamp });
     }
     waiting();
@@ -252,6 +262,15 @@ pub(crate) async fn lock(client: &Client, key: &str, waiting: &mut dyn FnMut()) 
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
     client.execute("SELECT set_config('lock_timeout', $1, true)", &[&limit]).await?;
     Ok(Lock { waited: true, stamp })
+}
+
+/// The row that the last statement of a simple query gave.
+pub(crate) fn last_row(messages: &[SimpleQueryMessage]) -> Result<&SimpleQueryRow, SeedError> {
+    let row = messages.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    row.ok_or_else(|| SeedError::new(ErrorKind::Other, "the server gave no row"))
 }
 
 /// Advisory locks are a database's own, so the key needs the fixture alone.
@@ -270,7 +289,7 @@ pub(crate) async fn exists(client: &Client) -> Result<bool, SeedError> {
 /// Makes the ledger when it is not there.
 pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
     if exists(client).await? {
-        return migrate(client).await;
+        return migrate(client).await.map(drop);
     }
     // Two sessions that both make it would collide in the catalogue.
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&lock_key("")]).await?;
@@ -288,27 +307,30 @@ pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
                 content_hash text NOT NULL, rows bigint NOT NULL, base_micros bigint NOT NULL, \
                 fingerprint text NOT NULL, whole_table boolean NOT NULL, foreign_rows bigint[] NOT NULL DEFAULT '{{}}', \
                 note text NOT NULL DEFAULT '', who text NOT NULL, program text NOT NULL, \
-                applied_at timestamptz NOT NULL DEFAULT now(), generator_version integer NOT NULL DEFAULT 1); \
+                applied_at timestamptz NOT NULL DEFAULT now(), generator_version integer NOT NULL DEFAULT 1, \
+                buckets bytea); \
              COMMENT ON TABLE planc.ledger IS 'what load-test fixtures made in this database; written by planc/runner'",
         ))
         .await
         .map_err(|error| SeedError::from(error).help("the ledger needs a schema `planc`: CREATE SCHEMA planc AUTHORIZATION <role>"))
 }
 
-/// Brings a ledger that an earlier version made up to date. Not in the transaction of a seeding: that would keep all
-/// other seeders from reading it until the end.
-pub(crate) async fn migrate(client: &Client) -> Result<(), SeedError> {
-    let old = "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-        WHERE n.nspname = 'planc' AND c.relname = 'ledger' AND NOT EXISTS (SELECT 1 FROM pg_attribute \
-            WHERE attrelid = c.oid AND attname = 'generator_version' AND NOT attisdropped))";
-    if !client.query_one(old, &[]).await?.get::<_, bool>(0) {
-        return Ok(());
+/// Brings a ledger that an earlier version made up to date, and says whether one is there for certain. Not in the
+/// transaction of a seeding: that would keep all other seeders from reading it until the end.
+pub(crate) async fn migrate(client: &Client) -> Result<bool, SeedError> {
+    // Here a name that the session takes for unknown costs one question more, and that is asked under the lock.
+    let sql = "SELECT (SELECT count(*) FROM pg_attribute WHERE attrelid = l AND NOT attisdropped \
+        AND attname IN ('generator_version', 'buckets')) FROM to_regclass('planc.ledger') l WHERE l IS NOT NULL";
+    let messages = client.simple_query(sql).await?;
+    let Ok(row) = last_row(&messages) else { return Ok(false) };
+    if row.get(0) != Some("2") {
+        let change = "ALTER TABLE planc.ledger ADD COLUMN IF NOT EXISTS generator_version integer NOT NULL \
+            DEFAULT 1, ADD COLUMN IF NOT EXISTS buckets bytea";
+        client.batch_execute(change).await.map_err(|error| {
+            SeedError::from(error).help(format!("run once as the owner of the ledger: {change}"))
+        })?;
     }
-    let change =
-        "ALTER TABLE planc.ledger ADD COLUMN IF NOT EXISTS generator_version integer NOT NULL DEFAULT 1";
-    client.batch_execute(change).await.map_err(|error| {
-        SeedError::from(error).help(format!("run once as the owner of the ledger: {change}"))
-    })
+    Ok(true)
 }
 
 /// Whether the entry was written by the transaction with this stamp.
@@ -322,13 +344,18 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
     if !exists(client).await? {
         return Ok(None);
     }
+    read_there(client, key).await
+}
+
+/// As [`read`], of a ledger that is there.
+pub(crate) async fn read_there(client: &Client, key: &str) -> Result<Option<Entry>, SeedError> {
     let row = client
-        .query_opt(
+        .query_typed_opt(
             // A ledger of an earlier version lacks the column: the name is then that of the row of values.
             "SELECT l.* FROM (VALUES (1)) AS old(generator_version), LATERAL ( \
                 SELECT definition, previous, content_hash, base_micros, fingerprint, whole_table, foreign_rows, \
                     generator_version, program FROM planc.ledger WHERE fixture = $1) l",
-            &[&key],
+            &[(&key, Type::TEXT)],
         )
         .await?;
     let Some(row) = row else {
@@ -347,11 +374,19 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
         content_hash: row.get(2),
         base_micros: row.get(3),
         fingerprint: row.get(4),
+        buckets: None,
         whole_table: row.get(5),
         foreign_rows: row.get(6),
         generator_version: row.get(7),
         program: row.get(8),
     }))
+}
+
+/// The parts of the fingerprint in a fixture's entry.
+pub(crate) async fn buckets(client: &Client, key: &str) -> Result<Option<Vec<u8>>, SeedError> {
+    let sql = "SELECT buckets FROM planc.ledger WHERE fixture = $1";
+    let row = client.query_typed_opt(sql, &[(&key, Type::TEXT)]).await?;
+    Ok(row.and_then(|row| row.get(0)))
 }
 
 /// Writes a fixture's entry.
@@ -363,13 +398,13 @@ pub(crate) async fn write(client: &Client, key: &str, entry: &Entry, who: &str) 
     client
         .execute(
             "INSERT INTO planc.ledger AS l (fixture, definition, previous, content_hash, rows, base_micros, fingerprint, \
-                whole_table, foreign_rows, who, program, generator_version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+                whole_table, foreign_rows, who, program, generator_version, buckets) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (fixture) DO UPDATE SET definition = excluded.definition, previous = excluded.previous, \
                 content_hash = excluded.content_hash, rows = excluded.rows, base_micros = excluded.base_micros, \
                 fingerprint = excluded.fingerprint, whole_table = excluded.whole_table, \
                 foreign_rows = excluded.foreign_rows, who = excluded.who, program = excluded.program, \
-                generator_version = excluded.generator_version, applied_at = now()",
+                generator_version = excluded.generator_version, buckets = excluded.buckets, applied_at = now()",
             &[
                 &key,
                 &definition,
@@ -383,6 +418,7 @@ pub(crate) async fn write(client: &Client, key: &str, entry: &Entry, who: &str) 
                 &who,
                 &entry.program,
                 &entry.generator_version,
+                &entry.buckets,
             ],
         )
         .await?;

@@ -22,6 +22,7 @@
 
 mod apply;
 mod body;
+mod buckets;
 pub mod check;
 pub mod cluster;
 mod copy;
@@ -31,6 +32,7 @@ mod fingerprint;
 pub mod fixtures;
 mod foreign;
 mod foreign_keys;
+mod fresh;
 mod generators;
 pub mod hash;
 pub mod http;

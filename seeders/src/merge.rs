@@ -1,6 +1,7 @@
 //! Rows into a table: straight by COPY where nothing of them is there, else through a staging table and one set-based
 //! merge by the fixture's policy.
 
+use crate::buckets::Suspects;
 use crate::copy::Kind;
 use crate::drift::Drift;
 use crate::error::{ErrorKind, SeedError};
@@ -43,6 +44,8 @@ pub(crate) struct Merge<'a> {
     pub(crate) source: &'a RowSource,
     /// Columns to compare and to set, identity left out.
     pub(crate) compared: Vec<String>,
+    /// All other rows are known to be as they should be.
+    pub(crate) suspects: Option<&'a Suspects>,
 }
 
 pub(crate) const STAGE: &str = "pg_temp.planc_stage";
@@ -160,14 +163,22 @@ async fn drop_indexes(
 }
 
 impl Merge<'_> {
-    /// All rows into the staging table.
+    /// All rows, or those that may have drifted, into the staging table.
     pub(crate) async fn stage(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), SeedError> {
         let columns = self.source.columns();
         stage::temporary(self.client, "planc_stage", &self.live.quoted(), columns).await?;
         let lanes = stage::lanes(self.source, self.live, columns)?;
         let target = Target { table: STAGE, numbered: true, fixture: &self.job.fixture.name };
-        let rows = &mut (1..=self.source.rows());
-        stage::copy_rows(self.client, &target, self.source, &lanes, rows, progress).await?;
+        match self.suspects {
+            None => {
+                let rows = &mut (1..=self.source.rows());
+                stage::copy_rows(self.client, &target, self.source, &lanes, rows, progress).await?;
+            }
+            Some(suspects) => {
+                let rows = &mut suspects.rows(self.source);
+                stage::copy_rows(self.client, &target, self.source, &lanes, rows, progress).await?;
+            }
+        }
         // Without statistics the planner takes the table for empty and joins by nested loops; all joins are by identity.
         let keys = names::list("", &self.job.table.identity);
         self.client.batch_execute(&format!("ANALYZE {STAGE} ({keys})")).await?;

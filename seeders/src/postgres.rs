@@ -1,14 +1,15 @@
 //! Seeding one fixture of the database in one transaction: lock, ledger, compare, write, check, record. What is particular
 //! to scripts is in `sql`.
 
+use crate::buckets::{Parts, Spread, Suspects};
 use crate::check;
 use crate::drift::{self, Drift};
 use crate::error::{ErrorKind, SeedError};
-use crate::fingerprint::{self, Fingerprint, Way};
+use crate::fingerprint::{self, Way};
+use crate::fresh::freshen;
 use crate::inspect;
 use crate::ledger::{self, Entry, Past};
 use crate::merge::{self, Merge, Outcome};
-use crate::names;
 use crate::options::{Mask, Mode, SeedOptions};
 use crate::progress::{Meter, Progress};
 use crate::receipt::{Action, Receipt};
@@ -16,12 +17,11 @@ use crate::reset;
 use crate::rows::{GENERATOR_VERSION, Inputs, OuterScope, RowSource};
 use crate::schema::{self, LiveTable};
 use crate::sql;
-use crate::stage::{self, Target};
+use crate::stage;
 use crate::unique;
-use planc::graph::{Column, ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
-use planc::units::show_duration;
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio_postgres::Client;
 
 /// One fixture to be seeded.
@@ -124,20 +124,18 @@ async fn run(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Receipt, SeedError> {
     watch_client(client).await;
-    if job.options.mode == Mode::Apply {
-        ledger::migrate(client).await?;
-    }
+    let known = job.options.mode == Mode::Apply && ledger::migrate(client).await?;
     let transaction = client.transaction().await?;
     let client = transaction.client();
-    match job.fixture.kind {
+    let settings = match job.fixture.kind {
         // Times and numbers of the scripts are read as the role's own sessions read them.
-        FixtureKind::Sql(_) => client.batch_execute(&limits()).await?,
-        _ => session(client).await?,
-    }
+        FixtureKind::Sql(_) => limits(),
+        _ => settings(),
+    };
     let mut receipt = Receipt::new(job.fixture, job.options.base_micros);
     let meter = Meter::new(&job.fixture.name, job.fixture.rows, 0);
     let mut waiting = || progress(meter.waiting("another session is seeding this fixture: waiting for it"));
-    let lock = ledger::lock(client, job.key, &mut waiting).await?;
+    let lock = ledger::lock(client, job.key, &settings, &mut waiting).await?;
     if lock.waited {
         receipt.notes.push("waited for another session that was seeding this fixture".into());
     }
@@ -152,7 +150,14 @@ async fn run(
         (FixtureKind::Sql(scripts), _) => sql::seed(client, job, scripts, &mut receipt, progress).await?,
         (_, Mode::Reset) => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
         (_, Mode::Verify) => drift::verify(client, job, &mut receipt, progress).await.map(|()| false)?,
-        (_, Mode::Apply) => apply(client, job, &mut receipt, progress).await?,
+        (_, Mode::Apply) => {
+            // Whom we waited for may have taken the ledger away.
+            let entry = match known && !lock.waited {
+                true => ledger::read_there(client, job.key).await?,
+                false => ledger::read(client, job.key).await?,
+            };
+            apply(client, job, entry, &mut receipt, progress).await?
+        }
     };
     if !keep {
         transaction.rollback().await?;
@@ -187,26 +192,28 @@ fn limits() -> String {
 }
 
 /// Settings on which text output and endurance depend, for this transaction.
+fn settings() -> String {
+    format!(
+        "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \
+         SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; \
+         SET LOCAL client_min_messages = error; {}",
+        limits()
+    )
+}
+
+/// Makes these settings.
 pub(crate) async fn session(client: &Client) -> Result<(), SeedError> {
-    client
-        .batch_execute(&format!(
-            "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; \
-             SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; \
-             SET LOCAL client_min_messages = error; {}",
-            limits()
-        ))
-        .await?;
-    Ok(())
+    Ok(client.batch_execute(&settings()).await?)
 }
 
 /// Makes the table hold the fixture's rows. False when nothing must be kept of the transaction.
 async fn apply(
     client: &Client,
     job: &Job<'_>,
+    entry: Option<Entry>,
     receipt: &mut Receipt,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<bool, SeedError> {
-    let entry = ledger::read(client, job.key).await?;
     let known = entry.as_ref().is_some_and(|entry| entry.is_of(&job.hash));
     receipt.notes.extend(entry.as_ref().and_then(drift::other_version));
     if let Some(entry) = entry.as_ref().filter(|_| known) {
@@ -295,6 +302,7 @@ async fn write(
     let newest = job.source(job.options.base_micros)?;
     let pasts = entry.as_ref().map(Entry::pasts).unwrap_or_default();
     let straight = empty || (entry.is_none() && !merge::any_there(client, job, &live, &newest).await?);
+    let mut suspects = None;
     let (source, outcome) = if straight {
         let mut outcome = merge::direct(client, job, &live, &newest, empty, progress).await?;
         outcome.left = elsewhere(job, &pasts);
@@ -315,7 +323,12 @@ async fn write(
             _ => newest,
         };
         let compared = merge::compared(job, &live, &source, &changed);
-        let merge = Merge { client, job, live: &live, source: &source, compared };
+        if let Some(entry) = entry.as_ref().filter(|entry| known && source.base_micros() == entry.base_micros)
+        {
+            suspects = suspected(client, job, &live, &source, entry).await?;
+        }
+        let merge =
+            Merge { client, job, live: &live, source: &source, compared, suspects: suspects.as_ref() };
         merge.stage(progress).await?;
         progress(meter.doing("merging"));
         // What the load or somebody else changed is told; what the fixture itself changed is no drift.
@@ -338,8 +351,21 @@ async fn write(
     if outcome.inserted > 0 {
         receipt.notes.extend(merge::advance_sequences(client, &live, &source).await?);
     }
-    let (fingerprint, whole) = record_of(client, job, &live, &source, empty).await?;
-    receipt.fingerprint = fingerprint.to_string();
+    let record = match (&entry, &suspects) {
+        (Some(entry), Some(suspects)) if outcome.differing == 0 => {
+            again_as(client, job, &live, &source, (entry, suspects), outcome.inserted).await?
+        }
+        _ => None,
+    };
+    let record = match record {
+        Some(record) => record,
+        None => {
+            // Rows that are not what they were made to be are looked for among all the next time.
+            let faithful = outcome.differing == 0 && suspects.is_none();
+            record_of(client, job, &live, &source, empty, faithful).await?
+        }
+    };
+    receipt.fingerprint = record.fingerprint;
     let previous: Vec<Past> = outcome.left.iter().filter_map(|index| pasts.get(*index).cloned()).collect();
     let entry = Entry {
         definition: ledger::definition(job.graph, job.fixture, job.inputs),
@@ -347,7 +373,8 @@ async fn write(
         content_hash: job.hash.clone(),
         base_micros: receipt.base_micros,
         fingerprint: receipt.fingerprint.clone(),
-        whole_table: whole,
+        buckets: record.buckets,
+        whole_table: record.whole,
         foreign_rows: outcome.foreign,
         generator_version: GENERATOR_VERSION,
         program: job.options.program.clone(),
@@ -415,175 +442,78 @@ fn tell(receipt: &mut Receipt, outcome: &Outcome, known: bool) {
     }
 }
 
-/// The fingerprint of what is there now, and whether nothing else is in the table.
+/// What the ledger keeps of the rows in the table.
+struct Record {
+    fingerprint: String,
+    buckets: Option<Vec<u8>>,
+    /// Nothing else is in the table.
+    whole: bool,
+}
+
+/// Takes the fingerprint of what is there now; `faithful` says that this is what the fixture says.
 async fn record_of(
     client: &Client,
     job: &Job<'_>,
     live: &LiveTable,
     source: &RowSource,
     was_empty: bool,
-) -> Result<(Fingerprint, bool), SeedError> {
-    let columns = fingerprint::stable_columns(&job.table.columns, source);
-    let way = Way::best(client, live, &columns).await?;
+    faithful: bool,
+) -> Result<Record, SeedError> {
+    let (columns, identity) = (fingerprint::stable_columns(&job.table.columns, source), &job.table.identity);
+    let way = Way::best(client, live, &columns, identity).await?;
     let rows = source.rows() as i64;
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {}) t", live.quoted(), rows + 1);
     // All rows of the fixture are there by now, so that as many rows are these rows.
-    let alone = was_empty || client.query_one(&sql, &[]).await?.get::<_, i64>(0) == rows;
-    if alone {
-        return Ok((fingerprint::whole(client, &live.quoted(), way, &columns).await?, true));
-    }
-    let lanes = stage::lanes(source, live, &job.table.identity)?;
-    Ok((fingerprint::ours(client, live, &lanes, (way, &columns), source).await?, false))
-}
-
-/// Moves the times of a fixture to the present when one that must be fresh no longer is. True when it did.
-async fn freshen(
-    client: &Client,
-    job: &Job<'_>,
-    source: &RowSource,
-    foreign: &[i64],
-    whole: bool,
-    receipt: &mut Receipt,
-) -> Result<bool, SeedError> {
-    let fresh: Vec<(&String, &Column, Duration)> = job
-        .table
-        .columns
-        .iter()
-        .filter_map(|(name, column)| column.fresh_within.map(|within| (name, column, within)))
-        .collect();
-    if fresh.is_empty() {
-        return Ok(false);
-    }
-    let mut live = None;
-    let mut stale = Vec::new();
-    for (name, column, within) in fresh {
-        let oldest = if whole { oldest_of_all(client, job, (name, column)).await? } else { None };
-        let age = match oldest {
-            Some(oldest) => job.options.base_micros - oldest,
-            None => {
-                if live.is_none() {
-                    live = schema::load(client, &job.table.table).await?;
-                }
-                let Some(live) = &live else { return Ok(false) };
-                age(client, job, live, source, (name, column), whole).await?
-            }
+    let whole = was_empty || client.query_typed_one(&sql, &[]).await?.get::<_, i64>(0) == rows;
+    let lanes = stage::lanes(source, live, identity)?;
+    if let Some(spread) = Spread::of(source, live, identity).filter(|_| way == Way::Xor && faithful) {
+        let parts = match whole {
+            true => Parts::whole(client, live, &spread, &columns).await?,
+            false => Parts::ours(client, live, &lanes, &spread, &columns, source).await?,
         };
-        if age > within.as_micros() as i64 {
-            let shown = show_duration(Duration::from_secs(age.max(0) as u64 / 1_000_000));
-            stale.push(format!("`{name}` is older than {} (by now {shown})", show_duration(within)));
-        }
+        let fingerprint = parts.fingerprint().to_string();
+        return Ok(Record { buckets: Some(parts.written(&fingerprint)), fingerprint, whole });
     }
-    if stale.is_empty() {
-        return Ok(false);
-    }
-    if job.options.keep_stale {
-        receipt.notes.push(format!("{}: left as it is, and moved before a load", stale.join(", ")));
-        return Ok(false);
-    }
-    let live = match live {
-        Some(live) => Some(live),
-        None => schema::load(client, &job.table.table).await?,
+    let fingerprint = match whole {
+        true => fingerprint::whole(client, &live.quoted(), way, &columns).await?,
+        false => fingerprint::ours(client, live, &lanes, (way, &columns), source).await?,
     };
-    let Some(live) = live else { return Ok(false) };
-    receipt.rebased = rebase(client, job, &live, foreign).await?;
-    receipt.base_micros = job.options.base_micros;
-    receipt.notes.push(format!(
-        "{}: {} rows moved by one UPDATE, because fixtures with fresh_within must be fresh at load start",
-        stale.join(", "),
-        receipt.rebased
-    ));
-    Ok(true)
+    Ok(Record { fingerprint: fingerprint.to_string(), buckets: None, whole })
 }
 
-/// Whether a column's values lie before the base time.
-fn is_past(column: &Column) -> bool {
-    !matches!(column.generator, Generator::AfterNow(_) | Generator::TimeWithin { past: false, .. })
-}
-
-/// The oldest value in the whole table of a column of times in the past; `None` where it is none that two short questions
-/// tell.
-async fn oldest_of_all(
-    client: &Client,
-    job: &Job<'_>,
-    (name, column): (&String, &Column),
-) -> Result<Option<i64>, SeedError> {
-    if !is_past(column) {
-        return Ok(None);
-    }
-    let table = schema::quoted_name(&job.table.table);
-    let timed = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 \
-        AND NOT attisdropped AND atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype))";
-    if !client.query_one(timed, &[&table, name]).await?.get::<_, bool>(0) {
-        return Ok(None);
-    }
-    let sql = format!(
-        "SELECT (extract(epoch FROM min(t.{})) * 1000000)::bigint FROM {table} t",
-        names::ident(name)
-    );
-    Ok(client.query_one(&sql, &[]).await?.get(0))
-}
-
-/// How old a column is in microseconds: its oldest value where values lie in the past, else the base time.
-async fn age(
+/// The rows of the fixture that may have drifted from what the ledger recorded of this very definition; `None` when they
+/// may all have.
+async fn suspected(
     client: &Client,
     job: &Job<'_>,
     live: &LiveTable,
     source: &RowSource,
-    (name, column): (&String, &Column),
-    whole: bool,
-) -> Result<i64, SeedError> {
-    use crate::copy::Kind;
-    let now = job.options.base_micros;
-    let timed = live.column(name).is_some_and(|c| matches!(c.kind, Kind::Timestamp | Kind::Timestamptz));
-    if !is_past(column) || !timed {
-        return Ok(now - source.base_micros());
+    entry: &Entry,
+) -> Result<Option<Suspects>, SeedError> {
+    // Rows that are not ours and those of earlier definitions are found among all.
+    if !entry.previous.is_empty() || !entry.foreign_rows.is_empty() {
+        return Ok(None);
     }
-    let select = format!("SELECT (extract(epoch FROM min(t.{})) * 1000000)::bigint", names::ident(name));
-    let mut oldest: Option<i64> = None;
-    if whole {
-        oldest = client.query_one(&format!("{select} FROM {} t", live.quoted()), &[]).await?.get(0);
-    } else {
-        let keys = &job.table.identity;
-        let lanes = stage::lanes(source, live, keys)?;
-        let from = stage::unnest(&fingerprint::types(live, &lanes), "k", keys);
-        let sql = format!("{select} FROM {} t JOIN {from} ON {}", live.quoted(), names::same("t", "k", keys));
-        for from in (1..=source.rows()).step_by(stage::KEY_CHUNK as usize) {
-            let to = (from + stage::KEY_CHUNK - 1).min(source.rows());
-            let arrays = stage::arrays(source, &lanes, from..=to)?;
-            let part: Option<i64> = client.query_one(&sql, &stage::params(&arrays)).await?.get(0);
-            oldest = [oldest, part].into_iter().flatten().min();
-        }
-    }
-    Ok(oldest.map_or(0, |oldest| now - oldest))
+    let Some(written) = ledger::buckets(client, job.key).await? else { return Ok(None) };
+    let columns = fingerprint::stable_columns(&job.table.columns, source);
+    let recorded = (entry.fingerprint.as_str(), written.as_slice(), entry.whole_table);
+    Suspects::find(client, live, &job.table.identity, &columns, source, recorded).await
 }
 
-/// One UPDATE of the columns that move with the base time.
-async fn rebase(client: &Client, job: &Job<'_>, live: &LiveTable, foreign: &[i64]) -> Result<u64, SeedError> {
-    let source = job.source(job.options.base_micros)?;
-    let identity = &job.table.identity;
-    let moved: Vec<String> = source
-        .columns()
-        .iter()
-        .filter(|name| source.moves(name) && !identity.contains(name))
-        .cloned()
-        .collect();
-    if moved.is_empty() {
-        return Ok(0);
+/// The ledger's record as it was, when the rows that had drifted are so again.
+async fn again_as(
+    client: &Client,
+    job: &Job<'_>,
+    live: &LiveTable,
+    source: &RowSource,
+    (entry, suspects): (&Entry, &Suspects),
+    inserted: u64,
+) -> Result<Option<Record>, SeedError> {
+    let columns = fingerprint::stable_columns(&job.table.columns, source);
+    if !suspects.are_mended(client, live, &job.table.identity, &columns, merge::STAGE).await? {
+        return Ok(None);
     }
-    let columns: Vec<String> = identity.iter().chain(&moved).cloned().collect();
-    let quoted = stage::temporary(client, "planc_rebase", &live.quoted(), &columns).await?;
-    let lanes = stage::lanes(&source, live, &columns)?;
-    let target = Target { table: &quoted, numbered: true, fixture: &job.fixture.name };
-    let foreign: BTreeSet<u64> = foreign.iter().map(|n| *n as u64).collect();
-    let mut rows = (1..=source.rows()).filter(|n| !foreign.contains(n));
-    stage::copy_rows(client, &target, &source, &lanes, &mut rows, &mut |_| {}).await?;
-    client.batch_execute(&format!("ANALYZE {quoted}")).await?;
-    let set: Vec<String> = moved.iter().map(|name| format!("{0} = s.{0}", names::ident(name))).collect();
-    let sql = format!(
-        "UPDATE {} t SET {} FROM {quoted} s WHERE {}",
-        live.quoted(),
-        set.join(", "),
-        names::same("t", "s", identity)
-    );
-    Ok(client.execute(&sql, &[]).await?)
+    let fingerprint = entry.fingerprint.clone();
+    let buckets = Some(suspects.written(&fingerprint));
+    Ok(Some(Record { fingerprint, buckets, whole: suspects.are_alone(inserted) }))
 }

@@ -123,6 +123,7 @@ fn record(job: &Job<'_>) -> Entry {
         content_hash: job.hash.clone(),
         base_micros: job.options.base_micros,
         fingerprint: String::new(),
+        buckets: None,
         whole_table: false,
         foreign_rows: Vec::new(),
         generator_version: GENERATOR_VERSION,
@@ -204,7 +205,7 @@ async fn rows(
     }
     let source = RowSource::new(job.graph, &job.fixture.name, job.inputs, base)?;
     let compared = merge::compared(job, &live, &source, &BTreeSet::new());
-    let merge = Merge { client, job, live: &live, source: &source, compared };
+    let merge = Merge { client, job, live: &live, source: &source, compared, suspects: None };
     merge.stage(progress).await?;
     merge.drift().await
 }

@@ -2,6 +2,7 @@
 //! Needs the Postgres server programs; without them the tests fail and say what to install.
 
 mod accounts;
+mod buckets;
 mod build;
 mod clusters;
 mod crash;

@@ -40,6 +40,24 @@ async fn what_the_load_freshened_is_left_alone() {
 }
 
 #[tokio::test]
+async fn times_of_a_domain_are_times() {
+    let table = AGENTS.replace("seen timestamptz", "seen moment");
+    let mut client =
+        with(&format!("CREATE DOMAIN instant AS timestamptz; CREATE DOMAIN moment AS instant; {table}"))
+            .await;
+    let graph = agents(50).alone();
+    seed(&mut client, &graph).await;
+    client.batch_execute("UPDATE agents SET seen = to_timestamp(1795266627 + 3590)").await.unwrap();
+    for trust_ledger in [false, true] {
+        let later = SeedOptions { trust_ledger, ..at(3_600) };
+        let receipt = seed_with(&mut client, &graph, &later).await.unwrap();
+        assert_eq!((receipt.action, receipt.base_micros), (Action::NothingToDo, BASE));
+    }
+    let receipt = seed_with(&mut client, &graph, &at(3_700)).await.unwrap();
+    assert_eq!((receipt.action, receipt.rebased), (Action::Rebased, 50));
+}
+
+#[tokio::test]
 async fn times_without_fresh_within_stay() {
     let mut client = with("CREATE TABLE certs (id int PRIMARY KEY, expires timestamptz)").await;
     let graph = fixture(

@@ -398,13 +398,14 @@ fn open_lock(path: &Path) -> Result<File, ClusterError> {
     doing(File::options().read(true).write(true).create(true).truncate(false).open(path), "opening", path)
 }
 
-/// A fresh folder with its lock beside it, after sweeping what killed processes left.
+/// A fresh folder with its lock beside it. What killed processes left is swept meanwhile; nobody waits for that.
 fn temporary_folder(owner: &Owner) -> Result<(PathBuf, File, PathBuf), ClusterError> {
     let base = make_base(owner)?.join("run");
     doing(fs::create_dir_all(&base), "making", &base)?;
     let mode = if owner.switch.is_some() { 0o711 } else { 0o700 };
     doing(fs::set_permissions(&base, fs::Permissions::from_mode(mode)), "setting the mode of", &base)?;
-    sweep(&base);
+    let left = base.clone();
+    std::thread::spawn(move || sweep(&left));
     loop {
         let name = uuid::Uuid::new_v4().simple().to_string()[..12].to_string();
         let lock_path = base.join(format!("{name}.lock"));

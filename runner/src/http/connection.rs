@@ -194,10 +194,11 @@ impl Connection {
         match (&mut self.wire, ask) {
             (Wire::Http1(http1), Ask::Http1(sending)) => http1.exchange(sending).await,
             (Wire::Http2 { sender, .. }, Ask::Http2(request, keep)) => {
-                let response = sender.try_send_request(Request::clone(request)).await.map_err(|mut error| {
-                    let unsent = error.take_message().is_some();
-                    Broken { failure: Failure::exchange(error.error()), unsent }
-                })?;
+                let response =
+                    sender.try_send_request(Request::clone(request)).await.map_err(|mut error| {
+                        let unsent = error.take_message().is_some();
+                        Broken { failure: Failure::exchange(error.error()), unsent }
+                    })?;
                 // The connection's own frames are read too; only this is a byte of the answer.
                 self.clock.first_read.set(Some(Instant::now()));
                 read_answer(response, *keep).await.map_err(|failure| Broken { failure, unsent: false })

@@ -408,6 +408,7 @@ impl<'a> Job<'a> {
             base_micros,
             fingerprint: String::new(),
             buckets: None,
+            versions: None,
             whole_table: false,
             foreign_rows: Vec::new(),
             generator_version: GENERATOR_VERSION,

@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) fingerprint: String,
     /// Parts of the fingerprint (see `buckets`), where the rows are as the definition says. Read by [`buckets`] alone.
     pub(crate) buckets: Option<Vec<u8>>,
+    /// Who wrote the rows (see `versions`), where nobody else did.
+    pub(crate) versions: Option<String>,
     /// At the time of seeding the table held nothing but the fixture's rows.
     pub(crate) whole_table: bool,
     /// Row numbers that were there already and are not ours.
@@ -308,7 +310,7 @@ pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
                 fingerprint text NOT NULL, whole_table boolean NOT NULL, foreign_rows bigint[] NOT NULL DEFAULT '{{}}', \
                 note text NOT NULL DEFAULT '', who text NOT NULL, program text NOT NULL, \
                 applied_at timestamptz NOT NULL DEFAULT now(), generator_version integer NOT NULL DEFAULT 1, \
-                buckets bytea); \
+                buckets bytea, versions text); \
              COMMENT ON TABLE planc.ledger IS 'what load-test fixtures made in this database; written by planc/runner'",
         ))
         .await
@@ -320,12 +322,12 @@ pub(crate) async fn create(client: &Client) -> Result<(), SeedError> {
 pub(crate) async fn migrate(client: &Client) -> Result<bool, SeedError> {
     // Here a name that the session takes for unknown costs one question more, and that is asked under the lock.
     let sql = "SELECT (SELECT count(*) FROM pg_attribute WHERE attrelid = l AND NOT attisdropped \
-        AND attname IN ('generator_version', 'buckets')) FROM to_regclass('planc.ledger') l WHERE l IS NOT NULL";
+        AND attname IN ('generator_version', 'buckets', 'versions')) FROM to_regclass('planc.ledger') l WHERE l IS NOT NULL";
     let messages = client.simple_query(sql).await?;
     let Ok(row) = last_row(&messages) else { return Ok(false) };
-    if row.get(0) != Some("2") {
+    if row.get(0) != Some("3") {
         let change = "ALTER TABLE planc.ledger ADD COLUMN IF NOT EXISTS generator_version integer NOT NULL \
-            DEFAULT 1, ADD COLUMN IF NOT EXISTS buckets bytea";
+            DEFAULT 1, ADD COLUMN IF NOT EXISTS buckets bytea, ADD COLUMN IF NOT EXISTS versions text";
         client.batch_execute(change).await.map_err(|error| {
             SeedError::from(error).help(format!("run once as the owner of the ledger: {change}"))
         })?;
@@ -351,10 +353,10 @@ pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Entry>, Se
 pub(crate) async fn read_there(client: &Client, key: &str) -> Result<Option<Entry>, SeedError> {
     let row = client
         .query_typed_opt(
-            // A ledger of an earlier version lacks the column: the name is then that of the row of values.
-            "SELECT l.* FROM (VALUES (1)) AS old(generator_version), LATERAL ( \
+            // A ledger of an earlier version lacks columns: the names are then those of the row of values.
+            "SELECT l.* FROM (VALUES (1, NULL::text)) AS old(generator_version, versions), LATERAL ( \
                 SELECT definition, previous, content_hash, base_micros, fingerprint, whole_table, foreign_rows, \
-                    generator_version, program FROM planc.ledger WHERE fixture = $1) l",
+                    generator_version, program, versions FROM planc.ledger WHERE fixture = $1) l",
             &[(&key, Type::TEXT)],
         )
         .await?;
@@ -379,6 +381,7 @@ pub(crate) async fn read_there(client: &Client, key: &str) -> Result<Option<Entr
         foreign_rows: row.get(6),
         generator_version: row.get(7),
         program: row.get(8),
+        versions: row.get(9),
     }))
 }
 
@@ -398,13 +401,13 @@ pub(crate) async fn write(client: &Client, key: &str, entry: &Entry, who: &str) 
     client
         .execute(
             "INSERT INTO planc.ledger AS l (fixture, definition, previous, content_hash, rows, base_micros, fingerprint, \
-                whole_table, foreign_rows, who, program, generator_version, buckets) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+                whole_table, foreign_rows, who, program, generator_version, buckets, versions) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
              ON CONFLICT (fixture) DO UPDATE SET definition = excluded.definition, previous = excluded.previous, \
                 content_hash = excluded.content_hash, rows = excluded.rows, base_micros = excluded.base_micros, \
                 fingerprint = excluded.fingerprint, whole_table = excluded.whole_table, \
                 foreign_rows = excluded.foreign_rows, who = excluded.who, program = excluded.program, \
-                generator_version = excluded.generator_version, buckets = excluded.buckets, applied_at = now()",
+                generator_version = excluded.generator_version, buckets = excluded.buckets, versions = excluded.versions, applied_at = now()",
             &[
                 &key,
                 &definition,
@@ -419,6 +422,7 @@ pub(crate) async fn write(client: &Client, key: &str, entry: &Entry, who: &str) 
                 &entry.program,
                 &entry.generator_version,
                 &entry.buckets,
+                &entry.versions,
             ],
         )
         .await?;

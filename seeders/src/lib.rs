@@ -56,6 +56,7 @@ mod sql;
 mod stage;
 pub mod template;
 mod unique;
+mod versions;
 
 pub use apply::{apply, apply_with};
 pub use body::body_bytes;

@@ -19,6 +19,7 @@ use crate::schema::{self, LiveTable};
 use crate::sql;
 use crate::stage;
 use crate::unique;
+use crate::versions;
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind, Generator, OnConflict, TableFixture};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -265,6 +266,12 @@ async fn compare_fingerprint(
     source: &RowSource,
 ) -> Result<Option<bool>, SeedError> {
     let columns = fingerprint::stable_columns(&job.table.columns, source);
+    let untouched = versions::hold(client, &job.table.table, &columns, entry, source.rows()).await;
+    match untouched {
+        Ok(true) => return Ok(Some(true)),
+        Ok(false) => {}
+        Err(_) => client.batch_execute("ROLLBACK TO SAVEPOINT planc_compare").await?,
+    }
     let way = Way::of(&entry.fingerprint);
     if entry.whole_table {
         let table = schema::quoted_name(&job.table.table);
@@ -374,6 +381,7 @@ async fn write(
         base_micros: receipt.base_micros,
         fingerprint: receipt.fingerprint.clone(),
         buckets: record.buckets,
+        versions: record.versions,
         whole_table: record.whole,
         foreign_rows: outcome.foreign,
         generator_version: GENERATOR_VERSION,
@@ -446,6 +454,7 @@ fn tell(receipt: &mut Receipt, outcome: &Outcome, known: bool) {
 struct Record {
     fingerprint: String,
     buckets: Option<Vec<u8>>,
+    versions: Option<String>,
     /// Nothing else is in the table.
     whole: bool,
 }
@@ -466,19 +475,26 @@ async fn record_of(
     // All rows of the fixture are there by now, so that as many rows are these rows.
     let whole = was_empty || client.query_typed_one(&sql, &[]).await?.get::<_, i64>(0) == rows;
     let lanes = stage::lanes(source, live, identity)?;
+    let written = match whole && way == Way::Xor {
+        true => versions::written(client, live, &columns).await?,
+        false => None,
+    };
     if let Some(spread) = Spread::of(source, live, identity).filter(|_| way == Way::Xor && faithful) {
         let parts = match whole {
             true => Parts::whole(client, live, &spread, &columns).await?,
             false => Parts::ours(client, live, &lanes, &spread, &columns, source).await?,
         };
         let fingerprint = parts.fingerprint().to_string();
-        return Ok(Record { buckets: Some(parts.written(&fingerprint)), fingerprint, whole });
+        let versions = written.map(|written| written.shown(&fingerprint));
+        return Ok(Record { buckets: Some(parts.written(&fingerprint)), fingerprint, versions, whole });
     }
     let fingerprint = match whole {
         true => fingerprint::whole(client, &live.quoted(), way, &columns).await?,
         false => fingerprint::ours(client, live, &lanes, (way, &columns), source).await?,
     };
-    Ok(Record { fingerprint: fingerprint.to_string(), buckets: None, whole })
+    let fingerprint = fingerprint.to_string();
+    let versions = written.map(|written| written.shown(&fingerprint));
+    Ok(Record { fingerprint, buckets: None, versions, whole })
 }
 
 /// The rows of the fixture that may have drifted from what the ledger recorded of this very definition; `None` when they
@@ -515,5 +531,6 @@ async fn again_as(
     }
     let fingerprint = entry.fingerprint.clone();
     let buckets = Some(suspects.written(&fingerprint));
-    Ok(Some(Record { fingerprint, buckets, whole: suspects.are_alone(inserted) }))
+    // Who wrote the other rows since they were compared is not known.
+    Ok(Some(Record { fingerprint, buckets, versions: None, whole: suspects.are_alone(inserted) }))
 }

@@ -124,6 +124,7 @@ fn record(job: &Job<'_>) -> Entry {
         base_micros: job.options.base_micros,
         fingerprint: String::new(),
         buckets: None,
+        versions: None,
         whole_table: false,
         foreign_rows: Vec::new(),
         generator_version: GENERATOR_VERSION,

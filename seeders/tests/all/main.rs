@@ -26,3 +26,4 @@ mod scripts;
 mod shortcuts;
 mod templates;
 mod types;
+mod untouched;

@@ -236,6 +236,15 @@ impl Ground {
         if seen == (certificates, agents) { Ok(()) } else { Err(format!("{seen:?} rows are there")) }
     }
 
+    /// Every row is written anew with other values in columns that no fixture has, as a load would.
+    pub(super) async fn touch(&self) -> Result<(), String> {
+        self.run("UPDATE managed_certificates SET last_renewed_at = now()").await?;
+        self.run("UPDATE agents SET heartbeat_count = heartbeat_count + 1").await?;
+        self.run("VACUUM managed_certificates").await?;
+        self.run("VACUUM agents").await?;
+        self.run("CHECKPOINT").await
+    }
+
     /// Every hundredth certificate is spoiled.
     pub(super) async fn spoil(&self) -> Result<(), String> {
         self.run(

@@ -45,27 +45,22 @@ impl Pacer {
 
     /// Returns at `due` or up to 50 µs later plus what the machine adds; at once when it is past.
     pub(crate) async fn until(&self, due: Instant) -> std::io::Result<()> {
-        let now = Instant::now();
+        let mut now = Instant::now();
         if due <= now {
             // A driver that is behind must still let its virtual users read their sockets.
             tokio::task::yield_now().await;
             return Ok(());
         }
-        let wait = (due - now).max(SHORTEST);
-        let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
-        self.fd.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
-        loop {
-            let mut guard = self.fd.readable().await?;
-            let fired = guard.try_io(|fd| {
-                let mut expirations = [0u8; 8];
-                nix::unistd::read(&fd.get_ref().0, &mut expirations).map_err(std::io::Error::from)
-            });
-            match fired {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => return Err(error),
-                Err(_would_block) => {}
-            }
+        while now < due {
+            let wait = (due - now).max(SHORTEST);
+            let expiration = Expiration::OneShot(TimeSpec::from_duration(wait));
+            self.fd.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
+            // The expiration is not read: arming the timer again takes it away. What an earlier wait left behind, which
+            // was given up when it had just come to its end, only has the clock looked at once more.
+            self.fd.readable().await?.clear_ready();
+            now = Instant::now();
         }
+        Ok(())
     }
 }
 
@@ -80,6 +75,25 @@ mod tests {
             let pacer = Pacer::new().unwrap();
             for micros in [0, 10, 200, 1_500] {
                 let due = Instant::now() + Duration::from_micros(micros);
+                pacer.until(due).await.unwrap();
+                assert!(Instant::now() >= due);
+            }
+        });
+    }
+
+    #[test]
+    fn a_wait_that_was_given_up_ends_no_other() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let pacer = Pacer::new().unwrap();
+            for given_up_after in [0, 50, 100, 300] {
+                let soon = Instant::now() + Duration::from_micros(100);
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(Duration::from_micros(given_up_after)) => {}
+                    waited = pacer.until(soon) => waited.unwrap(),
+                }
+                let due = Instant::now() + Duration::from_millis(3);
                 pacer.until(due).await.unwrap();
                 assert!(Instant::now() >= due);
             }

@@ -10,17 +10,29 @@ use std::rc::Rc;
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Makes this shard's part of the users that exist before the start; tells how many.
-pub(crate) fn make_users(worker: &Rc<Worker>, run: &Rc<ScenarioRun>, pre_allocated: u32) -> u32 {
-    let max = worker.program.scenarios[run.index].demand.max_vus();
+/// Makes this shard's part of the users that exist before the start; tells how many. Those that are set up each open
+/// a connection, and begin no faster than users of the closed models.
+pub(crate) async fn make_users(
+    worker: &Rc<Worker>,
+    run: &Rc<ScenarioRun>,
+    pacer: &Pacer,
+    pre_allocated: u32,
+) -> std::io::Result<u32> {
+    let scenario = &worker.program.scenarios[run.index];
+    let max = scenario.demand.max_vus();
     let part = run.part_of(pre_allocated.min(max));
-    for _ in 0..part {
+    let (now, apart) = (Instant::now(), super::apart(worker) * run.shards as u32);
+    for at in 0..part {
+        let due = now + apart * at as u32;
+        if !scenario.setup.is_empty() && !super::begins(worker, run, pacer, at, due).await? {
+            break;
+        }
         run.make_user(worker, true, None);
     }
     let places = &worker.shared.scenarios[run.index].places[run.shard];
     let sent = places.open(run.part_of(max) as u32);
     *run.lent.borrow_mut() = Some(tokio::task::spawn_local(play_lent(worker.clone(), run.clone(), sent)));
-    part as u32
+    Ok(part as u32)
 }
 
 /// Plays the arrivals of other shards whose own users are all busy.

@@ -30,12 +30,19 @@ pub(crate) async fn drive(
         (true, 0) => *iterations,
         (true, _) => 0,
     });
-    for _ in 0..mine {
+    let deadline = begin.checked_add(*max_duration);
+    for at in 0..mine {
+        let due = begin + super::apart(worker) * (at * run.shards + run.shard) as u32;
+        if deadline.is_some_and(|deadline| due >= deadline) {
+            break;
+        }
+        if !super::begins(worker, run, pacer, at, due).await? {
+            return Ok(());
+        }
         run.make_user(worker, false, None);
     }
-    let deadline = begin.checked_add(*max_duration);
     let timed_out = loop {
-        if run.vus.borrow().iter().all(|core| core.done.get()) {
+        if run.vus.borrow().len() == mine && run.vus.borrow().iter().all(|core| core.done.get()) {
             break false;
         }
         if worker.shared.stop_level(run.index) > 0 {

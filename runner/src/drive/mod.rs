@@ -20,6 +20,18 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Time that all workers get to learn of a beginning that was fixed while they waited.
 const LEAD: Duration = Duration::from_millis(30);
 
+/// Users that begin one right after the other when a driver is behind, before those that have begun go on.
+const TOGETHER: usize = 16;
+/// Between the beginnings of two users, each of whom opens a connection: 10,000 a second are less than servers take in.
+const APART: Duration = Duration::from_micros(100);
+/// The same where each has a TLS handshake: half of a core for the generator.
+const APART_OVER_TLS: Duration = Duration::from_micros(500);
+
+/// How far apart users begin at the least.
+fn apart(worker: &Worker) -> Duration {
+    if worker.program.target.secure { APART_OVER_TLS } else { APART }
+}
+
 /// Plays a worker's shard of a scenario from its beginning to its end.
 pub(crate) async fn drive(
     worker: Rc<Worker>,
@@ -72,7 +84,9 @@ async fn begin(
         pacer.until(Instant::now() + LOOK).await?;
     }
     let warming = match &scenario.demand {
-        Demand::Arrivals { pre_allocated_vus, .. } => arrivals::make_users(worker, run, *pre_allocated_vus),
+        Demand::Arrivals { pre_allocated_vus, .. } => {
+            arrivals::make_users(worker, run, pacer, *pre_allocated_vus).await?
+        }
         _ => 0,
     };
     // Arrivals are due by the clock: they begin when every worker has its users waiting, else the first ones would be
@@ -134,6 +148,21 @@ pub(crate) async fn wait_on(
         }
         pacer.until(due.min(now + LOOK)).await?;
     }
+}
+
+/// Waits until the moment at which one more user begins; false when the scenario is to stop first. A driver that is
+/// behind lets users that have begun go on before it begins many more.
+async fn begins(
+    worker: &Worker,
+    run: &ScenarioRun,
+    pacer: &Pacer,
+    at: usize,
+    due: Instant,
+) -> std::io::Result<bool> {
+    if (at + 1).is_multiple_of(TOGETHER) {
+        tokio::task::yield_now().await;
+    }
+    wait(worker, run, pacer, due).await
 }
 
 /// Waits until a moment; false when the scenario is to stop first.

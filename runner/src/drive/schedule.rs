@@ -101,8 +101,10 @@ fn first_moment(piece: &Piece) -> f64 {
 }
 
 /// When users begin and are retired, in order of time. User i begins when the target reaches i + 1 and is
-/// retired when it has fallen to i; the last to begin is the first to go.
-pub(crate) fn user_events(demand: &Demand) -> Vec<UserEvent> {
+/// retired when it has fallen to i; the last to begin is the first to go. No two begin less than `apart` after
+/// each other, so that many at once do not overrun the target's queue of new connections; whoever would begin behind
+/// the end for that begins at the end.
+pub(crate) fn user_events(demand: &Demand, apart: Duration) -> Vec<UserEvent> {
     let Demand::Users { start_vus, pieces, .. } = demand.plain() else { return Vec::new() };
     let mut events: Vec<UserEvent> =
         (0..start_vus).map(|user| UserEvent { at: Duration::ZERO, user, begins: true }).collect();
@@ -125,6 +127,11 @@ pub(crate) fn user_events(demand: &Demand) -> Vec<UserEvent> {
             }));
         }
         (start, from) = (start + length, to);
+    }
+    let mut next = Duration::ZERO;
+    for event in events.iter_mut().filter(|event| event.begins) {
+        event.at = event.at.max(next.min(start));
+        next = event.at + apart;
     }
     events
 }
@@ -193,7 +200,8 @@ mod tests {
         };
         let told = |start_vus, pieces| -> Vec<(u64, u32, bool)> {
             let graceful_ramp_down = Duration::ZERO;
-            let events = user_events(&Demand::Users { start_vus, pieces, graceful_ramp_down });
+            let users = Demand::Users { start_vus, pieces, graceful_ramp_down };
+            let events = user_events(&users, Duration::from_micros(100));
             events.iter().map(|e| (e.at.as_secs(), e.user, e.begins)).collect()
         };
         assert_eq!(
@@ -204,6 +212,29 @@ mod tests {
             told(0, pieces(&[(2, 0), (0, 0)])),
             [(0, 0, true), (0, 1, true), (0, 1, false), (0, 0, false)]
         );
+    }
+
+    #[test]
+    fn many_users_begin_at_a_bounded_rate() {
+        let begins = |start_vus, jump, seconds| -> Vec<Duration> {
+            let piece = |target, duration| UserPiece { target, duration, hold: None };
+            let pieces = vec![piece(jump, Duration::ZERO), piece(jump, Duration::from_secs(seconds))];
+            let graceful_ramp_down = Duration::ZERO;
+            let users = Demand::Users { start_vus, pieces, graceful_ramp_down };
+            user_events(&users, Duration::from_millis(1)).iter().map(|event| event.at).collect()
+        };
+        let ms = Duration::from_millis;
+        assert_eq!(begins(3, 5, 9), [ms(0), ms(1), ms(2), ms(3), ms(4)]);
+        let many = begins(10_000, 10_000, 2);
+        assert_eq!(
+            (many[1_999], many[2_000], many[9_999]),
+            (ms(1_999), ms(2_000), ms(2_000)),
+            "not behind the end"
+        );
+        let slow = UserPiece { target: 4, duration: Duration::from_secs(4), hold: None };
+        let graceful_ramp_down = Duration::ZERO;
+        let slow = Demand::Users { start_vus: 0, pieces: vec![slow], graceful_ramp_down };
+        assert_eq!(user_events(&slow, ms(1)), user_events(&slow, Duration::ZERO), "a ramp stays what it is");
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use super::run::ScenarioRun;
 use super::schedule::user_events;
-use super::{Waited, wait_on};
+use super::{TOGETHER, Waited, apart, wait_on};
 use crate::pace::Pacer;
 use crate::worker::Worker;
 use planc::graph::Demand;
@@ -24,7 +24,8 @@ pub(crate) async fn drive(
     let mut retired: VecDeque<(Instant, usize)> = VecDeque::new();
     let mut known = course.fixed();
     let mut so_far = course.so_far();
-    let mut events = user_events(&so_far);
+    let apart = apart(worker);
+    let mut events = user_events(&so_far, apart);
     // What was done stays the same, whatever becomes known of the rest.
     let mut done = 0;
     loop {
@@ -39,7 +40,7 @@ pub(crate) async fn drive(
             Waited::Changed => {
                 known = course.fixed();
                 so_far = course.so_far();
-                events = user_events(&so_far);
+                events = user_events(&so_far, apart);
                 continue;
             }
             Waited::Due => {}
@@ -50,6 +51,10 @@ pub(crate) async fn drive(
         if event.begins {
             retired.retain(|(_, user)| *user != at);
             begin_user(worker, run, at);
+            // A driver that is behind lets users that have begun go on before it begins more.
+            if at % TOGETHER == TOGETHER - 1 {
+                tokio::task::yield_now().await;
+            }
         } else {
             run.retire(&run.vus.borrow()[at]);
             retired.push_back((begin + event.at + *graceful_ramp_down, at));

@@ -403,6 +403,19 @@ fn the_first_arrivals_find_their_users() {
 }
 
 #[test]
+fn users_who_had_no_time_to_begin_are_dropped_iterations() {
+    let server = Server::start(|_| ok(""));
+    // At 10,000 a second no more than 50 of them begin in that time.
+    let max_duration = Duration::from_millis(5);
+    let demand = Demand::Iterations { vus: 200, iterations: 1, shared: false, max_duration };
+    let (record, _) = load(graph(vec![scenario("s", demand, vec![get(0, "/")])]), &server.url);
+    let s = &record.scenarios["s"];
+    assert_eq!(s.planned, Some(200), "{s:?}");
+    assert!(s.started <= 50 && s.vus_max <= 50, "{s:?}");
+    assert_eq!(s.started + s.dropped_by_target + s.dropped_by_generator, 200, "{s:?}");
+}
+
+#[test]
 fn a_shard_without_free_users_borrows_those_of_another() {
     // With two workers the even arrivals are one's and hang, the odd ones are the other's.
     let server = Server::start(|seen| match seen.line.split(' ').nth(1).unwrap() {

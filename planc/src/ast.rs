@@ -602,6 +602,13 @@ pub(crate) enum Generator {
         column: String,
         value: Parsed<JsonTemplate>,
     },
+    /// The span is that of the key `sample`.
+    Sample {
+        table: String,
+        column: String,
+        size: Typed<u32>,
+        span: Span,
+    },
     Fixture {
         fixture: Word,
         column: Word,

@@ -575,7 +575,14 @@ fn column() -> Json {
             ("memory", text("Memory of Argon2id; 19MiB unless given.")),
             ("passes", whole("Passes of Argon2id; 2 unless given.")),
             ("hex", whole("So many hexadecimal digits from the row's key.")),
-            ("references", text("`table.column` of a parent that must exist, with `value`.")),
+            ("references", text("`table.column` of a parent that must exist, with `value` or `sample`.")),
+            (
+                "sample",
+                described(
+                    "So many values that `references` has in the database when it is first seeded; each row draws one.",
+                    local("count"),
+                ),
+            ),
             ("fixture", text("Another fixture of the plan, with `column`.")),
             ("column", text("The other fixture's column.")),
             ("order", word("Which of its rows.", &["round_robin", "random"])),

@@ -18,6 +18,7 @@ use crate::options::Mask;
 use crate::postgres::{Job, LOCK_LIMIT};
 use crate::receipt::Receipt;
 use crate::rows::{Inputs, RowSource};
+use crate::samples;
 use crate::schema::{self, LiveTable};
 use crate::stage::{Lane, TextParam};
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind, OnConflict, TableFixture};
@@ -107,7 +108,17 @@ async fn look_at(
                       extract(timezone FROM now())::int4";
     let row = client.query_one(sql, &[]).await?;
     client.batch_execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'").await?;
+    let samples = samples::of(client, graph, fixture, false).await?;
+    let graph = samples.graph.as_ref().unwrap_or(graph);
+    let fixture = graph.fixture(&fixture.name).unwrap_or(fixture);
+    let table = match &fixture.kind {
+        FixtureKind::Table(table) => table,
+        FixtureKind::Sql(_) | FixtureKind::Http(_) => table,
+    };
     let mut finder = Finder::new(client, graph, fixture, table, inputs, row.get(0));
+    if !samples::filled_before(graph, fixture) {
+        finder.misfits = samples.misfits;
+    }
     finder.zone = Some((row.get(1), row.get(2)));
     finder.privileges = purpose.seeds;
     if writable {
@@ -343,6 +354,10 @@ impl<'a> Finder<'a> {
             // What is wrong with such a row by now the write will tell.
             self.parents(&live, &source, &lanes).await?;
             return Ok(Some((live, source)));
+        }
+        let all: Vec<usize> = lanes.iter().map(|lane| lane.index).collect();
+        if source.undrawn(&all) {
+            return Ok(None);
         }
         // A role that may not read the table is told so elsewhere.
         let none = format!("SELECT NOT EXISTS (SELECT FROM {})", live.quoted());

@@ -211,6 +211,9 @@ fn less_variety(old: &Generator, new: &Generator) -> Option<String> {
         (Generator::Decimal { from: a, to: b }, Generator::Decimal { from: c, to: d }) => {
             narrower((a, b), (c, d))
         }
+        (Generator::Sample { size: old, .. }, Generator::Sample { size: new, .. }) if new < old => {
+            Some(format!("draws from {} instead of {old}", count(u64::from(*new), "value")))
+        }
         (Generator::Record(old), Generator::Record(new)) if new.len() < old.len() => {
             Some(format!("takes from {} instead of {}", count(new.len() as u64, "record"), old.len()))
         }
@@ -223,6 +226,7 @@ fn less_variety(old: &Generator, new: &Generator) -> Option<String> {
             | Generator::Fake { .. }
             | Generator::Hex { .. }
             | Generator::TimeWithin { .. }
+            | Generator::Sample { .. }
             | Generator::Record(_),
             Generator::Value(crate::graph::JsonTemplate::Const(value)),
         ) => Some(format!("is {} in every row", quoted(&plain(value)))),

@@ -268,6 +268,19 @@ pub enum Generator {
         /// Value, as for [`Generator::Value`].
         value: JsonTemplate,
     },
+    /// A value that rows of another table have, drawn at random (keyed by this column) from a sample of those that are
+    /// there when the fixture is first seeded. The ledger keeps the sample: the same rows are made ever after.
+    Sample {
+        /// The table.
+        table: String,
+        /// Its column.
+        column: String,
+        /// Number of distinct values in the sample; NULL is none.
+        size: u32,
+        /// The sample; empty in a plan, which does not know the database.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        values: Vec<Json>,
+    },
     /// A row of another fixture of this plan: the value of one of its columns at row `((n-1) mod rows) + 1` or drawn at random.
     Fixture {
         /// The other fixture's name.

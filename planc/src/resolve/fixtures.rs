@@ -66,6 +66,7 @@ impl Resolver<'_> {
             let resolved = self.at(&place, |it| it.fixture(fixture, seed, &done));
             done.extend(resolved);
         }
+        self.samples();
         done
     }
 
@@ -468,7 +469,7 @@ fn column_shape(definition: &ast::Fixture) -> Shape {
 }
 
 /// Names that a generator's templates use.
-fn uses(generator: &Generator) -> &[NameUse] {
+pub(super) fn uses(generator: &Generator) -> &[NameUse] {
     match generator {
         Generator::Value(json) | Generator::References { value: json, .. } => &json.uses,
         Generator::BeforeNow(text) | Generator::AfterNow(text) | Generator::Sha256(text, _) => {
@@ -516,7 +517,7 @@ fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
     for column in &definition.columns {
         match &column.generator {
             Generator::Fixture { fixture, .. } => out.push(fixture.value.clone()),
-            Generator::References { table, .. } => {
+            Generator::References { table, .. } | Generator::Sample { table, .. } => {
                 let makes = |other: &&ast::FixtureUse| {
                     // A row may refer to a row of its own table: that is for the database to mind.
                     other.name.value != fixture.name.value
@@ -531,7 +532,7 @@ fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
 }
 
 /// The table that a fixture's rows lie in.
-fn table_of(definition: &ast::Fixture) -> Option<&ast::Word> {
+pub(super) fn table_of(definition: &ast::Fixture) -> Option<&ast::Word> {
     match &definition.kind {
         FixtureKind::Table { table, .. } => Some(table),
         FixtureKind::Sql(sql) => sql.declared.as_ref().map(|(table, _)| table),

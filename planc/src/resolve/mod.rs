@@ -16,6 +16,7 @@ mod metrics;
 mod needs;
 mod over;
 mod report;
+mod samples;
 mod scenarios;
 mod scope;
 mod scrapes;

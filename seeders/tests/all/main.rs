@@ -22,6 +22,7 @@ mod rerun;
 mod reset;
 mod review;
 mod rows;
+mod samples;
 mod scripts;
 mod shortcuts;
 mod templates;

@@ -113,7 +113,7 @@ fn parents(graph: &ExecutionGraph, fixture: &Fixture) -> Vec<String> {
     for column in fixture.columns().values() {
         match &column.generator {
             Generator::Fixture { fixture, .. } => out.push(fixture.clone()),
-            Generator::References { table, .. } => {
+            Generator::References { table, .. } | Generator::Sample { table, .. } => {
                 let makes = |other: &&Fixture| {
                     other.name != fixture.name && other.rows_in().is_some_and(|(made, _)| made == table)
                 };

@@ -479,8 +479,17 @@ pub(crate) struct FixtureUse {
     pub(crate) from: Option<Word>,
     pub(crate) rows: Option<Typed<u64>>,
     pub(crate) on_conflict: Option<Spanned<graph::OnConflict>>,
+    /// What the plan says beside `from`.
+    pub(crate) after: Vec<Word>,
     /// The definition, inline or read from `from`; `None` when it could not be read, and reported.
     pub(crate) definition: Option<Fixture>,
+}
+
+impl FixtureUse {
+    /// Names of fixtures that are to be seeded first, the plan's own and those of the definition.
+    pub(crate) fn afters(&self) -> impl Iterator<Item = &Word> {
+        self.after.iter().chain(self.definition.iter().flat_map(|definition| &definition.after))
+    }
 }
 
 /// A fixture as defined inline or in its own file.
@@ -491,6 +500,8 @@ pub(crate) struct Fixture {
     pub(crate) about: Option<Word>,
     pub(crate) rows: Option<Typed<u64>>,
     pub(crate) children: Option<Children>,
+    /// Fixtures that are to be seeded first.
+    pub(crate) after: Vec<Word>,
     pub(crate) rows_from: Option<Word>,
     /// Objects of `rows_from`, in order; `None` when there is none or it could not be read.
     pub(crate) records: Option<Vec<Json>>,

@@ -487,6 +487,13 @@ fn fixture_keys() -> Vec<(&'static str, Json)> {
         ("table", text("Table to fill, `schema.table` or `table`.")),
         ("rows", whole("Number of rows.")),
         ("children", described("Rows by parent, in place of `rows`.", children)),
+        (
+            "after",
+            one_or_many(
+                "Fixtures that are seeded first, beside those that its rows refer to.",
+                json!({ "type": "string" }),
+            ),
+        ),
         ("identity", one_or_many("Columns by which a row is known.", json!({ "type": "string" }))),
         ("on_conflict", word("What to do with rows that are there.", &["fail", "keep", "refresh", "exact"])),
         ("adopt", local("flag")),

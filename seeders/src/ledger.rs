@@ -101,6 +101,7 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
             let main = found.name == fixture.name;
             let mut copy = (*found).clone();
             copy.about.clear();
+            copy.after.clear();
             if let FixtureKind::Table(table) = &mut copy.kind {
                 // How rows are brought, not which.
                 (table.skip_foreign_key_triggers, table.rebuild_indexes) = (false, false);

@@ -57,6 +57,13 @@ fn one(pairs: &Pairs<'_>, old: &Fixture, new: &Fixture, out: &mut Vec<Change>) {
         };
         out.push(Change::neutral(&subject, message).at(span));
     }
+    if old.after != new.after {
+        let message = match new.after.is_empty() {
+            true => format!("no longer waits for {}", some_of(old.after.iter().map(String::as_str))),
+            false => format!("is seeded after {}", some_of(new.after.iter().map(String::as_str))),
+        };
+        out.push(Change::neutral(&subject, message).at(span));
+    }
     match (&old.kind, &new.kind) {
         (FixtureKind::Table(o), FixtureKind::Table(n)) => table(&subject, o, n, span, out),
         (FixtureKind::Http(o), FixtureKind::Http(n)) => http(&subject, o, n, span, out),
@@ -272,8 +279,14 @@ fn others(
     out: &mut Vec<Change>,
 ) {
     let bare = |fixture: &Fixture| {
-        let mut bare =
-            Fixture { rows: 0, about: String::new(), verify: Vec::new(), children: None, ..fixture.clone() };
+        let mut bare = Fixture {
+            rows: 0,
+            about: String::new(),
+            verify: Vec::new(),
+            children: None,
+            after: Vec::new(),
+            ..fixture.clone()
+        };
         let columns = match &mut bare.kind {
             FixtureKind::Table(table) => {
                 table.on_conflict = OnConflict::Fail;

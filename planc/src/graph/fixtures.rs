@@ -21,6 +21,10 @@ pub struct Fixture {
     /// The rows belong to those of another fixture; `rows` is then the sum over all parents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<Children>,
+    /// Names of fixtures of the plan that are seeded first because the plan says so, sorted; those that its rows refer to
+    /// are besides. Changes when rows are brought and not which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// How they come to be.
     pub kind: FixtureKind,
     /// Checks after seeding (in the same transaction for table fixtures). `{{ rows }}` is in scope.

@@ -258,7 +258,9 @@ impl Document<'_> {
                 all(Kind::Scope)
             }
             ["fixtures", _, "columns", _, "fixture"] => all(Kind::Fixture),
-            ["fixtures", own, "children", "of"] => {
+            ["fixtures", own, "children", "of"]
+            | ["fixtures", own, "after"]
+            | ["fixtures", own, "after", "[]"] => {
                 all(Kind::Fixture).into_iter().filter(|(_, name)| name != own).collect()
             }
             ["identity"] | ["identity", "[]"] if self.sort == Some(Sort::Fixture) => all(Kind::Column),

@@ -189,6 +189,7 @@ impl<'t> Walk<'t> {
             self.uses(of, Kind::Fixture);
             self.parents = self.word(Some(of)).map(String::from);
         }
+        node.get("after").into_iter().for_each(|after| self.uses(after, Kind::Fixture));
         let columns = node.get("columns").map_or(&[][..], Node::entries);
         for column in columns {
             self.push(column.key.clone(), Kind::Column, name, true);

@@ -135,6 +135,7 @@ pub(crate) fn load_fixtures(files: &dyn Files, paths: &[String]) -> Loaded {
                 from: None,
                 rows: None,
                 on_conflict: None,
+                after: Vec::new(),
                 definition: Some(definition),
             }),
         }

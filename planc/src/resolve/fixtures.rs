@@ -37,26 +37,7 @@ impl Resolver<'_> {
             let shape = fixture.definition.as_ref().map_or(Shape::Any, column_shape);
             self.columns.insert(fixture.name.value.clone(), shape);
         }
-        let needs: BTreeMap<String, Vec<String>> = plan
-            .fixtures
-            .iter()
-            .map(|fixture| (fixture.name.value.clone(), parents(fixture, &plan.fixtures)))
-            .collect();
-        let order = match topological(&needs) {
-            Ok(order) => order,
-            Err(cycle) => {
-                if let Some(first) = plan.fixtures.iter().find(|fixture| cycle.contains(&fixture.name.value))
-                {
-                    let names = listed(cycle.iter().map(String::as_str), "and");
-                    let message = match cycle.len() {
-                        1 => format!("the rows of {names} refer to themselves"),
-                        _ => format!("the rows of {names} refer to each other"),
-                    };
-                    self.error(codes::CYCLE, first.name.span, message);
-                }
-                needs.keys().cloned().collect()
-            }
-        };
+        let order = self.seeding_order();
         let mut done = Vec::new();
         for name in &order {
             let Some(fixture) = plan.fixtures.iter().find(|fixture| fixture.name.value == *name) else {
@@ -154,6 +135,7 @@ impl Resolver<'_> {
                 about: definition.about.as_ref().map_or(String::new(), |about| about.value.clone()),
                 rows,
                 children,
+                after: self.afters(written),
                 kind,
                 verify,
             },
@@ -503,47 +485,4 @@ fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>)
             told || differs(name, definition, seen)
         }),
     }
-}
-
-/// Fixtures of the plan whose rows must be there first: named by a column, or making a table that one refers to.
-fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
-    let Some(definition) = &fixture.definition else { return Vec::new() };
-    let mut out = Vec::new();
-    out.extend(definition.children.as_ref().map(|children| children.of.value.clone()));
-    // Rows may hang on what a script makes, and a script that declares nothing hangs on no fixture.
-    if matches!(definition.kind, FixtureKind::Table { .. }) {
-        out.extend(all.iter().filter(|other| scripts_only(other)).map(|other| other.name.value.clone()));
-    }
-    for column in &definition.columns {
-        match &column.generator {
-            Generator::Fixture { fixture, .. } => out.push(fixture.value.clone()),
-            Generator::References { table, .. } | Generator::Sample { table, .. } => {
-                let makes = |other: &&ast::FixtureUse| {
-                    // A row may refer to a row of its own table: that is for the database to mind.
-                    other.name.value != fixture.name.value
-                        && other.definition.as_ref().and_then(table_of).is_some_and(|own| own.value == *table)
-                };
-                out.extend(all.iter().filter(makes).map(|other| other.name.value.clone()));
-            }
-            _ => {}
-        }
-    }
-    out
-}
-
-/// The table that a fixture's rows lie in.
-pub(super) fn table_of(definition: &ast::Fixture) -> Option<&ast::Word> {
-    match &definition.kind {
-        FixtureKind::Table { table, .. } => Some(table),
-        FixtureKind::Sql(sql) => sql.declared.as_ref().map(|(table, _)| table),
-        FixtureKind::Http(_) | FixtureKind::Broken => None,
-    }
-}
-
-/// Whether a fixture is a script of which no row is known.
-fn scripts_only(fixture: &ast::FixtureUse) -> bool {
-    matches!(
-        fixture.definition.as_ref().map(|definition| &definition.kind),
-        Some(FixtureKind::Sql(sql)) if sql.declared.is_none()
-    )
 }

@@ -14,6 +14,7 @@ mod inputs;
 mod metric_refs;
 mod metrics;
 mod needs;
+mod order;
 mod over;
 mod report;
 mod samples;

@@ -4,7 +4,8 @@
 //! another fixture's rows or a row's identity are made of can hang on it; scenarios, which come later, may draw it.
 
 use super::Resolver;
-use super::fixtures::{table_of, uses};
+use super::fixtures::uses;
+use super::order::table_of;
 use crate::ast::{self, FixtureKind, Generator};
 use crate::codes;
 use crate::diagnostic::Diagnostic;

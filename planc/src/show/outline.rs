@@ -292,7 +292,11 @@ fn fixture(fixture: &Fixture) -> (String, String) {
             format!("script {}{made}", files.join(", "))
         }
     };
-    (fixture.name.clone(), detail)
+    let after = match fixture.after.is_empty() {
+        true => String::new(),
+        false => format!(", after {}", fixture.after.join(", ")),
+    };
+    (fixture.name.clone(), detail + &after)
 }
 
 /// How many children each parent has.

@@ -63,27 +63,23 @@ impl Run<'_> {
         }
     }
 
-    /// Table fixtures in order, parents first (last when they are deleted), then accounts over HTTP.
+    /// All fixtures in order, parents first (last when they are deleted).
     pub fn fixtures(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
         if self.options.skip_seed || graph.fixtures.is_empty() {
             return self.known_once_seeded();
         }
         self.listener.part("fixtures");
-        let (mut tables, accounts): (Vec<_>, Vec<_>) =
-            graph.fixtures.iter().partition(|fixture| fixture.in_database());
+        let mut order = graph.seeding_order();
         if self.options.mode == Mode::Reset {
             // Children before parents, whose rows they hold on to.
-            tables.reverse();
+            order.reverse();
         }
-        for fixture in tables {
-            self.fixture(fixture)?;
-        }
-        if accounts.iter().any(|fixture| seeding::needs_tokens(fixture)) {
-            self.tokens()?;
-            self.listener.part("fixtures");
-        }
-        for fixture in accounts {
+        for fixture in order {
+            if !self.tokens_done && seeding::needs_tokens(fixture) {
+                self.tokens()?;
+                self.listener.part("fixtures");
+            }
             self.fixture(fixture)?;
         }
         self.halt_if_failed("fixture", End::SeedingFailed)?;

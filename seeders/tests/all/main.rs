@@ -3,6 +3,7 @@
 
 mod accounts;
 mod buckets;
+mod after;
 mod build;
 mod clusters;
 mod crash;

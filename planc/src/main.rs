@@ -699,6 +699,10 @@ impl Files for Disk {
             _ => Regular.read(path),
         }
     }
+
+    fn beside(&self, path: &str) -> Vec<String> {
+        folder::beside(path)
+    }
 }
 
 /// Files without standard input, which belongs to the editor while it is served.
@@ -707,6 +711,10 @@ struct Regular;
 impl Files for Regular {
     fn read(&self, path: &str) -> Result<String, String> {
         utf8(regular_file(path)?)
+    }
+
+    fn beside(&self, path: &str) -> Vec<String> {
+        folder::beside(path)
     }
 }
 

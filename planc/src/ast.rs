@@ -533,19 +533,23 @@ pub(crate) enum Each {
 #[allow(clippy::large_enum_variant)] // a plan has a handful of fixtures; a box would only be noise.
 #[derive(Debug, Clone)]
 pub(crate) enum FixtureKind {
-    Table {
-        table: Word,
-        identity: Vec<Word>,
-        on_conflict: Option<Spanned<graph::OnConflict>>,
-        adopt: Option<Typed<bool>>,
-        skip_foreign_key_triggers: Option<Typed<bool>>,
-        rebuild_indexes: Option<Typed<bool>>,
-        append_only: Option<Typed<bool>>,
-    },
+    Table(TableFixture),
     Http(Box<HttpFixture>),
     Sql(Box<SqlFixture>),
     /// Reported already.
     Broken,
+}
+
+/// `table:` and what belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct TableFixture {
+    pub(crate) table: Word,
+    pub(crate) identity: Vec<Word>,
+    pub(crate) on_conflict: Option<Spanned<graph::OnConflict>>,
+    pub(crate) adopt: Option<Typed<bool>>,
+    pub(crate) skip_foreign_key_triggers: Option<Typed<bool>>,
+    pub(crate) rebuild_indexes: Option<Typed<bool>>,
+    pub(crate) append_only: Option<Typed<bool>>,
 }
 
 /// `create:` and what belongs to it.

@@ -3,7 +3,9 @@
 use super::checks::Purpose;
 use super::requests::METHODS;
 use super::{Map, Parser};
-use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Request, Word};
+use crate::ast::{
+    Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Request, TableFixture, Word,
+};
 use crate::codes;
 use crate::graph::{Exists, OnConflict, StatusPattern};
 use crate::source::{Span, Spanned};
@@ -98,18 +100,16 @@ impl Parser<'_> {
         if table.is_none() && !map.has_near("table") {
             map.known.extend(["create", "sql"]);
         }
-        match (table, identity) {
-            (Some(table), Some(identity)) => FixtureKind::Table {
-                table,
-                identity,
-                on_conflict,
-                adopt,
-                skip_foreign_key_triggers,
-                rebuild_indexes,
-                append_only,
-            },
-            _ => FixtureKind::Broken,
-        }
+        let (Some(table), Some(identity)) = (table, identity) else { return FixtureKind::Broken };
+        FixtureKind::Table(TableFixture {
+            table,
+            identity,
+            on_conflict,
+            adopt,
+            skip_foreign_key_triggers,
+            rebuild_indexes,
+            append_only,
+        })
     }
 
     fn http_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {

@@ -2,7 +2,7 @@
 
 use super::scope::{Scope, Shape};
 use super::{Resolver, topological};
-use crate::ast::{self, FixtureKind, Generator};
+use crate::ast::{self, FixtureKind, Generator, Typed};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expr::NameUse;
@@ -83,39 +83,8 @@ impl Resolver<'_> {
                 self.lost.fixtures = true;
                 return None;
             }
-            FixtureKind::Table {
-                table,
-                identity,
-                on_conflict,
-                adopt,
-                skip_foreign_key_triggers,
-                rebuild_indexes,
-                append_only,
-            } => {
-                self.origins.insert(format!("{origin}.table"), table.span);
-                if let Some(first) = identity.first() {
-                    self.origins.insert(format!("{origin}.identity"), first.span);
-                }
-                self.identity(identity, definition);
-                let on_conflict = written.on_conflict.or(*on_conflict);
-                let append_only = self.part("append_only", |it| it.typed_or(append_only.as_ref(), false));
-                if append_only {
-                    self.never_changed(on_conflict.as_ref(), definition, &columns);
-                }
-                let policy = if append_only { OnConflict::Keep } else { OnConflict::Refresh };
-                graph::FixtureKind::Table(graph::TableFixture {
-                    table: table.value.clone(),
-                    identity: identity.iter().map(|column| column.value.clone()).collect(),
-                    on_conflict: on_conflict.map_or(policy, |policy| policy.value),
-                    adopt: self.part("adopt", |it| it.typed_or(adopt.as_ref(), false)),
-                    skip_foreign_key_triggers: self.part("skip_foreign_key_triggers", |it| {
-                        it.typed_or(skip_foreign_key_triggers.as_ref(), false)
-                    }),
-                    rebuild_indexes: self
-                        .part("rebuild_indexes", |it| it.typed_or(rebuild_indexes.as_ref(), false)),
-                    append_only,
-                    columns,
-                })
+            FixtureKind::Table(table) => {
+                graph::FixtureKind::Table(self.table(table, written, definition, &origin, columns))
             }
             FixtureKind::Http(http) => {
                 if let Some(policy) = &written.on_conflict {
@@ -140,6 +109,42 @@ impl Resolver<'_> {
                 verify,
             },
         })
+    }
+
+    fn table(
+        &mut self,
+        table: &ast::TableFixture,
+        written: &ast::FixtureUse,
+        definition: &ast::Fixture,
+        origin: &str,
+        columns: Columns,
+    ) -> graph::TableFixture {
+        self.origins.insert(format!("{origin}.table"), table.table.span);
+        if let Some(first) = table.identity.first() {
+            self.origins.insert(format!("{origin}.identity"), first.span);
+        }
+        self.identity(&table.identity, definition);
+        let on_conflict = written.on_conflict.as_ref().or(table.on_conflict.as_ref());
+        let mut flag =
+            |name: &str, flag: &Option<Typed<bool>>| self.part(name, |it| it.typed_or(flag.as_ref(), false));
+        let append_only = flag("append_only", &table.append_only);
+        let adopt = flag("adopt", &table.adopt);
+        let skip_foreign_key_triggers = flag("skip_foreign_key_triggers", &table.skip_foreign_key_triggers);
+        let rebuild_indexes = flag("rebuild_indexes", &table.rebuild_indexes);
+        if append_only {
+            self.never_changed(on_conflict, definition, &columns);
+        }
+        let policy = if append_only { OnConflict::Keep } else { OnConflict::Refresh };
+        graph::TableFixture {
+            table: table.table.value.clone(),
+            identity: table.identity.iter().map(|column| column.value.clone()).collect(),
+            on_conflict: on_conflict.map_or(policy, |policy| policy.value),
+            adopt,
+            skip_foreign_key_triggers,
+            rebuild_indexes,
+            append_only,
+            columns,
+        }
     }
 
     /// The number of rows: what the plan asks for, what the definition has, what the file holds.

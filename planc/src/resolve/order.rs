@@ -76,7 +76,7 @@ fn before(needs: &Needs, name: &str) -> BTreeSet<String> {
 }
 
 fn is_table(fixture: &FixtureUse) -> bool {
-    matches!(fixture.definition.as_ref().map(|it| &it.kind), Some(FixtureKind::Table { .. }))
+    matches!(fixture.definition.as_ref().map(|it| &it.kind), Some(FixtureKind::Table(_)))
 }
 
 /// Fixtures of the plan that come first: named by `after` or a column, or making a table that a column refers to.
@@ -104,7 +104,7 @@ fn needed(fixture: &FixtureUse, all: &[FixtureUse]) -> Vec<String> {
 /// The table that a fixture's rows lie in.
 pub(super) fn table_of(definition: &ast::Fixture) -> Option<&ast::Word> {
     match &definition.kind {
-        FixtureKind::Table { table, .. } => Some(table),
+        FixtureKind::Table(table) => Some(&table.table),
         FixtureKind::Sql(sql) => sql.declared.as_ref().map(|(table, _)| table),
         FixtureKind::Http(_) | FixtureKind::Broken => None,
     }

@@ -37,22 +37,22 @@ impl Resolver<'_> {
                     .to_string(),
                 "draw it in a fixture with `table:`".to_string(),
             ),
-            FixtureKind::Table { .. } if own => (
+            FixtureKind::Table(_) if own => (
                 format!("the rows of `{table}` are drawn from `{table}` itself, which this fixture fills"),
                 "refer to a row by its own value: `value: …`".to_string(),
             ),
-            FixtureKind::Table { .. } if column.unique => (
+            FixtureKind::Table(_) if column.unique => (
                 format!("`{}` is drawn with repetition, and `unique` allows none", column.name.value),
                 "leave `unique` or `sample` out".to_string(),
             ),
-            FixtureKind::Table { .. } => return,
+            FixtureKind::Table(_) => return,
         };
         self.diagnostics.push(Diagnostic::error(codes::CONFLICTING_KEYS, span, message).help(help));
     }
 
     fn known_by_sample(&mut self, definition: &ast::Fixture) {
-        let FixtureKind::Table { identity, .. } = &definition.kind else { return };
-        let Some(key) = identity.iter().find(|key| drawn(definition, &key.value)) else { return };
+        let FixtureKind::Table(table) = &definition.kind else { return };
+        let Some(key) = table.identity.iter().find(|key| drawn(definition, &key.value)) else { return };
         let message = format!("rows cannot be known by `{}`, which the database decides", key.value);
         self.diagnostics.push(
             Diagnostic::error(codes::CONFLICTING_KEYS, key.span, message)

@@ -333,7 +333,14 @@ impl<'a> Finder<'a> {
                 None => "run the service's migrations, or mend `table:`".into(),
             };
             let message = format!("table `{}` does not exist", self.table.table);
-            self.tell(Misfit::error(MisfitKind::Other, Place::Table, message).help(help));
+            let misfit = Misfit::error(MisfitKind::Other, Place::Table, message).help(help);
+            self.tell(match self.script_before() {
+                Some(script) => {
+                    let note = format!("the script `{script}`, which runs first, may make it");
+                    Misfit { warning: true, ..misfit.note(note) }
+                }
+                None => misfit,
+            });
             return Ok(None);
         };
         self.shape(&live, &source);
@@ -368,6 +375,15 @@ impl<'a> Finder<'a> {
             self.constraints(&live, &source, &lanes).await?;
         }
         Ok(Some((live, source)))
+    }
+
+    /// A script that is to run before this fixture is seeded, and of which nobody knows what it makes.
+    fn script_before(&self) -> Option<&'a str> {
+        let before = self.graph.fixtures.iter().take_while(|other| other.name != self.fixture.name);
+        let mut scripts =
+            before.filter(|other| matches!(other.kind, FixtureKind::Sql(_)) && other.rows_in().is_none());
+        // Once the table is to be written, all that comes first has run.
+        scripts.next().filter(|_| self.zone.is_some()).map(|script| script.name.as_str())
     }
 
     /// Privileges that seeding needs.

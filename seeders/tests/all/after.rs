@@ -57,3 +57,27 @@ async fn where_a_fixture_stands_in_the_order_changes_none_of_its_rows() {
     let again = apply(&mut client, &of("after: [schema]\n")).await.unwrap();
     assert!(again.iter().all(|receipt| receipt.action == Action::NothingToDo), "{again:?}");
 }
+
+#[tokio::test]
+async fn a_script_may_make_the_tables_of_fixtures_after_it() {
+    let mut client = with("").await;
+    let users = "fixture: a_users\ntable: users\nrows: 10\nidentity: id\ncolumns: { id: \"u-{{ n }}\" }\n";
+    let texts = |script: &'static str| {
+        let files = [
+            ("users.yaml", users),
+            ("z.yaml", "fixture: z_schema\nsql: schema.sql\n"),
+            ("schema.sql", script),
+        ];
+        Fixtures::compile(files).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let error = apply(&mut client, &texts("CREATE TABLE user (id int);")).await.unwrap_err();
+    assert!(error.message.contains("syntax error"), "{error}");
+    let wrong = apply(&mut client, &texts("CREATE TABLE others (id int);")).await.unwrap_err();
+    assert!(wrong.to_string().contains("table `users` does not exist"), "{wrong}");
+    let receipts = apply(&mut client, &texts("CREATE TABLE users (id text PRIMARY KEY);")).await;
+    assert_eq!(receipts.unwrap_or_else(|error| panic!("{error}"))[1].inserted, 10);
+    // Without a script nothing can make it.
+    let alone = Fixtures::compile([("users.yaml", users.replace("users", "peers"))]).unwrap();
+    let error = apply(&mut client, &alone).await.unwrap_err();
+    assert!(error.to_string().contains("table `peers` does not exist"), "{error}");
+}

@@ -158,7 +158,14 @@ impl Parser<'_> {
         let word = self.word(node);
         let sample = map.entry("sample").map(|entry| (entry.key.span, self.typed(&entry.value)));
         let value = match &sample {
-            None => self.require(map, "value").and_then(|node| self.json(node)),
+            None => {
+                let value = map.take("value");
+                if value.is_none() && !map.has_near("value") && !map.has_near("sample") {
+                    let message = "`references` needs the `value` of a row, or a `sample` to draw from";
+                    self.error(codes::MISSING_KEY, map.at, message);
+                }
+                value.and_then(|node| self.json(node))
+            }
             Some((span, _)) => {
                 if map.take("value").is_some() {
                     let message = "a reference has the one `value`, or is drawn from a `sample`, not both";

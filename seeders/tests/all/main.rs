@@ -2,8 +2,8 @@
 //! Needs the Postgres server programs; without them the tests fail and say what to install.
 
 mod accounts;
-mod buckets;
 mod after;
+mod buckets;
 mod build;
 mod clusters;
 mod crash;

@@ -364,8 +364,10 @@ async fn write(
             _ => newest,
         };
         let compared = merge::compared(job, &live, &source, &changed);
-        if let Some(entry) = entry.as_ref().filter(|entry| known && source.base_micros() == entry.base_micros)
-        {
+        // Where a value that rows draw is gone, rows change that did not drift.
+        let recorded =
+            |entry: &&Entry| known && changed.is_empty() && source.base_micros() == entry.base_micros;
+        if let Some(entry) = entry.as_ref().filter(recorded) {
             suspects = suspected(client, job, &live, &source, entry).await?;
         }
         let merge =

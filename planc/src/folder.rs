@@ -72,6 +72,13 @@ fn listed(files: &dyn Files, path: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// The other YAML files in the folder of a file; none where it cannot be read.
+pub(crate) fn beside(path: &str) -> Vec<String> {
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+    planc::yaml_beside(path, entries.filter_map(|entry| entry.file_name().into_string().ok()))
+}
+
 fn is_ours(path: &str, text: &str) -> bool {
     let fixture = text.lines().any(|line| line.starts_with("fixture:"));
     path.ends_with(planc::UNIT_TESTS) || fixture || suite::is_plan(path, text)

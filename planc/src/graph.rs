@@ -458,6 +458,20 @@ impl ExecutionGraph {
         serde_json::from_str(text).map_err(|e| format!("not an execution graph: {e}"))
     }
 
+    /// All fixtures in the order in which they are seeded: rows and scripts, then accounts, and then what `after` puts
+    /// behind accounts. A reset goes the other way.
+    pub fn seeding_order(&self) -> Vec<&Fixture> {
+        let accounts = |name: &String| self.fixture(name).is_some_and(|fixture| !fixture.in_database());
+        let waits = |fixture: &Fixture| fixture.in_database() && fixture.after.iter().any(accounts);
+        // The list itself has every fixture behind those that it needs.
+        let first = self.fixtures.iter().position(waits).unwrap_or(self.fixtures.len());
+        let early = |at: usize, fixture: &Fixture| at < first && fixture.in_database();
+        let all = || self.fixtures.iter().enumerate();
+        let (before, after) =
+            (all().filter(|(at, it)| early(*at, it)), all().filter(|(at, it)| !early(*at, it)));
+        before.chain(after).map(|(_, fixture)| fixture).collect()
+    }
+
     /// The fixture drawn from under `name`.
     pub fn fixture(&self, name: &str) -> Option<&Fixture> {
         self.fixtures.iter().find(|fixture| fixture.name == name)

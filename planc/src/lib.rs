@@ -69,6 +69,21 @@ pub fn is_built_in_metric(name: &str) -> bool {
 pub trait Files {
     /// The text of a file, or why it cannot be had.
     fn read(&self, path: &str) -> Result<String, String>;
+
+    /// Paths of the other YAML files in the folder of a file, sorted: there a fixture that is read alone finds those that it
+    /// refers to. None where files lie in no folder.
+    fn beside(&self, _path: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What [`Files::beside`] gives where a folder's names are known: the paths of its YAML files, `path` left out, sorted.
+pub fn yaml_beside(path: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let (folder, own) = path.rfind('/').map_or(("", path), |at| path.split_at(at + 1));
+    let yaml = |name: &String| name != own && (name.ends_with(".yaml") || name.ends_with(".yml"));
+    let mut out: Vec<String> = names.into_iter().filter(yaml).map(|name| format!("{folder}{name}")).collect();
+    out.sort();
+    out
 }
 
 /// What the command line says about a plan.
@@ -141,7 +156,8 @@ pub fn inputs(files: &dyn Files, path: &str) -> Option<BTreeSet<String>> {
     Some(plan.inputs.iter().map(|input| input.name.value.clone()).collect())
 }
 
-/// Compiles a fixture file alone, as a plan of its own name that seeds it and loads nothing.
+/// Compiles a fixture file alone, as a plan of its own name that seeds it and loads nothing. Fixtures of other files in
+/// its folder that it refers to come with it.
 pub fn compile_fixture(files: &dyn Files, path: &str, options: &Options) -> Compilation {
     finish(parse::load_fixture(files, path), &[DEFAULT_PROFILE.to_string()], options, true)
 }

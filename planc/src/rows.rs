@@ -101,7 +101,10 @@ impl<'a> KnownRows<'a> {
                 let digest = <sha2::Sha256 as sha2::Digest>::digest(text);
                 Json::String(digest.iter().map(|byte| format!("{byte:02x}")).collect())
             }
-            Generator::Sha256 { .. } | Generator::Password { .. } | Generator::Fake { .. } => return None,
+            Generator::Sha256 { .. }
+            | Generator::Password { .. }
+            | Generator::Fake { .. }
+            | Generator::Sample { .. } => return None,
             Generator::Hex { length } => Json::String(draw::hex(key, n, *length as usize)),
             Generator::Fixture { fixture, column, random } => {
                 let other = self.others.get(fixture.as_str())?;

@@ -331,6 +331,36 @@ fn a_fixture_is_checked_but_not_compiled_alone() {
 }
 
 #[test]
+fn a_fixture_knows_those_of_its_folder_that_it_refers_to() {
+    let folder = Folder::new("beside");
+    let table = |name: &str, columns: &str| {
+        format!(
+            "fixture: {name}\ntable: {name}\nrows: 5\nidentity: id\ncolumns: {{ id: '{{{{ n }}}}', {columns} }}\n"
+        )
+    };
+    let orders = table("orders", "who: { fixture: users, column: mail }");
+    folder.file("orders.yaml", &orders);
+    folder.file("people.yaml", &table("users", "mail: m, team: { fixture: teams, column: id }"));
+    folder.file("teams.yml", &table("teams", "name: t"));
+    // Nobody refers to these.
+    folder.file("broken.yaml", "fixture: broken\ntable: [\n");
+    folder.file("plan.yaml", SMALL);
+    for args in [["check", "orders.yaml"], ["check", "./orders.yaml"]] {
+        let done = folder.run(&args);
+        assert_eq!(done.status.code(), Some(0), "{}", out(&done));
+    }
+    let read = err(&folder.run(&["check", "-v", "orders.yaml"]));
+    assert_eq!(read, "read orders.yaml\nread people.yaml\nread teams.yml\n");
+
+    folder.file("orders.yaml", &orders.replace("column: mail", "column: email"));
+    let done = folder.run(&["check", "orders.yaml"]);
+    assert!(out(&done).contains("fixture `users` has no column `email`"), "{}", out(&done));
+    folder.file("orders.yaml", &orders.replace("fixture: users", "fixture: customers"));
+    let done = folder.run(&["check", "orders.yaml"]);
+    assert!(out(&done).contains("unknown fixture `customers`"), "{}", out(&done));
+}
+
+#[test]
 fn what_the_command_line_says_is_told_as_such() {
     let folder = Folder::new("set");
     let plan = folder.file("plan.yaml", SMALL);

@@ -503,3 +503,85 @@ proptest! {
         }
     }
 }
+
+/// Fixtures of one folder, one of them from a file of rows.
+struct Fixtures(&'static str);
+
+const USERS: &str = "fixture: users\ntable: users\nrows_from: people.csv\nidentity: email\ncolumns:\n  greeting: \"hi {{ first }}\"\n";
+
+impl Files for Fixtures {
+    fn read(&self, path: &str) -> Result<String, String> {
+        match path {
+            "seed/orders.yaml" => Ok(self.0.replace('‸', "")),
+            "seed/users.yaml" => Ok(USERS.into()),
+            "seed/teams.yaml" => Ok("fixture: teams\nsql: teams.sql\n".into()),
+            "seed/people.csv" => Ok("email,first\na@x.test,Ada\n".into()),
+            "seed/plan.yaml" => Ok("plan: p\nfixtures: {}\nscenarios: {}\n".into()),
+            _ => Err("no such file".into()),
+        }
+    }
+
+    fn beside(&self, _: &str) -> Vec<String> {
+        ["seed/plan.yaml", "seed/teams.yaml", "seed/users.yaml"].map(String::from).to_vec()
+    }
+}
+
+fn in_folder(text: &'static str) -> (Fixtures, usize) {
+    (Fixtures(text), text.find('‸').expect("a cursor"))
+}
+
+const ORDERS: &str = "fixture: orders\ntable: orders\nrows: 5\nidentity: id\nafter: [te‸ams]\ncolumns:\n  id: \"{{ n }}\"\n  who: { fixture: users, column: email }\n";
+
+#[test]
+fn a_fixture_s_file_knows_its_folder() {
+    let proposed = |text: &'static str, path: &str| {
+        let (files, at) = in_folder(text);
+        let document = Document::read(&files, path).expect("a document");
+        let labels: Vec<String> = document.complete(at).into_iter().map(|found| found.label).collect();
+        labels.join(" ")
+    };
+    let orders = "seed/orders.yaml";
+    assert_eq!(proposed("fixture: orders\nafter: ‸\n", orders), "teams users");
+    assert_eq!(proposed("fixture: orders\nafter: [‸]\n", orders), "teams users");
+    assert_eq!(proposed("fixture: orders\nsql: a.sql\nchildren: { of: ‸ }\n", orders), "teams users");
+    let column = "fixture: orders\ncolumns:\n  who: { fixture: users, column: ‸ }\n";
+    assert_eq!(proposed(column, orders), "greeting email first");
+    let parent = "fixture: orders\nchildren: { of: users, each: 2 }\ncolumns:\n  who: \"{{ parent.‸ }}\"\n";
+    assert_eq!(proposed(parent, orders), "greeting email first n");
+    // Fields of its own file.
+    let own = "fixture: orders\ntable: t\nrows_from: people.csv\nidentity: ‸\n";
+    assert_eq!(proposed(own, orders), "email first");
+    let slot =
+        "fixture: orders\ntable: t\nrows_from: people.csv\nidentity: email\ncolumns: { a: \"{{ ‸ }}\" }\n";
+    assert!(proposed(slot, orders).starts_with("a email first n rows"), "{}", proposed(slot, orders));
+}
+
+#[test]
+fn what_a_fixture_s_file_refers_to_is_told_and_found() {
+    let (files, at) = in_folder(ORDERS);
+    let document = Document::read(&files, "seed/orders.yaml").expect("a document");
+    let place = |at: usize| {
+        let found = document.definition(at);
+        found
+            .iter()
+            .map(|place| format!("{} {}", place.path, place.range.start))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let hover = |at: usize| document.hover(at).map_or("-".into(), |hover| hover.text);
+    assert_eq!(place(at), "seed/teams.yaml 0");
+    assert!(hover(at).contains("- script: `teams.sql`"), "{}", hover(at));
+    let text = ORDERS.replace('‸', "");
+    let users = text.find("users").expect("it refers to them");
+    assert_eq!(place(users + 1), "seed/users.yaml 0");
+    let field = text.find("email").expect("a field");
+    assert_eq!(place(field + 1), "seed/people.csv 0");
+    assert!(hover(field + 1).contains("- a field of `people.csv`"), "{}", hover(field + 1));
+
+    let document = Document::read(&files, "seed/users.yaml").expect("a document");
+    for field in ["email", "first"] {
+        let at = USERS.rfind(field).expect("a field") + 1;
+        let told = document.hover(at).map_or("-".into(), |hover| hover.text);
+        assert!(told.contains("- a field of `people.csv`"), "{field}: {told}");
+    }
+}

@@ -58,6 +58,8 @@ pub struct Run<'a> {
     receipts: Vec<Receipt>,
     token_headers: BTreeMap<String, String>,
     secrets: BTreeMap<String, Arc<seeders::Secrets>>,
+    /// The graph with what its fixtures draw from other tables, where they do.
+    sampled: Option<Arc<ExecutionGraph>>,
     files: Arc<Files>,
     tokens_done: bool,
     load: Option<LoadRecord>,
@@ -106,6 +108,7 @@ impl<'a> Run<'a> {
             receipts: Vec::new(),
             token_headers: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            sampled: None,
             files: Arc::default(),
             tokens_done: false,
             load: None,

@@ -43,7 +43,7 @@ pub async fn apply_with(
             return Err(SeedError::misfits(errors));
         }
     }
-    let mut order: Vec<&Fixture> = graph.fixtures.iter().collect();
+    let mut order = graph.seeding_order();
     if options.mode == Mode::Reset {
         order.reverse();
     }

@@ -10,6 +10,7 @@
 //! - TCP on 127.0.0.1 wants a random password, since any local user could connect; the socket folder is closed to
 //!   other users and needs none.
 
+use crate::error;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
@@ -63,11 +64,7 @@ pub struct ClusterError {
 
 impl fmt::Display for ClusterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.help {
-            Some(help) => write!(f, "\n  help: {help}"),
-            None => Ok(()),
-        }
+        error::told(f, &self.message, self.help.as_deref())
     }
 }
 

@@ -54,14 +54,17 @@ impl fmt::Display for SeedError {
                 write!(f, "\n  [{}] {misfit}", misfit.kind.code().id)?;
             }
         }
-        if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
-        }
-        Ok(())
+        told(f, "", self.help.as_deref())
     }
 }
 
 impl std::error::Error for SeedError {}
+
+/// What failed, and on a line of its own what to do about it.
+pub(crate) fn told(f: &mut fmt::Formatter<'_>, message: &str, help: Option<&str>) -> fmt::Result {
+    f.write_str(message)?;
+    help.map_or(Ok(()), |help| write!(f, "\n  help: {help}"))
+}
 
 impl SeedError {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> SeedError {

@@ -177,6 +177,12 @@ impl Files for Disk {
         String::from_utf8(bytes)
             .map_err(|error| format!("not UTF-8 text at byte {}", error.utf8_error().valid_up_to()))
     }
+
+    fn beside(&self, path: &str) -> Vec<String> {
+        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+        let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+        planc::yaml_beside(path, entries.filter_map(|entry| entry.file_name().into_string().ok()))
+    }
 }
 
 struct Texts(BTreeMap<String, String>);

@@ -18,6 +18,7 @@ use crate::options::Mask;
 use crate::postgres::{Job, LOCK_LIMIT};
 use crate::receipt::Receipt;
 use crate::rows::{Inputs, RowSource};
+use crate::samples;
 use crate::schema::{self, LiveTable};
 use crate::stage::{Lane, TextParam};
 use planc::graph::{ExecutionGraph, Fixture, FixtureKind, OnConflict, TableFixture};
@@ -107,7 +108,17 @@ async fn look_at(
                       extract(timezone FROM now())::int4";
     let row = client.query_one(sql, &[]).await?;
     client.batch_execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, MDY'").await?;
+    let samples = samples::of(client, graph, fixture, false).await?;
+    let graph = samples.graph.as_ref().unwrap_or(graph);
+    let fixture = graph.fixture(&fixture.name).unwrap_or(fixture);
+    let table = match &fixture.kind {
+        FixtureKind::Table(table) => table,
+        FixtureKind::Sql(_) | FixtureKind::Http(_) => table,
+    };
     let mut finder = Finder::new(client, graph, fixture, table, inputs, row.get(0));
+    if !samples::filled_before(graph, fixture) {
+        finder.misfits = samples.misfits;
+    }
     finder.zone = Some((row.get(1), row.get(2)));
     finder.privileges = purpose.seeds;
     if writable {
@@ -322,7 +333,14 @@ impl<'a> Finder<'a> {
                 None => "run the service's migrations, or mend `table:`".into(),
             };
             let message = format!("table `{}` does not exist", self.table.table);
-            self.tell(Misfit::error(MisfitKind::Other, Place::Table, message).help(help));
+            let misfit = Misfit::error(MisfitKind::Other, Place::Table, message).help(help);
+            self.tell(match self.script_before() {
+                Some(script) => {
+                    let note = format!("the script `{script}`, which runs first, may make it");
+                    Misfit { warning: true, ..misfit.note(note) }
+                }
+                None => misfit,
+            });
             return Ok(None);
         };
         self.shape(&live, &source);
@@ -344,6 +362,10 @@ impl<'a> Finder<'a> {
             self.parents(&live, &source, &lanes).await?;
             return Ok(Some((live, source)));
         }
+        let all: Vec<usize> = lanes.iter().map(|lane| lane.index).collect();
+        if source.undrawn(&all) {
+            return Ok(None);
+        }
         // A role that may not read the table is told so elsewhere.
         let none = format!("SELECT NOT EXISTS (SELECT FROM {})", live.quoted());
         self.empty = self.try_ask(&none, &[]).await?.ok().and_then(|rows| Some(rows.first()?.get(0)));
@@ -353,6 +375,15 @@ impl<'a> Finder<'a> {
             self.constraints(&live, &source, &lanes).await?;
         }
         Ok(Some((live, source)))
+    }
+
+    /// A script that is to run before this fixture is seeded, and of which nobody knows what it makes.
+    fn script_before(&self) -> Option<&'a str> {
+        let before = self.graph.fixtures.iter().take_while(|other| other.name != self.fixture.name);
+        let mut scripts =
+            before.filter(|other| matches!(other.kind, FixtureKind::Sql(_)) && other.rows_in().is_none());
+        // Once the table is to be written, all that comes first has run.
+        scripts.next().filter(|_| self.zone.is_some()).map(|script| script.name.as_str())
     }
 
     /// Privileges that seeding needs.

@@ -6,6 +6,7 @@
 use crate::error::{ErrorKind, SeedError};
 use crate::generators::{Uses, uses_of, uses_of_template};
 use crate::rows::{GENERATOR_VERSION, Inputs};
+use crate::samples;
 use planc::graph::*;
 use planc::units::PartsPerMillion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +86,9 @@ impl Past {
 
 /// Identity of what a fixture makes: SHA-256 of its definition, without its alias, its `about` and any secret's value.
 pub fn content_hash(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inputs) -> String {
-    definition(graph, fixture, inputs).id()
+    let mut definition = definition(graph, fixture, inputs);
+    samples::forget(&mut definition);
+    definition.id()
 }
 
 /// The fixture and what it refers to as a graph of its own; the fixture stands last.
@@ -100,6 +103,7 @@ pub(crate) fn definition(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inp
             let main = found.name == fixture.name;
             let mut copy = (*found).clone();
             copy.about.clear();
+            copy.after.clear();
             if let FixtureKind::Table(table) = &mut copy.kind {
                 // How rows are brought, not which.
                 (table.skip_foreign_key_triggers, table.rebuild_indexes) = (false, false);

@@ -9,6 +9,7 @@
 //!   scenario can draw row 7 without asking the database, and a fixture can grow without changing what it had.
 //! - `copy` turns values into the bytes of Postgres types, or says why they are not one.
 //! - [`schema`] reads the live tables and [`inspect`] tells every misfit before anything is written.
+//! - `samples` takes from other tables what rows draw.
 //! - `ledger` remembers in the database what was seeded; [`postgres`] seeds, mends, verifies and resets by it.
 //! - `sql` runs a team's own scripts under the same ledger.
 //! - `body` makes the bytes of a request, for whoever measures nothing.
@@ -50,6 +51,7 @@ mod receipt;
 mod reset;
 mod retry;
 pub mod rows;
+mod samples;
 pub mod schema;
 mod script;
 mod sql;
@@ -76,3 +78,4 @@ pub use progress::Progress;
 pub use receipt::{Action, Receipt};
 pub use retry::{Connect, seed_over};
 pub use rows::{GENERATOR_VERSION, Inputs, RowError, RowSource};
+pub use samples::with_samples;

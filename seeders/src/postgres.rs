@@ -15,6 +15,7 @@ use crate::progress::{Meter, Progress};
 use crate::receipt::{Action, Receipt};
 use crate::reset;
 use crate::rows::{GENERATOR_VERSION, Inputs, OuterScope, RowSource};
+use crate::samples;
 use crate::schema::{self, LiveTable};
 use crate::sql;
 use crate::stage;
@@ -37,7 +38,21 @@ pub(crate) struct Job<'a> {
     pub(crate) hash: String,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// The same fixture as another graph has it.
+    fn over<'b>(&self, graph: &'b ExecutionGraph) -> Job<'b>
+    where
+        'a: 'b,
+    {
+        let own = graph.fixture(&self.fixture.name).unwrap_or(self.fixture);
+        let table = match &own.kind {
+            FixtureKind::Table(table) => table,
+            FixtureKind::Sql(_) | FixtureKind::Http(_) => self.table,
+        };
+        let Job { inputs, options, key, .. } = *self;
+        Job { graph, fixture: own, table, inputs, options, key, hash: self.hash.clone() }
+    }
+
     pub(crate) fn source(&self, base_micros: i64) -> Result<RowSource, SeedError> {
         Ok(RowSource::new(self.graph, &self.fixture.name, self.inputs, base_micros)?)
     }
@@ -147,6 +162,14 @@ async fn run(
         }
         attempt.unsettled = None;
     }
+    let filled;
+    let job = match samples(client, job, &mut receipt).await? {
+        None => job,
+        Some(graph) => {
+            filled = graph;
+            &job.over(&filled)
+        }
+    };
     let keep = match (&job.fixture.kind, job.options.mode) {
         (FixtureKind::Sql(scripts), _) => sql::seed(client, job, scripts, &mut receipt, progress).await?,
         (_, Mode::Reset) => reset::reset(client, job, &mut receipt).await.map(|()| true)?,
@@ -167,6 +190,24 @@ async fn run(
     attempt.unsettled = Some((receipt.clone(), lock.stamp));
     transaction.commit().await?;
     Ok(receipt)
+}
+
+/// The graph with what the fixture's rows draw from other tables, if they do.
+async fn samples(
+    client: &Client,
+    job: &Job<'_>,
+    receipt: &mut Receipt,
+) -> Result<Option<ExecutionGraph>, SeedError> {
+    if job.options.mode == Mode::Reset {
+        return Ok(None);
+    }
+    let mend = job.options.mode == Mode::Apply && !job.options.trust_ledger;
+    let samples = samples::of(client, job.graph, job.fixture, mend).await?;
+    if !samples.misfits.is_empty() {
+        return Err(SeedError::misfits(samples.misfits));
+    }
+    receipt.notes.extend(samples.notes);
+    Ok(samples.graph)
 }
 
 /// Whether a transaction whose COMMIT was never answered is in the ledger. The fixture's lock is ours, so it has ended.
@@ -330,8 +371,10 @@ async fn write(
             _ => newest,
         };
         let compared = merge::compared(job, &live, &source, &changed);
-        if let Some(entry) = entry.as_ref().filter(|entry| known && source.base_micros() == entry.base_micros)
-        {
+        // Where a value that rows draw is gone, rows change that did not drift.
+        let recorded =
+            |entry: &&Entry| known && changed.is_empty() && source.base_micros() == entry.base_micros;
+        if let Some(entry) = entry.as_ref().filter(recorded) {
             suspects = suspected(client, job, &live, &source, entry).await?;
         }
         let merge =

@@ -135,6 +135,14 @@ impl RowSource {
         self.names.iter().position(|name| name == column).is_some_and(|index| self.moves[index])
     }
 
+    /// Whether some columns draw from another table, and what is not known yet.
+    pub(crate) fn undrawn(&self, wanted: &[usize]) -> bool {
+        self.order_for(wanted).iter().any(|index| match &self.makers[*index].how {
+            crate::generators::How::Sample(values) => values.is_empty(),
+            _ => false,
+        })
+    }
+
     /// The value, when it is the same for every row.
     pub(crate) fn constant(&self, index: usize) -> Option<&Cell> {
         match &self.makers[index].how {

@@ -15,7 +15,7 @@ mod schema;
 
 pub use schema::schema_of;
 
-use crate::error::chain;
+use crate::error::{self, chain};
 use crate::fixtures::Fixtures;
 use crate::ledger::content_hash;
 use crate::names::ident;
@@ -58,11 +58,7 @@ pub struct TemplateError {
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.help {
-            Some(help) => write!(f, "\n  help: {help}"),
-            None => Ok(()),
-        }
+        error::told(f, &self.message, self.help.as_deref())
     }
 }
 

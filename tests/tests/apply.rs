@@ -449,3 +449,34 @@ fn a_graph_file_runs_as_reviewed() {
         .expect("--set");
     run(command("runner").arg("apply").arg(&graph).arg("--dry-run")).expect_code(0).expect("heartbeats");
 }
+
+#[test]
+fn what_rows_drew_from_another_table_is_what_the_scenario_sends() {
+    let _turn = tests::together();
+    let staging = Staging::start(&[]);
+    let apply = |more: &[&str]| {
+        let out = Out::new();
+        let mut runner = command("runner");
+        runner.args(["apply", "tests/plans/drawn.yaml", "--out", out.arg()]).args(more);
+        runner.env("TARGET_URL", &staging.ground.url).env("API_KEY", KEY);
+        run(runner.env("DATABASE_URL", &staging.database.url))
+    };
+    // What is sent is held against its answer before any load; how busy this machine is says nothing of it.
+    let went = |said: tests::Said| {
+        assert!([0, 111].contains(&said.code), "{}", said.all());
+        said
+    };
+    let drawn = || staging.database.column("select agent from picks order by id");
+    apply(&["--skip-seed"])
+        .expect_code(114)
+        .expect("what `agent` draws from `agents` is not known")
+        .expect("seed it first");
+    went(apply(&[])).expect("300 rows: 300 inserted");
+    let first = drawn();
+    assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 20);
+    // The other table grows, and nothing is drift.
+    staging.database.execute("insert into agents (id, name, hostname) select 'x-' || i, 'x ' || i, 'h' from generate_series(1, 500) i");
+    went(apply(&[])).expect("300 rows: nothing to do");
+    went(apply(&["--skip-seed"]));
+    assert_eq!(drawn(), first);
+}

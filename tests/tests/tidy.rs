@@ -90,7 +90,7 @@ fn planc_points_down() {
     check_order(
         "planc",
         &[
-            &["lib", "folder", "git", "lsp"],
+            &["lib", "arguments", "files", "folder", "git", "lsp"],
             &["diff", "ide", "import", "workflow"],
             &["render"],
             &["allows"],

@@ -57,6 +57,13 @@ fn one(pairs: &Pairs<'_>, old: &Fixture, new: &Fixture, out: &mut Vec<Change>) {
         };
         out.push(Change::neutral(&subject, message).at(span));
     }
+    if old.after != new.after {
+        let message = match new.after.is_empty() {
+            true => format!("no longer waits for {}", some_of(old.after.iter().map(String::as_str))),
+            false => format!("is seeded after {}", some_of(new.after.iter().map(String::as_str))),
+        };
+        out.push(Change::neutral(&subject, message).at(span));
+    }
     match (&old.kind, &new.kind) {
         (FixtureKind::Table(o), FixtureKind::Table(n)) => table(&subject, o, n, span, out),
         (FixtureKind::Http(o), FixtureKind::Http(n)) => http(&subject, o, n, span, out),
@@ -211,6 +218,9 @@ fn less_variety(old: &Generator, new: &Generator) -> Option<String> {
         (Generator::Decimal { from: a, to: b }, Generator::Decimal { from: c, to: d }) => {
             narrower((a, b), (c, d))
         }
+        (Generator::Sample { size: old, .. }, Generator::Sample { size: new, .. }) if new < old => {
+            Some(format!("draws from {} instead of {old}", count(u64::from(*new), "value")))
+        }
         (Generator::Record(old), Generator::Record(new)) if new.len() < old.len() => {
             Some(format!("takes from {} instead of {}", count(new.len() as u64, "record"), old.len()))
         }
@@ -223,6 +233,7 @@ fn less_variety(old: &Generator, new: &Generator) -> Option<String> {
             | Generator::Fake { .. }
             | Generator::Hex { .. }
             | Generator::TimeWithin { .. }
+            | Generator::Sample { .. }
             | Generator::Record(_),
             Generator::Value(crate::graph::JsonTemplate::Const(value)),
         ) => Some(format!("is {} in every row", quoted(&plain(value)))),
@@ -268,8 +279,14 @@ fn others(
     out: &mut Vec<Change>,
 ) {
     let bare = |fixture: &Fixture| {
-        let mut bare =
-            Fixture { rows: 0, about: String::new(), verify: Vec::new(), children: None, ..fixture.clone() };
+        let mut bare = Fixture {
+            rows: 0,
+            about: String::new(),
+            verify: Vec::new(),
+            children: None,
+            after: Vec::new(),
+            ..fixture.clone()
+        };
         let columns = match &mut bare.kind {
             FixtureKind::Table(table) => {
                 table.on_conflict = OnConflict::Fail;

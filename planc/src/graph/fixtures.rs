@@ -21,6 +21,10 @@ pub struct Fixture {
     /// The rows belong to those of another fixture; `rows` is then the sum over all parents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub children: Option<Children>,
+    /// Names of fixtures of the plan that are seeded first because the plan says so, sorted; those that its rows refer to
+    /// are besides. Changes when rows are brought and not which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
     /// How they come to be.
     pub kind: FixtureKind,
     /// Checks after seeding (in the same transaction for table fixtures). `{{ rows }}` is in scope.
@@ -267,6 +271,19 @@ pub enum Generator {
         column: String,
         /// Value, as for [`Generator::Value`].
         value: JsonTemplate,
+    },
+    /// A value that rows of another table have, drawn at random (keyed by this column) from a sample of those that are
+    /// there when the fixture is first seeded. The ledger keeps the sample: the same rows are made ever after.
+    Sample {
+        /// The table.
+        table: String,
+        /// Its column.
+        column: String,
+        /// Number of distinct values in the sample; NULL is none.
+        size: u32,
+        /// The sample; empty in a plan, which does not know the database.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        values: Vec<Json>,
     },
     /// A row of another fixture of this plan: the value of one of its columns at row `((n-1) mod rows) + 1` or drawn at random.
     Fixture {

@@ -228,6 +228,14 @@ impl Document<'_> {
             }
             _ => {}
         }
+        if let [.., "columns", _, "column"] = keys.as_slice() {
+            let of = cursor.spot.around.iter().find(|entry| entry.name == "fixture");
+            for (kind, name) in
+                of.and_then(|of| of.value.text(cursor.text)).map_or(Vec::new(), |of| self.columns_of(of))
+            {
+                out.word(CompletionKind::Name(kind), &name, None);
+            }
+        }
         for (kind, name) in self.names_as_values(&keys) {
             out.word(CompletionKind::Name(kind), &name, None);
         }
@@ -247,6 +255,12 @@ impl Document<'_> {
         let all = |kind| -> Vec<(Kind, String)> {
             self.all(kind).into_iter().map(|name| (kind, name.to_string())).collect()
         };
+        if self.sort == Some(Sort::Fixture)
+            && let ["columns", _, "fixture"] | ["children", "of"] | ["after"] | ["after", "[]"] = keys
+        {
+            let names = self.beside().filter_map(|file| file.own_name().map(String::from));
+            return names.map(|name| (Kind::Fixture, name)).collect();
+        }
         match keys {
             ["scenarios", own, "needs"] | ["scenarios", own, "needs", "[]"] => {
                 all(Kind::Scenario).into_iter().filter(|(_, name)| name != own).collect()
@@ -258,10 +272,14 @@ impl Document<'_> {
                 all(Kind::Scope)
             }
             ["fixtures", _, "columns", _, "fixture"] => all(Kind::Fixture),
-            ["fixtures", own, "children", "of"] => {
+            ["fixtures", own, "children", "of"]
+            | ["fixtures", own, "after"]
+            | ["fixtures", own, "after", "[]"] => {
                 all(Kind::Fixture).into_iter().filter(|(_, name)| name != own).collect()
             }
-            ["identity"] | ["identity", "[]"] if self.sort == Some(Sort::Fixture) => all(Kind::Column),
+            ["identity"] | ["identity", "[]"] if self.sort == Some(Sort::Fixture) => {
+                self.own_columns_and_fields()
+            }
             ["fixtures", own, "identity"] | ["fixtures", own, "identity", "[]"] => self.columns_of(own),
             _ => Vec::new(),
         }

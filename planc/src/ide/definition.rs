@@ -15,10 +15,13 @@ impl Document<'_> {
                 let path = parse::join(&self.path, &symbol.name);
                 self.files.read(&path).ok().map(|_| Place { path, range: 0..0 }).into_iter().collect()
             }
-            Kind::Fixture if name.defines => match self.fixture_file(&symbol.name) {
-                Some(file) => vec![file.start()],
-                None => vec![self.place(name.range.clone())],
-            },
+            Kind::Fixture if name.defines || self.sort == Some(Sort::Fixture) => {
+                match self.fixture_file(&symbol.name) {
+                    Some(file) => vec![file.start()],
+                    None if name.defines => vec![self.place(name.range.clone())],
+                    None => Vec::new(),
+                }
+            }
             Kind::Column => self.column(symbol),
             Kind::Binding => {
                 let given = self.given(symbol);
@@ -43,12 +46,20 @@ impl Document<'_> {
     /// A fixture's column, in the plan or in the fixture's file.
     fn column(&self, symbol: &Symbol) -> Vec<Place> {
         let here: Vec<Place> = self.given(symbol).into_iter().map(|range| self.place(range)).collect();
-        if !here.is_empty() || self.sort == Some(Sort::Fixture) {
+        if !here.is_empty() {
             return here;
         }
-        let Some(file) = self.fixture_file(&symbol.within) else { return Vec::new() };
-        let column = file.tree.get("columns").and_then(|columns| columns.entry(&symbol.name));
-        column.map(|column| file.place(column.key.clone())).into_iter().collect()
+        let beside = self.fixture_file(&symbol.within);
+        let column = beside.as_ref().and_then(|file| file.tree.get("columns")?.entry(&symbol.name));
+        if let (Some(file), Some(column)) = (&beside, column) {
+            return vec![file.place(column.key.clone())];
+        }
+        // A field of a file of rows has no place of its own: its first row says what it is called.
+        let of = beside.as_ref().unwrap_or(self);
+        let (file, fields) = of.record_fields(of.own_name().unwrap_or(&symbol.within));
+        let path = parse::join(&of.path, &file);
+        let known = fields.contains(&symbol.name);
+        known.then_some(Place { path, range: 0..0 }).into_iter().collect()
     }
 
     /// The name of a fixture's file, or its first byte.

@@ -198,6 +198,9 @@ impl Document<'_> {
     }
 
     fn fixture(&self, name: &str) -> Option<Vec<String>> {
+        if self.sort == Some(Sort::Fixture) {
+            return Some(self.fixture_file(name)?.own_columns());
+        }
         let node = self.declaration("fixtures", name)?;
         let mut lines: Vec<String> = self.in_phase("fixtures", name).into_iter().collect();
         match self.fixture_file(name) {
@@ -212,6 +215,7 @@ impl Document<'_> {
         let mut lines: Vec<String> = self.slice(&self.tree, "about").into_iter().collect();
         lines.extend(self.slice(&self.tree, "sql").map(|script| format!("- script: `{script}`")));
         lines.extend(self.slice(&self.tree, "table").map(|table| format!("- table: `{table}`")));
+        lines.extend(self.slice(&self.tree, "rows_from").map(|file| format!("- rows from `{file}`")));
         lines.extend(self.slice(&self.tree, "rows").map(|rows| format!("- rows in the file: {rows}")));
         lines.extend(self.columns(&self.tree));
         lines
@@ -232,16 +236,18 @@ impl Document<'_> {
     }
 
     fn column_made(&self, fixture: &str, column: &str) -> Option<Vec<String>> {
-        let made = |of: &Document<'_>, node: &Node| {
-            let node = node.get("columns")?.get(column)?;
-            Some(vec![code(&of.shown(node))])
+        let made = |of: &Document<'_>, node: &Node, name: &str| {
+            if let Some(node) = node.get("columns").and_then(|columns| columns.get(column)) {
+                return Some(vec![code(&of.shown(node))]);
+            }
+            node.get("rows_from")?;
+            let (file, fields) = of.record_fields(name);
+            fields.iter().any(|field| field == column).then(|| vec![format!("- a field of `{file}`")])
         };
-        if self.sort == Some(Sort::Fixture) {
-            return made(self, &self.tree);
-        }
         match self.fixture_file(fixture) {
-            Some(file) => made(&file, &file.tree),
-            None => made(self, self.declaration("fixtures", fixture)?),
+            Some(file) => made(&file, &file.tree, file.own_name().unwrap_or(fixture)),
+            None if self.sort == Some(Sort::Fixture) => made(self, &self.tree, fixture),
+            None => made(self, self.declaration("fixtures", fixture)?, fixture),
         }
     }
 

@@ -93,10 +93,44 @@ impl<'f> Document<'f> {
         self.tree.get(block)?.get(name)
     }
 
-    /// The file of a fixture of this plan.
+    /// The other fixtures of the folder of a fixture's file.
+    fn beside(&self) -> impl Iterator<Item = Document<'f>> {
+        let paths = match self.sort {
+            Some(Sort::Fixture) => self.files.beside(&self.path),
+            _ => Vec::new(),
+        };
+        let files = self.files;
+        let read = paths.into_iter().filter_map(move |path| Document::read(files, &path));
+        read.filter(|document| document.sort == Some(Sort::Fixture))
+    }
+
+    /// The name that a fixture's file gives itself.
+    fn own_name(&self) -> Option<&str> {
+        self.tree.get("fixture")?.text(&self.text)
+    }
+
+    /// The file of a fixture of this plan, or of this fixture's folder.
     fn fixture_file(&self, name: &str) -> Option<Document<'f>> {
+        if self.sort == Some(Sort::Fixture) {
+            return self.beside().find(|document| document.own_name() == Some(name));
+        }
         let from = self.declaration("fixtures", name)?.get("from")?.text(&self.text)?;
         Document::read(self.files, &parse::join(&self.path, from))
+    }
+
+    /// The fields of the records of `rows_from`, and the name of that file; none where it cannot be read.
+    fn record_fields(&self, fixture: &str) -> (String, Vec<String>) {
+        let loaded = match self.sort {
+            Some(Sort::Fixture) => parse::load_fixture(self.files, &self.path),
+            _ => parse::load_plan(self.files, &self.path),
+        };
+        let plan = loaded.plan.iter();
+        let mut found = plan.flat_map(|plan| &plan.fixtures).filter(|own| own.name.value == fixture);
+        let Some(found) = found.find_map(|own| own.definition.as_ref()) else { return Default::default() };
+        let file = found.rows_from.as_ref().map_or(String::new(), |file| file.value.clone());
+        let records = found.records.iter().flatten().filter_map(crate::graph::Json::as_object);
+        let names: std::collections::BTreeSet<&String> = records.flat_map(|object| object.keys()).collect();
+        (file, names.into_iter().cloned().collect())
     }
 
     /// Every profile as the compiler sees it; none for what is no plan, or is too torn to be one.

@@ -73,14 +73,24 @@ pub(super) fn sort(tree: &Node) -> Option<Sort> {
 
 /// All names of a file, in no order. `own` is what a fixture file's columns belong to.
 pub(super) fn occurrences(text: &str, tree: &Node, own: &str) -> Vec<Occurrence> {
-    let mut walk =
-        Walk { text, out: Vec::new(), scenario: None, draws: Vec::new(), columns: None, parents: None };
+    let mut walk = Walk {
+        text,
+        out: Vec::new(),
+        scenario: None,
+        draws: Vec::new(),
+        columns: None,
+        fields: false,
+        parents: None,
+    };
     match sort(tree) {
         Some(Sort::Fixture) => walk.fixture(own, tree),
         _ => walk.plan(tree),
     }
     walk.out
 }
+
+/// What a row's templates see beside its columns.
+const OF_ROWS: [&str; 6] = ["n", "rows", "seed", "parent", "child", "run_id"];
 
 struct Walk<'t> {
     text: &'t str,
@@ -93,6 +103,8 @@ struct Walk<'t> {
     parents: Option<String>,
     /// Columns of the fixture that is read, and its name.
     columns: Option<(String, Vec<String>)>,
+    /// Whether it has columns from a file besides.
+    fields: bool,
 }
 
 impl<'t> Walk<'t> {
@@ -189,6 +201,7 @@ impl<'t> Walk<'t> {
             self.uses(of, Kind::Fixture);
             self.parents = self.word(Some(of)).map(String::from);
         }
+        node.get("after").into_iter().for_each(|after| self.uses(after, Kind::Fixture));
         let columns = node.get("columns").map_or(&[][..], Node::entries);
         for column in columns {
             self.push(column.key.clone(), Kind::Column, name, true);
@@ -204,8 +217,10 @@ impl<'t> Walk<'t> {
             self.push(item.range.clone(), Kind::Column, name, false);
         }
         self.columns = Some((name.to_string(), columns.iter().map(|column| column.name.clone()).collect()));
+        self.fields = node.get("rows_from").is_some();
         self.texts(node);
         self.columns = None;
+        self.fields = false;
         self.parents = None;
     }
 
@@ -332,7 +347,8 @@ impl<'t> Walk<'t> {
             }
             (_, field) => {
                 if let Some((fixture, columns)) = &self.columns
-                    && columns.iter().any(|column| column == name)
+                    && (columns.iter().any(|column| column == name)
+                        || self.fields && !OF_ROWS.contains(&name))
                 {
                     let fixture = fixture.clone();
                     self.push(root, Kind::Column, &fixture, false);

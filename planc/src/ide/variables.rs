@@ -52,9 +52,7 @@ impl Document<'_> {
         }
         let fixture = match keys.as_slice() {
             ["fixtures", own, ..] => self.columns_of(own),
-            ["columns" | "create" | "verify", ..] => {
-                self.all(Kind::Column).into_iter().map(|name| (Kind::Column, name.to_string())).collect()
-            }
+            ["columns" | "create" | "verify", ..] => self.own_columns_and_fields(),
             _ => Vec::new(),
         };
         if !fixture.is_empty() {
@@ -165,16 +163,29 @@ impl Document<'_> {
         out
     }
 
-    /// The columns of a fixture of the plan.
+    /// The columns of a fixture of the plan or the folder, the fields of a file of rows among them.
     pub(super) fn columns_of(&self, fixture: &str) -> Vec<(Kind, String)> {
-        let names = |node: &Node| {
-            let columns = node.get("columns").map_or(&[][..], Node::entries).iter();
-            columns.map(|column| (Kind::Column, column.name.clone())).collect()
-        };
-        match self.fixture_file(fixture) {
-            Some(file) => names(&file.tree),
-            None => self.declaration("fixtures", fixture).map_or(Vec::new(), names),
+        if let Some(file) = self.fixture_file(fixture) {
+            return file.own_columns_and_fields();
         }
+        let node = self.declaration("fixtures", fixture);
+        self.with_fields(node, fixture)
+    }
+
+    /// The columns of a fixture's file.
+    pub(super) fn own_columns_and_fields(&self) -> Vec<(Kind, String)> {
+        self.with_fields(Some(&self.tree), self.own_name().unwrap_or(""))
+    }
+
+    fn with_fields(&self, node: Option<&Node>, fixture: &str) -> Vec<(Kind, String)> {
+        let Some(node) = node else { return Vec::new() };
+        let columns = node.get("columns").map_or(&[][..], Node::entries).iter();
+        let mut out: Vec<(Kind, String)> =
+            columns.map(|column| (Kind::Column, column.name.clone())).collect();
+        if node.get("rows_from").is_some() {
+            out.extend(self.record_fields(fixture).1.into_iter().map(|name| (Kind::Column, name)));
+        }
+        out
     }
 }
 

@@ -95,7 +95,7 @@ impl Names {
             Expr::CompoundFieldAccess { root, access_chain } => self.element(root, access_chain),
             Expr::Function(function) => self.function(function),
             Expr::Subquery(_) => Err(
-                "a query for a row of another table: write `{ references: TABLE.COLUMN, value: … }` with its key".into(),
+                "a query for a row of another table: write `{ references: TABLE.COLUMN, value: … }` with its key, or `sample: 100` for any of them".into(),
             ),
             other => Err(format!("`{}`", short(&other.to_string()))),
         }

@@ -2,7 +2,7 @@
 
 use super::Lint;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::graph::FixtureKind;
+use crate::graph::{FixtureKind, Generator};
 use crate::resolved::{Fixture, ResolvedPlan};
 
 pub(super) const LINT: Lint = Lint {
@@ -36,7 +36,7 @@ fn serves_otherwise(plan: &ResolvedPlan, fixture: &Fixture) -> bool {
         // What else a script does than to make rows nobody knows.
         FixtureKind::Sql(_) => true,
         FixtureKind::Table(table) => plan.fixtures.iter().flat_map(|other| other.fixture.columns().values()).any(
-            |column| matches!(&column.generator, crate::graph::Generator::References { table: parent, .. } if *parent == table.table),
+            |column| matches!(&column.generator, Generator::References { table: parent, .. } | Generator::Sample { table: parent, .. } if *parent == table.table),
         ),
     }
 }

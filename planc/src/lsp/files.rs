@@ -56,6 +56,10 @@ impl Files for Overlay<'_> {
             None => self.disk.read(path),
         }
     }
+
+    fn beside(&self, path: &str) -> Vec<String> {
+        self.disk.beside(path)
+    }
 }
 
 /// The path of an address; a text that was never saved is known by its address alone.
@@ -82,5 +86,9 @@ impl Files for Asked<'_> {
     fn read(&self, path: &str) -> Result<String, String> {
         self.paths.borrow_mut().insert(path.to_string());
         self.files.read(path)
+    }
+
+    fn beside(&self, path: &str) -> Vec<String> {
+        self.files.beside(path)
     }
 }

@@ -3,7 +3,9 @@
 use super::checks::Purpose;
 use super::requests::METHODS;
 use super::{Map, Parser};
-use crate::ast::{Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Request, Word};
+use crate::ast::{
+    Column, Fixture, FixtureKind, FixtureUse, Generator, HttpFixture, Request, TableFixture, Word,
+};
 use crate::codes;
 use crate::graph::{Exists, OnConflict, StatusPattern};
 use crate::source::{Span, Spanned};
@@ -24,13 +26,15 @@ impl Parser<'_> {
         let mut map = self.map(&entry.value, "a fixture", Some(name.span))?;
         if !is_map || !map.has("from") {
             let definition = self.fixture(&entry.value, Some(name.span));
-            return Some(FixtureUse { name, from: None, rows: None, on_conflict: None, definition });
+            let (from, rows, on_conflict, after) = (None, None, None, Vec::new());
+            return Some(FixtureUse { name, from, rows, on_conflict, after, definition });
         }
         let from = self.word_key(&mut map, "from");
         let rows = self.typed_key(&mut map, "rows");
         let on_conflict = map.take("on_conflict").and_then(|node| self.choice(node, "policy", &ON_CONFLICT));
+        let after = map.take("after").map_or(Vec::new(), |node| self.words(node));
         self.finish(map);
-        Some(FixtureUse { name, from, rows, on_conflict, definition: None })
+        Some(FixtureUse { name, from, rows, on_conflict, after, definition: None })
     }
 
     /// A definition, inline or a whole file.
@@ -41,6 +45,7 @@ impl Parser<'_> {
         let about = self.word_key(&mut map, "about");
         let rows = self.typed_key(&mut map, "rows");
         let children = self.children(&mut map);
+        let after = map.take("after").map_or(Vec::new(), |node| self.words(node));
         let rows_from = self.word_key(&mut map, "rows_from");
         let columns = map.take("columns").map_or(Vec::new(), |node| self.columns(node));
         let verify = map
@@ -75,6 +80,7 @@ impl Parser<'_> {
             about,
             rows,
             children,
+            after,
             rows_from,
             records: None,
             kind,
@@ -94,18 +100,16 @@ impl Parser<'_> {
         if table.is_none() && !map.has_near("table") {
             map.known.extend(["create", "sql"]);
         }
-        match (table, identity) {
-            (Some(table), Some(identity)) => FixtureKind::Table {
-                table,
-                identity,
-                on_conflict,
-                adopt,
-                skip_foreign_key_triggers,
-                rebuild_indexes,
-                append_only,
-            },
-            _ => FixtureKind::Broken,
-        }
+        let (Some(table), Some(identity)) = (table, identity) else { return FixtureKind::Broken };
+        FixtureKind::Table(TableFixture {
+            table,
+            identity,
+            on_conflict,
+            adopt,
+            skip_foreign_key_triggers,
+            rebuild_indexes,
+            append_only,
+        })
     }
 
     fn http_fixture(&mut self, map: &mut Map<'_>) -> FixtureKind {

@@ -155,11 +155,25 @@ impl Parser<'_> {
     }
 
     fn references(&mut self, node: &Node, map: &mut Map<'_>) -> Option<Generator> {
-        if self.not_yet(map, "sample", "a sample of the rows that are there") {
-            return None;
-        }
         let word = self.word(node);
-        let value = self.require(map, "value").and_then(|node| self.json(node));
+        let sample = map.entry("sample").map(|entry| (entry.key.span, self.typed(&entry.value)));
+        let value = match &sample {
+            None => {
+                let value = map.take("value");
+                if value.is_none() && !map.has_near("value") && !map.has_near("sample") {
+                    let message = "`references` needs the `value` of a row, or a `sample` to draw from";
+                    self.error(codes::MISSING_KEY, map.at, message);
+                }
+                value.and_then(|node| self.json(node))
+            }
+            Some((span, _)) => {
+                if map.take("value").is_some() {
+                    let message = "a reference has the one `value`, or is drawn from a `sample`, not both";
+                    self.error(codes::CONFLICTING_KEYS, *span, message);
+                }
+                None
+            }
+        };
         let word = word?;
         let Some((table, column)) =
             word.value.rsplit_once('.').filter(|(t, c)| !t.is_empty() && !c.is_empty())
@@ -171,7 +185,11 @@ impl Parser<'_> {
             );
             return None;
         };
-        Some(Generator::References { table: table.to_string(), column: column.to_string(), value: value? })
+        let (table, column) = (table.to_string(), column.to_string());
+        Some(match sample {
+            Some((span, size)) => Generator::Sample { table, column, size, span },
+            None => Generator::References { table, column, value: value? },
+        })
     }
 
     fn bounds<T: crate::ast::Quantity>(

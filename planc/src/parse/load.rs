@@ -1,10 +1,10 @@
 //! Reading a plan and the files that it names.
 
-use super::Parser;
 use super::fixtures::file_stem;
 use super::plan::empty_plan;
 use super::suite::suite_span;
 use super::unit_tests::tests_span;
+use super::{Parser, beside};
 use crate::Files;
 use crate::ast::{Allow, Fixture, FixtureKind, FixtureUse, Lost, Plan};
 use crate::codes;
@@ -104,9 +104,10 @@ pub(crate) fn load_plan(files: &dyn Files, path: &str) -> Loaded {
     loader.into_loaded(plan)
 }
 
-/// Reads a fixture file alone, as a plan that seeds it and does nothing else.
+/// Reads a fixture file, as a plan that seeds it and does nothing else. Those of its folder that it refers to are read with
+/// it, and those that they refer to.
 pub(crate) fn load_fixture(files: &dyn Files, path: &str) -> Loaded {
-    load_fixtures(files, &[path.to_string()])
+    load_fixtures(files, &beside::with_needed(files, path))
 }
 
 /// Reads fixture files, as one plan that seeds them and does nothing else.
@@ -135,6 +136,7 @@ pub(crate) fn load_fixtures(files: &dyn Files, paths: &[String]) -> Loaded {
                 from: None,
                 rows: None,
                 on_conflict: None,
+                after: Vec::new(),
                 definition: Some(definition),
             }),
         }

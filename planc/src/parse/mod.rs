@@ -1,6 +1,7 @@
 //! From the YAML tree to [`crate::ast`]. Never stops at a mistake: what is wrong is reported and left out, the rest is read.
 
 mod allows;
+mod beside;
 mod checks;
 mod children;
 mod expect;

@@ -2,7 +2,7 @@
 
 use super::scope::{Scope, Shape};
 use super::{Resolver, topological};
-use crate::ast::{self, FixtureKind, Generator};
+use crate::ast::{self, FixtureKind, Generator, Typed};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::expr::NameUse;
@@ -37,26 +37,7 @@ impl Resolver<'_> {
             let shape = fixture.definition.as_ref().map_or(Shape::Any, column_shape);
             self.columns.insert(fixture.name.value.clone(), shape);
         }
-        let needs: BTreeMap<String, Vec<String>> = plan
-            .fixtures
-            .iter()
-            .map(|fixture| (fixture.name.value.clone(), parents(fixture, &plan.fixtures)))
-            .collect();
-        let order = match topological(&needs) {
-            Ok(order) => order,
-            Err(cycle) => {
-                if let Some(first) = plan.fixtures.iter().find(|fixture| cycle.contains(&fixture.name.value))
-                {
-                    let names = listed(cycle.iter().map(String::as_str), "and");
-                    let message = match cycle.len() {
-                        1 => format!("the rows of {names} refer to themselves"),
-                        _ => format!("the rows of {names} refer to each other"),
-                    };
-                    self.error(codes::CYCLE, first.name.span, message);
-                }
-                needs.keys().cloned().collect()
-            }
-        };
+        let order = self.seeding_order();
         let mut done = Vec::new();
         for name in &order {
             let Some(fixture) = plan.fixtures.iter().find(|fixture| fixture.name.value == *name) else {
@@ -66,6 +47,7 @@ impl Resolver<'_> {
             let resolved = self.at(&place, |it| it.fixture(fixture, seed, &done));
             done.extend(resolved);
         }
+        self.samples();
         done
     }
 
@@ -101,39 +83,8 @@ impl Resolver<'_> {
                 self.lost.fixtures = true;
                 return None;
             }
-            FixtureKind::Table {
-                table,
-                identity,
-                on_conflict,
-                adopt,
-                skip_foreign_key_triggers,
-                rebuild_indexes,
-                append_only,
-            } => {
-                self.origins.insert(format!("{origin}.table"), table.span);
-                if let Some(first) = identity.first() {
-                    self.origins.insert(format!("{origin}.identity"), first.span);
-                }
-                self.identity(identity, definition);
-                let on_conflict = written.on_conflict.or(*on_conflict);
-                let append_only = self.part("append_only", |it| it.typed_or(append_only.as_ref(), false));
-                if append_only {
-                    self.never_changed(on_conflict.as_ref(), definition, &columns);
-                }
-                let policy = if append_only { OnConflict::Keep } else { OnConflict::Refresh };
-                graph::FixtureKind::Table(graph::TableFixture {
-                    table: table.value.clone(),
-                    identity: identity.iter().map(|column| column.value.clone()).collect(),
-                    on_conflict: on_conflict.map_or(policy, |policy| policy.value),
-                    adopt: self.part("adopt", |it| it.typed_or(adopt.as_ref(), false)),
-                    skip_foreign_key_triggers: self.part("skip_foreign_key_triggers", |it| {
-                        it.typed_or(skip_foreign_key_triggers.as_ref(), false)
-                    }),
-                    rebuild_indexes: self
-                        .part("rebuild_indexes", |it| it.typed_or(rebuild_indexes.as_ref(), false)),
-                    append_only,
-                    columns,
-                })
+            FixtureKind::Table(table) => {
+                graph::FixtureKind::Table(self.table(table, written, definition, &origin, columns))
             }
             FixtureKind::Http(http) => {
                 if let Some(policy) = &written.on_conflict {
@@ -153,10 +104,47 @@ impl Resolver<'_> {
                 about: definition.about.as_ref().map_or(String::new(), |about| about.value.clone()),
                 rows,
                 children,
+                after: self.afters(written),
                 kind,
                 verify,
             },
         })
+    }
+
+    fn table(
+        &mut self,
+        table: &ast::TableFixture,
+        written: &ast::FixtureUse,
+        definition: &ast::Fixture,
+        origin: &str,
+        columns: Columns,
+    ) -> graph::TableFixture {
+        self.origins.insert(format!("{origin}.table"), table.table.span);
+        if let Some(first) = table.identity.first() {
+            self.origins.insert(format!("{origin}.identity"), first.span);
+        }
+        self.identity(&table.identity, definition);
+        let on_conflict = written.on_conflict.as_ref().or(table.on_conflict.as_ref());
+        let mut flag =
+            |name: &str, flag: &Option<Typed<bool>>| self.part(name, |it| it.typed_or(flag.as_ref(), false));
+        let append_only = flag("append_only", &table.append_only);
+        let adopt = flag("adopt", &table.adopt);
+        let skip_foreign_key_triggers = flag("skip_foreign_key_triggers", &table.skip_foreign_key_triggers);
+        let rebuild_indexes = flag("rebuild_indexes", &table.rebuild_indexes);
+        if append_only {
+            self.never_changed(on_conflict, definition, &columns);
+        }
+        let policy = if append_only { OnConflict::Keep } else { OnConflict::Refresh };
+        graph::TableFixture {
+            table: table.table.value.clone(),
+            identity: table.identity.iter().map(|column| column.value.clone()).collect(),
+            on_conflict: on_conflict.map_or(policy, |policy| policy.value),
+            adopt,
+            skip_foreign_key_triggers,
+            rebuild_indexes,
+            append_only,
+            columns,
+        }
     }
 
     /// The number of rows: what the plan asks for, what the definition has, what the file holds.
@@ -468,7 +456,7 @@ fn column_shape(definition: &ast::Fixture) -> Shape {
 }
 
 /// Names that a generator's templates use.
-fn uses(generator: &Generator) -> &[NameUse] {
+pub(super) fn uses(generator: &Generator) -> &[NameUse] {
     match generator {
         Generator::Value(json) | Generator::References { value: json, .. } => &json.uses,
         Generator::BeforeNow(text) | Generator::AfterNow(text) | Generator::Sha256(text, _) => {
@@ -502,47 +490,4 @@ fn differs(column: &str, definition: &ast::Fixture, seen: &mut BTreeSet<String>)
             told || differs(name, definition, seen)
         }),
     }
-}
-
-/// Fixtures of the plan whose rows must be there first: named by a column, or making a table that one refers to.
-fn parents(fixture: &ast::FixtureUse, all: &[ast::FixtureUse]) -> Vec<String> {
-    let Some(definition) = &fixture.definition else { return Vec::new() };
-    let mut out = Vec::new();
-    out.extend(definition.children.as_ref().map(|children| children.of.value.clone()));
-    // Rows may hang on what a script makes, and a script that declares nothing hangs on no fixture.
-    if matches!(definition.kind, FixtureKind::Table { .. }) {
-        out.extend(all.iter().filter(|other| scripts_only(other)).map(|other| other.name.value.clone()));
-    }
-    for column in &definition.columns {
-        match &column.generator {
-            Generator::Fixture { fixture, .. } => out.push(fixture.value.clone()),
-            Generator::References { table, .. } => {
-                let makes = |other: &&ast::FixtureUse| {
-                    // A row may refer to a row of its own table: that is for the database to mind.
-                    other.name.value != fixture.name.value
-                        && other.definition.as_ref().and_then(table_of).is_some_and(|own| own.value == *table)
-                };
-                out.extend(all.iter().filter(makes).map(|other| other.name.value.clone()));
-            }
-            _ => {}
-        }
-    }
-    out
-}
-
-/// The table that a fixture's rows lie in.
-fn table_of(definition: &ast::Fixture) -> Option<&ast::Word> {
-    match &definition.kind {
-        FixtureKind::Table { table, .. } => Some(table),
-        FixtureKind::Sql(sql) => sql.declared.as_ref().map(|(table, _)| table),
-        FixtureKind::Http(_) | FixtureKind::Broken => None,
-    }
-}
-
-/// Whether a fixture is a script of which no row is known.
-fn scripts_only(fixture: &ast::FixtureUse) -> bool {
-    matches!(
-        fixture.definition.as_ref().map(|definition| &definition.kind),
-        Some(FixtureKind::Sql(sql)) if sql.declared.is_none()
-    )
 }

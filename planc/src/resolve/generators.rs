@@ -21,6 +21,9 @@ const PASSES: u32 = 2;
 const MEMORY_RANGE: std::ops::RangeInclusive<u32> = 8..=1 << 20;
 const COST_RANGE: std::ops::RangeInclusive<u32> = 4..=20;
 
+/// The ledger keeps every value of a sample.
+const SAMPLE_RANGE: std::ops::RangeInclusive<u32> = 1..=10_000;
+
 impl Resolver<'_> {
     pub(super) fn generator(&mut self, generator: &Generator, scope: &Scope) -> Option<graph::Generator> {
         Some(match generator {
@@ -72,6 +75,13 @@ impl Resolver<'_> {
                 column: column.clone(),
                 value: self.json(value, scope),
             },
+            Generator::Sample { table, column, size, .. } => {
+                let (value, span) = (self.typed(size)?, size.span());
+                let fits = SAMPLE_RANGE.contains(&value);
+                self.bounded(fits, Some(span), "a sample has from 1 to 10,000 values")?;
+                let (table, column) = (table.clone(), column.clone());
+                graph::Generator::Sample { table, column, size: value, values: Vec::new() }
+            }
             Generator::Fixture { fixture, column, random } => {
                 self.used.fixtures.insert(fixture.value.clone());
                 self.parent_column(fixture, column);

@@ -149,7 +149,7 @@ fn first_statement(plan: &Plan) -> Option<Span> {
     };
     check.or_else(gate).or_else(scrape).or_else(look).or_else(|| {
         plan.fixtures.iter().find_map(|fixture| match fixture.definition.as_ref().map(|d| &d.kind) {
-            Some(FixtureKind::Table { .. } | FixtureKind::Sql(_)) => Some(fixture.name.span),
+            Some(FixtureKind::Table(_) | FixtureKind::Sql(_)) => Some(fixture.name.span),
             _ => None,
         })
     })

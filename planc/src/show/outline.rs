@@ -3,9 +3,9 @@
 use super::load::{self, Requests};
 use crate::expr::{Expr, Segment, Template};
 use crate::graph::{
-    Check, Decision, Demand, Each, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, OnConflict, Probe,
-    Scenario, Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Step, StepKind, Token, TokenSource, Triage,
-    When, walk,
+    Check, Decision, Demand, Each, ExecutionGraph, Fixture, FixtureKind, Gate, GateLevel, Generator,
+    OnConflict, Probe, Scenario, Scrape, ScrapeFrom, Service, ServiceKind, SqlGate, Step, StepKind, Token,
+    TokenSource, Triage, When, walk,
 };
 use crate::units::show_duration;
 use crate::units::{count, grouped};
@@ -292,7 +292,23 @@ fn fixture(fixture: &Fixture) -> (String, String) {
             format!("script {}{made}", files.join(", "))
         }
     };
-    (fixture.name.clone(), detail)
+    let after = match fixture.after.is_empty() {
+        true => String::new(),
+        false => format!(", after {}", fixture.after.join(", ")),
+    };
+    (fixture.name.clone(), detail + &drawn(fixture) + &after)
+}
+
+/// What its rows draw from tables of which the plan does not know the rows.
+fn drawn(fixture: &Fixture) -> String {
+    let columns = fixture.columns().iter();
+    let told = columns.filter_map(|(name, column)| match &column.generator {
+        Generator::Sample { table, column: of, size, .. } => {
+            Some(format!(", {name} drawn from {} of {table}.{of}", count(u64::from(*size), "value")))
+        }
+        _ => None,
+    });
+    told.collect()
 }
 
 /// How many children each parent has.

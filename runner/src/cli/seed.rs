@@ -183,6 +183,7 @@ fn leave_out(loaded: &mut Loaded, asked: &Asked) -> Vec<String> {
         let names = |column: &planc::graph::Column| matches!(&column.generator, Generator::Fixture { fixture, .. } if fixture == name);
         loaded.graph.fixtures.iter().any(|fixture| {
             fixture.columns().values().any(names)
+                || fixture.after.iter().any(|other| other == name)
                 || fixture.children.as_ref().is_some_and(|children| children.of == name)
         })
     };

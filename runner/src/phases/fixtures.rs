@@ -7,8 +7,9 @@ use crate::evidence::{End, NodeOutcome};
 use crate::guards::{self, record};
 use crate::seeding;
 use crate::tokens::kept::state_folder;
-use planc::graph::{ExecutionGraph, Fixture, FixtureKind};
+use planc::graph::{ExecutionGraph, Fixture, FixtureKind, Generator};
 use seeders::{ErrorKind, Misfit, MisfitKind, Mode, Place, SeedOptions};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_postgres::Client;
@@ -62,31 +63,63 @@ impl Run<'_> {
         }
     }
 
-    /// Table fixtures in order, parents first (last when they are deleted), then accounts over HTTP.
+    /// All fixtures in order, parents first (last when they are deleted).
     pub fn fixtures(&mut self) -> Part {
         let graph = Arc::clone(&self.graph);
         if self.options.skip_seed || graph.fixtures.is_empty() {
-            return self.secrets();
+            return self.known_once_seeded();
         }
         self.listener.part("fixtures");
-        let (mut tables, accounts): (Vec<_>, Vec<_>) =
-            graph.fixtures.iter().partition(|fixture| fixture.in_database());
+        let mut order = graph.seeding_order();
         if self.options.mode == Mode::Reset {
             // Children before parents, whose rows they hold on to.
-            tables.reverse();
+            order.reverse();
         }
-        for fixture in tables {
-            self.fixture(fixture)?;
-        }
-        if accounts.iter().any(|fixture| seeding::needs_tokens(fixture)) {
-            self.tokens()?;
-            self.listener.part("fixtures");
-        }
-        for fixture in accounts {
+        for fixture in order {
+            if !self.tokens_done && seeding::needs_tokens(fixture) {
+                self.tokens()?;
+                self.listener.part("fixtures");
+            }
             self.fixture(fixture)?;
         }
         self.halt_if_failed("fixture", End::SeedingFailed)?;
+        self.known_once_seeded()
+    }
+
+    /// What no plan tells of rows, for scenarios that draw them.
+    fn known_once_seeded(&mut self) -> Part {
+        if self.options.mode == Mode::Apply {
+            self.samples()?;
+        }
         self.secrets()
+    }
+
+    /// Reads what fixtures draw from other tables.
+    fn samples(&mut self) -> Part {
+        let graph = Arc::clone(&self.graph);
+        let draws = graph.scenarios.iter().flat_map(|scenario| &scenario.draw);
+        let drawn: BTreeSet<&str> = draws.map(|draw| draw.fixture.as_str()).collect();
+        let sampled = drawn.iter().filter_map(|name| graph.fixture(name)).find(|fixture| {
+            let mut columns = fixture.columns().values();
+            columns.any(|column| matches!(column.generator, Generator::Sample { .. }))
+        });
+        let (Some(fixture), Some(url)) = (sampled, self.database.clone()) else { return Ok(()) };
+        let start = Instant::now();
+        let found = self.block(async {
+            let client = database::connect(&url).await.map_err(|why| (why, None))?;
+            let found = seeders::with_samples(&client, &graph, &drawn).await;
+            found.map_err(|error| (error.message, error.help))
+        })?;
+        match found {
+            Ok(found) => {
+                self.sampled = found.map(Arc::new);
+                Ok(())
+            }
+            Err((why, help)) => {
+                self.note(record("fixture", &fixture.name, Seen::new(NodeOutcome::Absent, why), help, start));
+                Err(Halt(End::SeedingFailed))
+            }
+        }
     }
 
     /// Runs the statements that break the plan's own database on purpose.

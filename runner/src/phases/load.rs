@@ -223,7 +223,7 @@ impl Run<'_> {
             self.graph.fixtures.iter().map(|fixture| (fixture.name.clone(), now)).collect();
         base_micros.extend(self.receipts.iter().map(|receipt| (receipt.name.clone(), receipt.base_micros)));
         LoadInput {
-            graph: Arc::clone(&self.graph),
+            graph: Arc::clone(self.sampled.as_ref().unwrap_or(&self.graph)),
             values: self.values.map().clone(),
             base_url: self.base.clone().unwrap_or_default(),
             known_as: None,

@@ -127,6 +127,8 @@ pub(crate) enum How {
     Hex(usize),
     /// Another fixture's column.
     Other(Arc<RowSource>, usize, bool),
+    /// Values of another table, of which each row draws one; none before they are known.
+    Sample(Arc<Vec<Json>>),
     /// Given values, one a row.
     Record(Arc<Vec<Json>>),
 }
@@ -165,6 +167,7 @@ impl Maker {
                 How::Password(Arc::new(hashes::Password::new(Text::new(text, context), *scheme, key)))
             }
             Generator::Hex { length } => How::Hex(*length as usize),
+            Generator::Sample { values, .. } => How::Sample(Arc::new(values.clone())),
             Generator::Fixture { fixture, column, random } => {
                 reference::other(other(fixture)?, fixture, column, *random)?
             }
@@ -206,6 +209,7 @@ impl Maker {
             How::Other(source, column, random) => {
                 *cell = reference::value(source, *column, *random, self.key, n)?;
             }
+            How::Sample(values) => *cell = reference::drawn(values, self.key, n)?,
             How::Record(values) => *cell = reference::record(values, n)?,
         }
         Ok(())

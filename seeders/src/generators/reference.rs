@@ -39,6 +39,14 @@ pub(super) fn value(
     source.cell(row, column).map_err(|e| e.to_string())
 }
 
+pub(super) fn drawn(values: &[Json], key: u64, n: u64) -> Result<Cell, String> {
+    if values.is_empty() {
+        return Err("what it draws is known only when the fixture is seeded".into());
+    }
+    let at = hash::below(hash::draw(key, n, 0), values.len() as u128) as usize;
+    Ok(Cell::Json(values[at].clone()))
+}
+
 pub(super) fn record(values: &[Json], n: u64) -> Result<Cell, String> {
     values
         .get((n - 1) as usize)

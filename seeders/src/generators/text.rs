@@ -163,6 +163,7 @@ pub(crate) fn uses_of(generator: &Generator, uses: &mut Uses) {
         | Generator::UuidV7
         | Generator::Fake { .. }
         | Generator::Hex { .. }
+        | Generator::Sample { .. }
         | Generator::Fixture { .. }
         | Generator::Record(_) => {}
     }

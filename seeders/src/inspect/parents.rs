@@ -230,6 +230,9 @@ impl Finder<'_> {
         let Some(indices) = indices else {
             return Ok(false);
         };
+        if source.undrawn(&indices) {
+            return Ok(false);
+        }
         let order = source.order_for(&indices);
         let mut cells = Vec::new();
         for n in 1..=source.rows() {

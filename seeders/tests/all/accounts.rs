@@ -89,6 +89,7 @@ fn users(rows: u64, change: impl FnOnce(&mut HttpFixture)) -> ExecutionGraph {
         about: String::new(),
         rows,
         children: None,
+        after: Vec::new(),
         kind: FixtureKind::Http(http),
         verify: Vec::new(),
     }]);

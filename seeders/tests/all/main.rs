@@ -2,6 +2,7 @@
 //! Needs the Postgres server programs; without them the tests fail and say what to install.
 
 mod accounts;
+mod after;
 mod buckets;
 mod build;
 mod clusters;
@@ -22,6 +23,7 @@ mod rerun;
 mod reset;
 mod review;
 mod rows;
+mod samples;
 mod scripts;
 mod shortcuts;
 mod templates;

@@ -29,6 +29,7 @@ fn script(text: &str) -> Fixture {
         about: String::new(),
         rows: 0,
         children: None,
+        after: Vec::new(),
         kind: FixtureKind::Sql(SqlFixture { scripts, reset: None, declared: None, columns: Columns::new() }),
         verify: Vec::new(),
     }

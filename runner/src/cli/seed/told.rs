@@ -23,7 +23,7 @@ pub(super) fn list<'a>(parts: impl Iterator<Item = &'a Loaded>) -> String {
 /// What would be done, in order, and whether a guard would refuse it.
 pub(super) fn dry_run(part: &Part, args: &Seed) -> (String, bool) {
     let graph = &part.loaded.graph;
-    let mut order: Vec<&Fixture> = graph.fixtures.iter().collect();
+    let mut order = graph.seeding_order();
     if args.reset {
         order.reverse();
     }
@@ -107,13 +107,14 @@ fn deed(fixture: &Fixture, args: &Seed) -> String {
     }
 }
 
-/// Fixtures whose rows this one's refer to.
+/// Fixtures that this one comes after: the plan says so, or its rows refer to theirs.
 fn parents(graph: &ExecutionGraph, fixture: &Fixture) -> Vec<String> {
-    let mut out: Vec<String> = fixture.children.iter().map(|children| children.of.clone()).collect();
+    let mut out = fixture.after.clone();
+    out.extend(fixture.children.iter().map(|children| children.of.clone()));
     for column in fixture.columns().values() {
         match &column.generator {
             Generator::Fixture { fixture, .. } => out.push(fixture.clone()),
-            Generator::References { table, .. } => {
+            Generator::References { table, .. } | Generator::Sample { table, .. } => {
                 let makes = |other: &&Fixture| {
                     other.name != fixture.name && other.rows_in().is_some_and(|(made, _)| made == table)
                 };

@@ -184,7 +184,12 @@ impl Shared {
 
     /// Microseconds since the load's start.
     pub(crate) fn now_us(&self) -> u64 {
-        self.start.elapsed().as_micros() as u64
+        self.us_at(Instant::now())
+    }
+
+    /// Microseconds from the load's start to a moment; 0 before it.
+    pub(crate) fn us_at(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.start).as_micros() as u64
     }
 }
 

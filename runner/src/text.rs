@@ -32,8 +32,18 @@ enum Piece {
 enum Source {
     /// What an iteration bound, and the attributes below it.
     Bound { at: usize, keys: Vec<String> },
+    /// A number that every iteration has.
+    Number(Number),
     /// Anything else.
     Expr(Expr),
+}
+
+/// A number that every iteration has.
+#[derive(Debug, Clone, Copy)]
+enum Number {
+    Vu,
+    Iteration,
+    IterationGlobal,
 }
 
 /// How a value is written.
@@ -155,6 +165,18 @@ fn below<'j>(mut value: &'j Json, keys: &[String]) -> Option<&'j Json> {
     Some(value)
 }
 
+impl Number {
+    /// The number that a name stands for, where an iteration binds nothing else to it.
+    fn of(path: &[String]) -> Option<Number> {
+        match path {
+            [only] if only == "vu" => Some(Number::Vu),
+            [only] if only == "iteration" => Some(Number::Iteration),
+            [only] if only == "iteration_global" => Some(Number::IterationGlobal),
+            _ => None,
+        }
+    }
+}
+
 impl Env {
     fn bound(&self, at: usize, keys: &[String]) -> Option<&Json> {
         match self.vars.get(at)? {
@@ -164,6 +186,14 @@ impl Env {
                 let (column, rest) = keys.split_first()?;
                 below(row.get(column)?, rest)
             }
+        }
+    }
+
+    fn number(&self, which: Number) -> u64 {
+        match which {
+            Number::Vu => self.vu.into(),
+            Number::Iteration => self.iteration,
+            Number::IterationGlobal => self.k,
         }
     }
 
@@ -186,10 +216,10 @@ impl Scope for InScope<'_> {
                 _ => self.env.bound(at, rest).cloned(),
             };
         }
+        if let Some(which) = Number::of(path) {
+            return Some(self.env.number(which).into());
+        }
         match (first.as_str(), rest) {
-            ("vu", []) => Some(self.env.vu.into()),
-            ("iteration", []) => Some(self.env.iteration.into()),
-            ("iteration_global", []) => Some(self.env.k.into()),
             ("response", rest) if self.response.is_some() => self.response.and_then(|r| of_response(r, rest)),
             _ => self.names.known(path),
         }
@@ -330,7 +360,8 @@ impl Text {
     fn push_slot(&mut self, expr: Expr, encode: Encode, names: &Names) {
         let bound = |path: &[String]| {
             let (first, rest) = path.split_first()?;
-            names.find(first).map(|at| Source::Bound { at, keys: rest.to_vec() })
+            let bound = names.find(first).map(|at| Source::Bound { at, keys: rest.to_vec() });
+            bound.or_else(|| Number::of(path).map(Source::Number))
         };
         let (source, encode) = match &expr {
             Expr::Const(value) => {
@@ -399,6 +430,10 @@ impl Text {
                         }
                     }
                 },
+                // Digits are the same however they are encoded.
+                Piece::Slot(Source::Number(which), _) => {
+                    write!(out, "{}", scope.env.number(*which)).expect("writing to a String");
+                }
                 Piece::Slot(Source::Expr(expr), encode) => {
                     write_value(&eval::eval(expr, scope)?, *encode, out);
                 }
@@ -510,6 +545,24 @@ mod tests {
         let text = rendered(&Text::json(&body, &names())).unwrap();
         let value: Json = serde_json::from_str(&text).unwrap();
         assert_eq!(value, json!({"id": "a/b \"q\"", "n": 7, "list": [3], "text": "\"-a/b \"q\""}));
+    }
+
+    #[test]
+    fn numbers_of_an_iteration_are_written_wherever_they_stand() {
+        let all = ["vu", "iteration", "iteration_global"].map(path);
+        for encode in [Encode::Plain, Encode::Url, Encode::Json, Encode::JsonText, Encode::Quoted] {
+            let segments =
+                all.iter().flat_map(|number| [Segment::Slot(number.clone()), Segment::Literal("-".into())]);
+            let text = Text::new(&Template { segments: segments.collect() }, encode, &names());
+            assert_eq!(rendered(&text).unwrap(), "3-0-11-", "{encode:?}");
+        }
+        // What a plan binds goes first.
+        let names = Names { bound: vec!["vu".into()], ..names() };
+        let text =
+            Text::new(&Template { segments: vec![Segment::Slot(path("vu.n"))] }, Encode::Plain, &names);
+        let mut out = String::new();
+        text.render(&InScope { names: &names, env: &env(), response: None }, &mut out).unwrap();
+        assert_eq!(out, "7");
     }
 
     #[test]

@@ -132,8 +132,9 @@ impl Sent {
 
 /// The trace of a request that begins now.
 pub(super) fn traced(vu: &Vu, scenario: &ScenarioProgram) -> Option<Traced> {
+    let trace = scenario.trace?;
     let due = vu.intended.unwrap_or_else(Instant::now);
-    scenario.trace.map(|trace| vu.run.ids.next(trace, vu.run.shard, due))
+    Some(vu.run.ids.next(trace, vu.run.shard, due))
 }
 
 /// Records the request that a user had in flight when it was cut off.
@@ -213,11 +214,11 @@ fn finish(
         Err(_) => (None, &[][..]),
     };
     let status = head.map(|head| head.status.as_u16());
+    let service = phases.service();
     if status.is_some() {
-        vu.run.answered(vu.worker.shared.now_us());
+        vu.run.answered(vu.worker.shared.us_at(phases.sent + service));
     }
-    let observed =
-        Observed::new(status, head.map_or(&no_headers, |head| &head.fields), body, phases.service());
+    let observed = Observed::new(status, head.map_or(&no_headers, |head| &head.fields), body, service);
     let mut first_failure: Option<(String, Outcome3)> = None;
     let mut status_held = true;
     for (at, expectation) in op.expect.iter().enumerate() {

@@ -46,8 +46,8 @@ impl Trip {
 
 /// Sends a request over a kept or a new connection, within the step's timeout.
 pub(super) async fn send(vu: &mut Vu, scenario: &ScenarioProgram, op: &HttpOp, trip: &mut Trip) -> Sent {
-    let begun = Instant::now();
-    let deadline = trip.begun() + op.timeout;
+    let begun = trip.begun();
+    let deadline = begun + op.timeout;
     let mut wire = std::mem::take(&mut vu.wire);
     let wanted = wanted(vu, op);
     let ask = match &mut *trip {

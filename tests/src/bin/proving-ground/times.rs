@@ -16,6 +16,7 @@ pub(crate) struct Accepted(Mutex<Span>);
 struct Span {
     count: u64,
     first: Option<Instant>,
+    second: Option<Instant>,
     last: Option<Instant>,
     before_last: Option<Instant>,
 }
@@ -52,7 +53,12 @@ impl Accepted {
     pub(crate) fn one_more(&self) {
         let (mut span, now) = (lock(&self.0), Instant::now());
         span.count += 1;
-        span.first.get_or_insert(now);
+        match span.first {
+            None => span.first = Some(now),
+            Some(_) => {
+                span.second.get_or_insert(now);
+            }
+        }
         span.before_last = span.last.replace(now);
     }
 
@@ -63,9 +69,16 @@ impl Accepted {
     /// The newest one is left out: it is the one that asks.
     fn to_json(&self) -> Value {
         let span = lock(&self.0);
-        let within =
-            span.first.zip(span.before_last).map_or(0, |(first, last)| (last - first).as_micros() as u64);
-        json!({ "accepted": span.count.saturating_sub(1), "within_us": within })
+        let until_last = |from: Option<Instant>| {
+            let span = from.zip(span.before_last).map(|(from, last)| last.saturating_duration_since(from));
+            span.map_or(0, |span| span.as_micros() as u64)
+        };
+        json!({
+            "accepted": span.count.saturating_sub(1),
+            "within_us": until_last(span.first),
+            // Without the one of somebody who tries first and then begins.
+            "after_first_within_us": until_last(span.second),
+        })
     }
 }
 
@@ -98,7 +111,8 @@ mod tests {
     #[test]
     fn connections_are_counted_from_the_first_to_the_last() {
         let accepted = Accepted::default();
-        assert_eq!(accepted.to_json(), json!({ "accepted": 0, "within_us": 0 }));
+        let none = json!({ "accepted": 0, "within_us": 0, "after_first_within_us": 0 });
+        assert_eq!(accepted.to_json(), none);
         (0..3).for_each(|_| accepted.one_more());
         assert_eq!(accepted.to_json()["accepted"], 2, "the third asks");
         accepted.clear();

@@ -33,6 +33,8 @@ pub(super) struct Truth {
     pub(super) connections: f64,
     /// From the first to the last of them.
     pub(super) connected_within_ms: f64,
+    /// From the second to the last, for those who rehearse over the first.
+    pub(super) after_first_within_ms: f64,
 }
 
 impl Server {
@@ -104,6 +106,7 @@ impl Truth {
             p99_ms: ms(&times["p99_us"]),
             connections: connections["accepted"].as_f64().unwrap_or(0.0),
             connected_within_ms: ms(&connections["within_us"]).unwrap_or(0.0),
+            after_first_within_ms: ms(&connections["after_first_within_us"]).unwrap_or(0.0),
         }
     }
 }
@@ -139,12 +142,13 @@ mod tests {
     #[test]
     fn the_truth_is_that_of_the_route() {
         let told = json!({
-            "connections": { "accepted": 50, "within_us": 1500 },
+            "connections": { "accepted": 50, "within_us": 1500, "after_first_within_us": 500 },
             "routes": { "GET /delay/{ms}": { "count": 200, "p50_us": 20500, "p99_us": 21000 } },
         });
         let truth = Truth::of(&told, Mode::Open);
         assert_eq!((truth.requests, truth.p50_ms, truth.p99_ms), (200.0, Some(20.5), Some(21.0)));
         assert_eq!((truth.connections, truth.connected_within_ms), (50.0, 1.5));
+        assert_eq!(truth.after_first_within_ms, 0.5);
         assert_eq!(Truth::of(&told, Mode::Bare).p50_ms, None);
     }
 }

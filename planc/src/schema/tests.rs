@@ -44,30 +44,30 @@ database:
   url: "{{ services.postgres.url }}"
 guards:
   - name: the target is a test environment
-get: /api/health
-expect: { status: 200, json: { $.app_env: test } }
-override: { env: ALLOW_NON_TEST_TARGET }
+    get: /api/health
+    expect: { status: 200, json: { $.app_env: test } }
+    override: { env: ALLOW_NON_TEST_TARGET }
   - name: the database is a test database
-postgres: { database: "*_test", foreign_rows: { in: agents, at_most: 100 } }
+    postgres: { database: "*_test", foreign_rows: { in: agents, at_most: 100 } }
 services:
   postgres: { ephemeral: postgres, database: fleet_test, keep: quickstart }
   target:
-command: [target/release/proving-ground, --port, "{{ port }}"]
-env: { APP_ENV: test, DATABASE_URL: "{{ services.postgres.url }}" }
-ready: { get: /api/health, within: 30s }
+    command: [target/release/proving-ground, --port, "{{ port }}"]
+    env: { APP_ENV: test, DATABASE_URL: "{{ services.postgres.url }}" }
+    ready: { get: /api/health, within: 30s }
 fixtures:
   agents: { from: ../fixtures/agents.yaml, rows: 5000 }
 tokens:
   fleet:
-value: "{{ inputs.api_key }}"
-header: "Authorization: Bearer {{ token }}"
-scopes: [agents.heartbeat]
-verify: { get: /api/tokens/self, expect: { status: 200, json: { $.scopes: { contains_all: "{{ scopes }}" } } } }
+    value: "{{ inputs.api_key }}"
+    header: "Authorization: Bearer {{ token }}"
+    scopes: [agents.heartbeat]
+    verify: { get: /api/tokens/self, expect: { status: 200, json: { $.scopes: { contains_all: "{{ scopes }}" } } } }
 preflight:
   - name: the agents table is migrated
-sql: select 1 from schema_migrations where version >= 47
-expect: { rows: 1 }
-fix: run the service's migrations
+    sql: select 1 from schema_migrations where version >= 47
+    expect: { rows: 1 }
+    fix: run the service's migrations
   - postgres: { free_connections: { at_least: 60 } }
 endpoints:
   heartbeat: { post: "/api/v1/agents/{id}/heartbeat", scopes: [agents.heartbeat], limit: 500/s }
@@ -78,45 +78,45 @@ metrics:
   lock_waits: { scrape: { sql: "select count(*) from pg_locks where not granted" }, every: 2s }
 scenarios:
   agent_storm:
-executor: constant-arrival-rate
-rate: "{{ inputs.rate }}"
-duration: 5m
-pre_allocated_vus: 50
-max_vus: 800
-draw: { agent: agents, other: { from: agents, order: random } }
-steps:
-  - call: heartbeat
-    path: { id: "{{ agent.id }}" }
-    token: fleet
-    tags: { phase: heartbeat }
-    json: { version: "2.1.0", hostname: "{{ agent.hostname }}" }
-    expect: { status: 2xx }
-    record: { rate_limited: { when: "response.status == 429" } }
-  - pause: { uniform: [1s, 3s] }
-  - choose:
-      - weight: 60%
-        steps: [{ get: /a, capture: { csrf: { json: $.csrf } } }]
-      - { weight: 40%, steps: [{ repeat: 3, as: i, steps: [{ get: "/b/{{ i }}" }] }] }
+    executor: constant-arrival-rate
+    rate: "{{ inputs.rate }}"
+    duration: 5m
+    pre_allocated_vus: 50
+    max_vus: 800
+    draw: { agent: agents, other: { from: agents, order: random } }
+    steps:
+      - call: heartbeat
+        path: { id: "{{ agent.id }}" }
+        token: fleet
+        tags: { phase: heartbeat }
+        json: { version: "2.1.0", hostname: "{{ agent.hostname }}" }
+        expect: { status: 2xx }
+        record: { rate_limited: { when: "response.status == 429" } }
+      - pause: { uniform: [1s, 3s] }
+      - choose:
+          - weight: 60%
+            steps: [{ get: /a, capture: { csrf: { json: $.csrf } } }]
+          - { weight: 40%, steps: [{ repeat: 3, as: i, steps: [{ get: "/b/{{ i }}" }] }] }
 thresholds:
   http_req_duration{scenario:agent_storm}: ["p(95) < 500ms", { threshold: "p(99) < 1s", level: advisory }]
   http_req_failed{scenario:agent_storm}: rate < 0.1%
   the audit chain is unbroken: { sql: "select verify_audit_log_chain()", expect: { value: null } }
   rows written are the 201s counted:
-sql: "select count(*) from heartbeats where run_id = '{{ run_id }}'"
-expect: { value: "{{ metric('http_reqs{status:201}') }}" }
-increase: true
-within: 5s
+    sql: "select count(*) from heartbeats where run_id = '{{ run_id }}'"
+    expect: { value: "{{ metric('http_reqs{status:201}') }}" }
+    increase: true
+    within: 5s
 triage:
   - name: pool exhaustion
-when: "http_req_duration{scenario:agent_storm}.p95 > 500ms"
-for: 10s
-cause: the pool of connections is too small
-evidence:
-  - sql: "select state, count(*) from pg_stat_activity group by 1"
-  - { get: /metrics, within: 2s }
-  - { promql: "sum(rate(calls_total[1m]))", at: "http://127.0.0.1:9090" }
-  - { command: [dmesg, -T] }
-decision: make the pool larger
+    when: "http_req_duration{scenario:agent_storm}.p95 > 500ms"
+    for: 10s
+    cause: the pool of connections is too small
+    evidence:
+      - sql: "select state, count(*) from pg_stat_activity group by 1"
+      - { get: /metrics, within: 2s }
+      - { promql: "sum(rate(calls_total[1m]))", at: "http://127.0.0.1:9090" }
+      - { command: [dmesg, -T] }
+    decision: make the pool larger
   - { when: gate, cause: something else, evidence: { get: /metrics }, decision: halt }
 report:
   summary: loadtest-summary.json
@@ -138,7 +138,7 @@ columns:
   tags:      { json: { source: loadtest } }
 verify:
   - sql: select count(*) from agents where id like 'ag-loadtest-%'
-expect: { value: "{{ rows }}" }
+    expect: { value: "{{ rows }}" }
 "#;
 
 #[test]

@@ -297,7 +297,7 @@ mod tests {
         assert!(
             Contender::ALL
                 .iter()
-                .all(|contender| contender.install().contains("install") == !contender.is_ours())
+                .all(|contender| contender.install().contains("install") != contender.is_ours())
         );
     }
 

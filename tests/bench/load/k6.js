@@ -11,7 +11,7 @@ const duration = `${__ENV.SECONDS}s`;
 const executors = {
   bare: { executor: "constant-vus", vus, duration },
   full: { executor: "constant-vus", vus, duration },
-  open: { executor: "constant-arrival-rate", rate, duration, preAllocatedVUs: vus, maxVUs: 4000 },
+  open: { executor: "constant-arrival-rate", rate, duration, preAllocatedVUs: vus, maxVUs: vus },
   many: { executor: "constant-vus", vus, duration, gracefulStop: "20s" },
   start: { executor: "per-vu-iterations", vus: 1, iterations: 1 },
 };

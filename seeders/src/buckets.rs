@@ -187,10 +187,12 @@ pub(crate) struct Suspects {
     differs: Vec<bool>,
     /// Rows in the whole table; `None` when rows of others are among them.
     there: Option<i64>,
+    /// Nothing drifted.
+    none: bool,
 }
 
 impl Suspects {
-    /// `None` when the ledger has no parts of this fingerprint, or most of them differ.
+    /// `None` when the ledger has no parts of this fingerprint.
     pub(crate) async fn find(
         client: &Client,
         live: &LiveTable,
@@ -220,8 +222,18 @@ impl Suspects {
             }
         };
         let differs: Vec<bool> = recorded.sums.iter().zip(&parts.sums).map(|(a, b)| a != b).collect();
-        let few = differs.iter().filter(|differs| **differs).count() * 2 <= differs.len();
-        Ok(few.then_some(Suspects { recorded, differs, there }))
+        let none = parts.rows == recorded.rows && !differs.contains(&true);
+        Ok(Some(Suspects { recorded, differs, there, none }))
+    }
+
+    /// Whether the rows are as recorded: `Some(true)` when they are the whole table, `None` when they are not.
+    pub(crate) fn same(&self) -> Option<bool> {
+        self.none.then_some(self.there.is_some())
+    }
+
+    /// Whether it is worth while to stage these alone.
+    pub(crate) fn are_few(&self) -> bool {
+        self.differs.iter().filter(|differs| **differs).count() * 2 <= self.differs.len()
     }
 
     /// Their numbers. A row that cannot be made is one of them, so that making it tells why.

@@ -440,6 +440,17 @@ pub(crate) async fn rebase(client: &Client, key: &str, base_micros: i64) -> Resu
     Ok(())
 }
 
+/// Notes who wrote a fixture's rows (see `versions`), where the ledger can be written.
+pub(crate) async fn note_versions(client: &Client, key: &str, versions: &str) -> Result<(), SeedError> {
+    client.batch_execute("SAVEPOINT planc_versions").await?;
+    let sql = "UPDATE planc.ledger SET versions = $2 WHERE fixture = $1";
+    let end = match client.execute(sql, &[&key, &versions]).await {
+        Ok(_) => "RELEASE SAVEPOINT planc_versions",
+        Err(_) => "ROLLBACK TO SAVEPOINT planc_versions; RELEASE SAVEPOINT planc_versions",
+    };
+    Ok(client.batch_execute(end).await?)
+}
+
 /// Forgets a fixture.
 pub(crate) async fn delete(client: &Client, key: &str) -> Result<(), SeedError> {
     client.execute("DELETE FROM planc.ledger WHERE fixture = $1", &[&key]).await?;

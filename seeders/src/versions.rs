@@ -62,30 +62,50 @@ impl Written {
     }
 }
 
-/// Whether the table holds the very row versions that the ledger recorded, and nothing else.
+/// Which of the row versions that the ledger recorded the table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// All, and nothing else.
+    All,
+    /// Most, and no more rows than recorded.
+    Most,
+    /// Few, or rows of others are among them.
+    Few,
+    /// The ledger has no versions, as after rows were mended.
+    Unknown,
+}
+
+/// Holds the row versions in the table against those that the ledger recorded.
 pub(crate) async fn hold(
     client: &Client,
     table: &str,
     columns: &[String],
     entry: &Entry,
     rows: u64,
-) -> Result<bool, SeedError> {
+) -> Result<Held, SeedError> {
+    if Way::of(&entry.fingerprint) != Way::Xor || !entry.whole_table {
+        return Ok(Held::Few);
+    }
     let Some((fingerprint, rest)) = entry.versions.as_deref().and_then(|text| text.split_once(' ')) else {
-        return Ok(false);
+        return Ok(Held::Unknown);
     };
-    let Some((numbers, ground)) = rest.split_once(' ') else { return Ok(false) };
+    let Some((numbers, ground)) = rest.split_once(' ') else { return Ok(Held::Unknown) };
     let numeric = numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
-    if fingerprint != entry.fingerprint || Way::of(fingerprint) != Way::Xor || !entry.whole_table || !numeric
-    {
-        return Ok(false);
+    if fingerprint != entry.fingerprint || !numeric {
+        return Ok(Held::Unknown);
     }
     let table = schema::quoted_name(table);
     let counts = format!(
         "(SELECT ARRAY[count(*) FILTER (WHERE t.xmin = ANY('{{{numbers}}}'::xid[])), count(*)] FROM {table} t)"
     );
-    let Some(row) = ask(client, &table, columns, &counts).await? else { return Ok(false) };
+    let Some(row) = ask(client, &table, columns, &counts).await? else { return Ok(Held::Few) };
     let counts: Vec<i64> = row.get(2);
-    Ok(row.get::<_, bool>(0) && row.get::<_, String>(1) == ground && counts == [rows as i64; 2])
+    let (rows, valid) = (rows as i64, row.get::<_, bool>(0) && row.get::<_, String>(1) == ground);
+    Ok(match counts[..] {
+        [ours, all] if valid && [ours, all] == [rows; 2] => Held::All,
+        [ours, all] if valid && ours * 2 > rows && all <= rows => Held::Most,
+        _ => Held::Few,
+    })
 }
 
 /// Whether numbers are still unique, the ground that they stand on, and something about the table's rows; `None` for a

@@ -111,6 +111,10 @@ impl Build {
         })
     }
 
+    pub(crate) fn volatile(self, name: &str) -> Build {
+        self.change(|table| table.columns.get_mut(name).unwrap().volatile = true)
+    }
+
     pub(crate) fn verify(mut self, sql: &str, wanted: Json) -> Build {
         self.fixture.verify.push(Check {
             name: sql.into(),

@@ -92,6 +92,57 @@ async fn whatever_touches_them_takes_it_away() {
 }
 
 #[tokio::test]
+async fn rows_that_were_mended_or_touched_are_looked_at_once_more() {
+    // Whether rows of a few writers are held against the record part by part, and who wrote them is noted.
+    for (sql, volatile, noted) in [
+        ("UPDATE agents SET hits = 1 WHERE id < 'ag-00008'", false, true),
+        ("UPDATE agents SET hits = 1", false, false),
+        ("UPDATE agents SET hits = 1 WHERE id < 'ag-00008'", true, false),
+        (
+            "UPDATE agents SET os = 'x' WHERE id = 'ag-00007'; DELETE FROM agents WHERE id = 'ag-00009'",
+            false,
+            true,
+        ),
+        (
+            "UPDATE agents SET os = 'x' WHERE id = 'ag-00007'; DELETE FROM agents WHERE id = 'ag-00009'",
+            true,
+            false,
+        ),
+        ("UPDATE planc.ledger SET versions = NULL", false, true),
+        ("UPDATE planc.ledger SET versions = NULL, buckets = NULL", false, false),
+    ] {
+        let mut client = with(AGENTS).await;
+        let build = agents(200);
+        let graph = if volatile { build.volatile("status") } else { build }.alone();
+        let first = seed(&mut client, &graph).await;
+        client.batch_execute(sql).await.unwrap();
+        // What drifted is mended, and then is as it was.
+        let drifted = sql.contains("os =");
+        assert_eq!(seed(&mut client, &graph).await.drift.is_some(), drifted, "{sql}");
+        let receipt = seed(&mut client, &graph).await;
+        assert!(is_quiet(&receipt) && receipt.fingerprint == first.fingerprint, "{sql}: {:?}", receipt.notes);
+        client.batch_execute(BLIND).await.unwrap();
+        assert_eq!(is_quiet(&seed(&mut client, &graph).await), noted, "{sql} {volatile}");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_is_read_all_the_same() {
+    let mut client = with(AGENTS).await;
+    let graph = agents(200).alone();
+    seed(&mut client, &graph).await;
+    client
+        .batch_execute(
+            "UPDATE agents SET hits = 1 WHERE id = 'ag-00007'; \
+             CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE insufficient_privilege; END $$; \
+             CREATE TRIGGER never BEFORE UPDATE ON planc.ledger FOR EACH ROW EXECUTE FUNCTION never()",
+        )
+        .await
+        .unwrap();
+    assert!(is_quiet(&seed(&mut client, &graph).await));
+}
+
+#[tokio::test]
 async fn a_trigger_that_writes_when_the_transaction_ends_is_not_overlooked() {
     let late = "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS \
         $$ BEGIN UPDATE agents SET os = 'late' WHERE id = new.id AND os <> 'late'; RETURN NULL; END $$; \

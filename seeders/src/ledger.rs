@@ -86,7 +86,11 @@ impl Past {
 
 /// Identity of what a fixture makes: SHA-256 of its definition, without its alias, its `about` and any secret's value.
 pub fn content_hash(graph: &ExecutionGraph, fixture: &Fixture, inputs: &Inputs) -> String {
-    let mut definition = definition(graph, fixture, inputs);
+    hash_of(definition(graph, fixture, inputs))
+}
+
+/// The content hash of a definition: what was drawn from other tables is no part of it.
+pub(crate) fn hash_of(mut definition: ExecutionGraph) -> String {
     samples::forget(&mut definition);
     definition.id()
 }

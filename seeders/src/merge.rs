@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, SeedError};
 use crate::fingerprint;
 use crate::foreign_keys;
 use crate::indexes::{self, Index};
-use crate::ledger::Past;
+use crate::ledger::{self, Past};
 use crate::names::{self, ident, same};
 use crate::postgres::Job;
 use crate::progress::{Meter, Progress};
@@ -285,9 +285,14 @@ impl Merge<'_> {
     ) -> Result<Vec<Old>, SeedError> {
         let mut olds = Vec::new();
         for (index, past) in pasts.iter().enumerate() {
-            let same_base = past.base_micros == self.source.base_micros();
-            if same_base && past.foreign_rows.is_empty() && past.definition.id() == self.job.hash {
-                // The very rows that are staged.
+            let same = || {
+                past.base_micros == self.source.base_micros()
+                    && past.foreign_rows.is_empty()
+                    && ledger::hash_of(past.definition.clone()) == self.job.hash
+            };
+            // Suspects are looked for only among rows of this very definition.
+            if self.suspects.is_some() || same() {
+                // The very rows that are staged, or of which some are.
                 let identity = self.job.table.identity.clone();
                 olds.push(Old { index, table: STAGE.into(), identity });
                 continue;

@@ -188,3 +188,18 @@ async fn rows_that_another_fixture_makes_first_are_drawn_from() {
     let error = seeders::with_samples(&empty, both.graph(), &names).await.unwrap_err();
     assert!(error.message.contains("what `team` draws from `teams` is not known"), "{}", error.message);
 }
+
+#[tokio::test]
+async fn rows_that_did_not_drift_are_no_leftovers() {
+    for policy in ["exact", "refresh"] {
+        let mut client = with(&(TABLES.to_string() + &teams(1, 500))).await;
+        let fixtures = agents(&format!("on_conflict: {policy}\n"));
+        seeded(&mut client, &fixtures).await;
+        let spoil = "UPDATE agents SET team = 't-0' WHERE id = 'a-7'; DELETE FROM agents WHERE id = 'a-8'";
+        client.batch_execute(spoil).await.unwrap();
+        let receipt = seeded(&mut client, &fixtures).await;
+        assert_eq!((receipt.updated, receipt.inserted, receipt.deleted), (1, 1, 0), "{policy}");
+        assert!(!receipt.notes.iter().any(|note| note.contains("earlier definition")), "{:?}", receipt.notes);
+        assert_eq!(number(&client, "SELECT count(*) FROM agents").await, 400, "{policy}");
+    }
+}

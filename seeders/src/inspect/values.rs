@@ -101,7 +101,9 @@ impl Finder<'_> {
         for (name, (message, count)) in bad {
             let type_name = live.column(&name).map_or("", |column| column.type_name.as_str());
             let misfit = Misfit::error(KIND, name.as_str(), message);
-            self.tell(misfit.note(format!("it is so in {}, and the column is {type_name}", rows_of(count))));
+            self.tell(
+                misfit.note(format!("it is so in {}, and the column is {type_name}", rows_of(count, source))),
+            );
         }
         if let Some((before, n)) = twice.filter(|_| !keys.is_empty()) {
             let message = format!("rows {before} and {n} have the same identity");
@@ -230,7 +232,7 @@ impl Finder<'_> {
         let message = format!("row {n} breaks the CHECK `{}`: {}", check.name, values.join(", "));
         let note = format!(
             "it is so in {}, and the constraint is CHECK {}",
-            rows_of(count as u64),
+            rows_of(count as u64, source),
             check.expression
         );
         self.tell(Misfit::error(KIND, place.as_slice(), message).note(note));
@@ -238,8 +240,11 @@ impl Finder<'_> {
     }
 }
 
-/// `1 row`, `2 rows`.
-fn rows_of(count: u64) -> String {
+/// `1 row`, `2 rows`, `3 of the 2000 rows that were looked at`.
+fn rows_of(count: u64, source: &RowSource) -> String {
+    if !sampled_whole(source.rows()) {
+        return format!("{count} of the {} rows that were looked at", sample(source.rows()).count());
+    }
     format!("{count} row{}", if count == 1 { "" } else { "s" })
 }
 

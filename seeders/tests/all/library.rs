@@ -117,7 +117,15 @@ fn the_fixtures_of_the_readme_compile() {
         readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!blocks.is_empty());
     for block in blocks {
-        let fixtures = Fixtures::compile([("readme.yaml", block)]).unwrap_or_else(|e| panic!("{e}"));
+        let mut texts = vec![("readme.yaml", block)];
+        if block.contains("after: [users, roles]") {
+            texts.extend([("grants.sql", "SELECT 1"), ("ungrant.sql", "SELECT 1")]);
+            texts.extend([
+                ("users.yaml", "fixture: users\nsql: grants.sql"),
+                ("roles.yaml", "fixture: roles\nsql: grants.sql"),
+            ]);
+        }
+        let fixtures = Fixtures::compile(texts).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(fixtures.warnings(), "");
     }
 }

@@ -257,13 +257,16 @@ fn a_connection_that_breaks_while_it_is_sent_over_was_used() {
 #[test]
 fn a_connection_that_broke_before_is_seen_and_not_used() {
     for says in ["", "HTTP/1.1 408 Request Timeout|connection: close|content-length: 0||"] {
+        let (connected, until) = channel();
         let server = move |mut stream: std::net::TcpStream| {
+            until.recv().unwrap();
             stream.write_all(&wire(says)).unwrap();
             if says.is_empty() {
                 reset(stream);
             }
         };
         between(server, async |mut http1| {
+            connected.send(()).unwrap();
             while http1.is_usable().await {
                 tokio::task::yield_now().await;
             }

@@ -168,7 +168,7 @@ fn shaking(url: &str, folder: &std::path::Path, connections: &str) -> PathBuf {
          max_duration: 1m\n    connections: {connections}\n    \
          steps: [{{ get: /api/health, expect: {{ status: 200 }} }}]\n\
          thresholds:\n  http_req_duration: [\"p(95) < 30s\"]\n  http_req_failed: [\"rate < 10%\"]\n  \
-         http_req_tls_handshaking: [\"max < 30s\"]\n",
+         http_req_tls_handshaking: [\"max < 30s\"]\nhealth: {{ lateness_p99: 250ms }}\n",
         folder.display()
     );
     let path = folder.join(format!("{connections}.yaml"));
